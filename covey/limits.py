@@ -1,0 +1,61 @@
+"""Every bound and default in one place, each with its unit in its name.
+
+Where Docker Swarm has the same constant, its value is the default here unless a comment says why not.
+"""
+
+# --- names and sizes -------------------------------------------------------------------------------
+name_length_chars_max = 63  # a DNS label: service and network names become DNS names
+label_count_max = 256
+label_length_bytes_max = 4096
+spec_bytes_max = 512 * 1024
+memory_bytes_min = 4 * 1024 * 1024
+nano_cpus_min = 1_000_000  # 0.001 of a CPU
+replicas_max = 100_000
+
+# --- the store -------------------------------------------------------------------------------------
+entry_bytes_max = 4 * 1024 * 1024 - 64 * 1024  # stays under gRPC's default message, with room for a frame
+commit_retries_max = 16
+watch_queue_commits_max = 4096
+log_entries_between_snapshots = 10_000
+log_entries_kept_for_followers = 500
+
+# --- the wire --------------------------------------------------------------------------------------
+control_port = 2377
+bootstrap_port = 2378
+vxlan_port = 4789
+rpc_timeout_s = 30.0
+keepalive_period_ms = 10_000
+keepalive_timeout_ms = 10_000
+
+# --- sessions --------------------------------------------------------------------------------------
+heartbeat_period_ms = 1_000  # quicker than Swarm's 5 s: a dead node is to be found in about 3 s
+heartbeat_grace_periods = 3
+heartbeats_per_s_max = 500  # managers lengthen the period once they would receive more
+status_batch_ms = 20
+assignment_batch_ms = 20
+reconnect_backoff_ms_min = 100
+reconnect_backoff_ms_max = 8_000
+
+# --- orchestration ---------------------------------------------------------------------------------
+restart_delay_ns = 5_000_000_000
+restart_old_task_wait_ms = 60_000
+update_monitor_ns = 5_000_000_000
+update_old_task_wait_ms = 60_000
+stop_grace_ns = 10_000_000_000
+task_history_per_slot = 5
+planner_debounce_ms = 5
+
+# --- networks --------------------------------------------------------------------------------------
+vni_first = 4096
+vni_last = (1 << 24) - 1
+address_pool_default = "10.0.0.0/8"
+subnet_prefix_length = 24
+ingress_subnet_default = "10.255.0.0/16"
+published_port_first = 30_000
+published_port_last = 32_767
+vxlan_overhead_bytes = 50
+
+# --- identity --------------------------------------------------------------------------------------
+node_certificate_days = 90
+node_certificate_backdate_hours = 1
+root_certificate_days = 20 * 365

@@ -1,0 +1,60 @@
+"""Network tables: what managers tell agents of a network, and what forwarding, VIPs and names come from.
+
+A table is the whole truth of one network at one version. A node gets the tables of the networks on which
+it has a task, and that of the ingress network always.
+"""
+
+from covey.model.objects import ClusterVersion, Part
+from covey.model.specs import PortConfig
+from covey.model.states import EndpointMode, EndpointState
+
+
+class EndpointRow(Part, frozen=True):
+    """One endpoint of the network. `vtep` is the underlay address of the node that holds it.
+
+    `task_name` is `service.slot.taskid` (or `service.nodeid.taskid`), `hostname` the container's. A row
+    with no `task_id` is a node's own endpoint.
+    """
+
+    endpoint_id: str = ""
+    number: int = 0
+    addresses: tuple[str, ...] = ()
+    node_id: str = ""
+    vtep: str = ""
+    state: EndpointState = EndpointState.JOINING
+    task_id: str = ""
+    task_name: str = ""
+    hostname: str = ""
+    service_id: str = ""
+
+
+class ServiceRow(Part, frozen=True):
+    """One service on the network: its names, its virtual address, and (on ingress) its published ports."""
+
+    service_id: str = ""
+    name: str = ""
+    aliases: tuple[str, ...] = ()
+    mode: EndpointMode = EndpointMode.VIP
+    virtual_ip: str = ""
+    ports: tuple[PortConfig, ...] = ()
+
+
+class NetworkTable(Part, frozen=True):
+    """The whole table of one network. Rows are ordered by id."""
+
+    network_id: str = ""
+    version: ClusterVersion = ClusterVersion()
+    endpoints: tuple[EndpointRow, ...] = ()
+    services: tuple[ServiceRow, ...] = ()
+
+
+class NetworkTableDelta(Part, frozen=True):
+    """What changed between two versions of a table. Rows replace those with the same id."""
+
+    network_id: str = ""
+    applies_to: ClusterVersion = ClusterVersion()
+    version: ClusterVersion = ClusterVersion()
+    endpoints: tuple[EndpointRow, ...] = ()
+    endpoints_removed: tuple[str, ...] = ()
+    services: tuple[ServiceRow, ...] = ()
+    services_removed: tuple[str, ...] = ()
