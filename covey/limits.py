@@ -59,3 +59,25 @@ vxlan_overhead_bytes = 50
 node_certificate_days = 90
 node_certificate_backdate_hours = 1
 root_certificate_days = 20 * 365
+
+# --- containers ------------------------------------------------------------------------------------
+container_log_bytes_max = 10 * 1024 * 1024  # per file
+container_log_files = 3  # Docker keeps a single log without end; a full disk is the worse surprise
+
+# --- names (agent/dns) -----------------------------------------------------------------------------
+dns_address = "127.0.0.11"  # where containers ask, as Docker's do
+dns_ttl_vip_s = 600  # as Docker; a virtual address lives as long as its service
+dns_ttl_tasks_s = 1  # Docker says 600 here too, and stale task addresses are its best known complaint
+dns_udp_bytes = 4096  # the largest datagram offered or taken; it never leaves the container's loopback
+dns_message_bytes_max = 65_535
+dns_upstreams_max = 3
+dns_upstream_timeout_ms = 4_000
+dns_forwards_max = 1_024
+dns_forwards_per_container_max = 256
+dns_tcp_connections_per_container_max = 32
+dns_tcp_idle_ms = 10_000
+dns_datagrams_per_wakeup = 32
+dns_frame_bytes_max = 64 * 1024 * 1024
+dns_requests_in_flight_max = 64
+dns_ready_ms = 5_000
+dns_persist_delay_ms = 200
