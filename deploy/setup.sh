@@ -39,7 +39,7 @@ if ! "$python" -m venv .venv; then
     printf 'setup.sh: %s cannot make a virtual environment; run deploy/install.sh as root\n' "$python" >&2
     exit 1
 fi
-pip=(.venv/bin/python -m pip --quiet --disable-pip-version-check --no-input)
+pip=(.venv/bin/python -m pip -qq --disable-pip-version-check --no-input)
 "${pip[@]}" install --no-deps --require-hashes -r requirements.lock
 "${pip[@]}" install --no-deps --no-build-isolation --editable .
 printf '%s' "$want" >"$stamp"
