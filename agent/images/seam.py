@@ -1,0 +1,57 @@
+"""The interface of image stores: what an image is once it is on this host, and how to get it there."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from covey.model.specs import RegistryAuth
+
+
+class ImageHealthcheck(Struct, frozen=True):
+    """The image's HEALTHCHECK. `test` starts with NONE, CMD or CMD-SHELL; 0 means not given."""
+
+    test: tuple[str, ...] = ()
+    interval_ns: int = 0
+    timeout_ns: int = 0
+    start_period_ns: int = 0
+    retries: int = 0
+
+
+class ImageConfig(Struct, frozen=True):
+    """What the image says of how to run it (the `config` of an OCI image configuration)."""
+
+    entrypoint: tuple[str, ...] = ()
+    cmd: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    user: str = ""
+    workdir: str = ""
+    stop_signal: str = ""
+    volumes: tuple[str, ...] = ()
+    exposed_ports: tuple[str, ...] = ()
+    labels: dict[str, str] = {}
+    healthcheck: ImageHealthcheck | None = None
+
+
+class LocalImage(Struct, frozen=True):
+    """An image on this host. `layers` are directories, the topmost first, as overlayfs wants them."""
+
+    id: str
+    layers: tuple[str, ...]
+    config: ImageConfig = ImageConfig()
+
+
+class Images(Protocol):
+    """Gets images to this host and finds them there."""
+
+    async def ensure(self, reference: str, auth: RegistryAuth | None = None) -> LocalImage:
+        """The image, pulled first unless it is here.
+
+        `reference` is as Docker writes it, `[registry/]repository[:tag][@digest]`; with a digest, exactly
+        that manifest. Raises `NotFound` (no such image or tag), `PermissionDenied` (the registry wants
+        other credentials), `InvalidArgument` (malformed reference, wrong architecture), `Unavailable`
+        (registry or disk).
+        """
+
+    async def remove_unused(self, in_use: Sequence[str]) -> Sequence[str]:
+        """Remove every image whose id is not in `in_use`; returns the ids removed."""

@@ -1,0 +1,85 @@
+"""Which Linux capabilities a container gets: Docker's default set, plus and minus what the user says.
+
+The default set is the one Docker Engine and podman publish; names are those of capabilities(7), with or
+without `CAP_`, in either case. `ALL` stands for every capability.
+"""
+
+from collections.abc import Iterable
+
+from covey.errors import InvalidArgument
+
+DEFAULT_CAPABILITIES = tuple(
+    "CAP_" + name
+    for name in [
+        "AUDIT_WRITE",
+        "CHOWN",
+        "DAC_OVERRIDE",
+        "FOWNER",
+        "FSETID",
+        "KILL",
+        "MKNOD",
+        "NET_BIND_SERVICE",
+        "NET_RAW",
+        "SETFCAP",
+        "SETGID",
+        "SETPCAP",
+        "SETUID",
+        "SYS_CHROOT",
+    ]
+)
+
+_OTHERS = tuple(
+    "CAP_" + name
+    for name in [
+        "AUDIT_CONTROL",
+        "AUDIT_READ",
+        "BLOCK_SUSPEND",
+        "BPF",
+        "CHECKPOINT_RESTORE",
+        "DAC_READ_SEARCH",
+        "IPC_LOCK",
+        "IPC_OWNER",
+        "LEASE",
+        "LINUX_IMMUTABLE",
+        "MAC_ADMIN",
+        "MAC_OVERRIDE",
+        "NET_ADMIN",
+        "NET_BROADCAST",
+        "PERFMON",
+        "SYSLOG",
+        "SYS_ADMIN",
+        "SYS_BOOT",
+        "SYS_MODULE",
+        "SYS_NICE",
+        "SYS_PACCT",
+        "SYS_PTRACE",
+        "SYS_RAWIO",
+        "SYS_RESOURCE",
+        "SYS_TIME",
+        "SYS_TTY_CONFIG",
+        "WAKE_ALARM",
+    ]
+)
+
+ALL_CAPABILITIES = tuple(sorted(DEFAULT_CAPABILITIES + _OTHERS))
+
+
+def resolve(add: Iterable[str], drop: Iterable[str]) -> tuple[str, ...]:
+    """The final set, sorted. `drop` wins over `add`, except that `drop ALL` leaves what `add` names."""
+    added, dropped = {_name(each) for each in add}, {_name(each) for each in drop}
+    base = set() if "ALL" in dropped else set(DEFAULT_CAPABILITIES)
+    if "ALL" in added:
+        base = set(ALL_CAPABILITIES)
+    return tuple(sorted((base | added) - dropped - {"ALL"}))
+
+
+def _name(text: str) -> str:
+    name = text.strip().upper()
+    if name == "ALL":
+        return name
+    name = name if name.startswith("CAP_") else "CAP_" + name
+    if name not in ALL_CAPABILITIES:
+        raise InvalidArgument(
+            f"capability {text!r} is unknown; use a name of capabilities(7) such as NET_ADMIN, or ALL"
+        )
+    return name

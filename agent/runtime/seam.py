@@ -1,0 +1,126 @@
+"""The interface every runtime keeps: what a container is, and what can be done with one."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from msgspec import Struct
+
+from covey import limits
+from covey.model.specs import Mount, Resources, Ulimit
+
+from .capabilities import DEFAULT_CAPABILITIES
+
+
+class LogLimits(Struct, frozen=True, gc=False):
+    """How much of a container's output is kept: at most `files` files of `max_bytes` each."""
+
+    max_bytes: int = limits.container_log_bytes_max
+    files: int = limits.container_log_files
+
+
+class Container(Struct, frozen=True, kw_only=True):
+    """Everything a runtime needs to run one container; nothing is looked up elsewhere.
+
+    `layers` are directories, the topmost first, as overlayfs wants its `lowerdir`. `args` is the whole
+    argv. `user` is as an image writes it (`name`, `uid`, `name:group`, `uid:gid`, or empty for root) and is
+    looked up in the image's own passwd and group; `groups` are further ones. `capabilities` is the final
+    set (`agent.runtime.capabilities.resolve`). `netns` is the path of the network namespace to join, or
+    empty for a fresh one with nothing in it. `resolv_conf` and `hosts` are file contents; empty means the
+    image's own file stays. `stop_signal` is kept for whoever takes the container over
+    (`Observed.stop_signal`). An anonymous volume (kind volume, no source) is the container's own and goes
+    with it.
+    """
+
+    id: str
+    layers: tuple[str, ...]
+    args: tuple[str, ...]
+    env: tuple[str, ...] = ()
+    cwd: str = "/"
+    user: str = ""
+    groups: tuple[str, ...] = ()
+    hostname: str = ""
+    mounts: tuple[Mount, ...] = ()
+    resources: Resources = Resources()
+    capabilities: tuple[str, ...] = DEFAULT_CAPABILITIES
+    seccomp_unconfined: bool = False
+    no_new_privileges: bool = False
+    read_only: bool = False
+    init: bool = False
+    sysctls: dict[str, str] = {}
+    ulimits: tuple[Ulimit, ...] = ()
+    oom_score_adj: int = 0
+    netns: str = ""
+    resolv_conf: str = ""
+    hosts: str = ""
+    labels: dict[str, str] = {}
+    stop_signal: str = ""
+    log: LogLimits = LogLimits()
+
+
+class Exit(Struct, frozen=True, gc=False):
+    """How a container ended. `code` None means nobody saw it; `reason` then says why.
+
+    A process killed by signal N has code 128+N.
+    """
+
+    code: int | None
+    oom_killed: bool = False
+    reason: str = ""
+
+
+class ContainerState(StrEnum):
+    """Where a container is in its life."""
+
+    CREATED = "created"
+    RUNNING = "running"
+    EXITED = "exited"
+
+
+class Observed(Struct, frozen=True, gc=False):
+    """A container as found on the host. `exit` is set when, and only when, `state` is EXITED."""
+
+    id: str
+    state: ContainerState
+    pid: int = 0
+    exit: Exit | None = None
+    stop_signal: str = ""
+
+
+class Runtime(Protocol):
+    """Runs containers on this host. Every method may be called concurrently for different containers.
+
+    Raises `Refused` kinds for what the request did wrong, `NotFound` for an id that is not there, and
+    `Unavailable` for what the host cannot do just now.
+    """
+
+    async def open(self) -> None:
+        """Take over what a former agent left: running containers, and exits that happened meanwhile."""
+
+    async def close(self) -> None:
+        """Let go of the containers without touching them; pending `wait` calls are cancelled."""
+
+    async def create(self, container: Container) -> int:
+        """Make everything ready short of running it: mounts, cgroups, namespaces. Returns the host pid.
+
+        After a failure nothing is left behind. `AlreadyExists` if the id is taken.
+        """
+
+    async def start(self, container_id: str) -> None:
+        """Run the created container's command."""
+
+    async def signal(self, container_id: str, signal: int) -> None:
+        """Send `signal` to the container's first process; no error if it has ended already."""
+
+    async def wait(self, container_id: str) -> Exit:
+        """Wait until the container ends, however long; at once if it has. Any number may wait."""
+
+    async def remove(self, container_id: str) -> None:
+        """Kill it if it runs, and remove every trace of it, its log too. No error if there is none."""
+
+    async def list(self) -> Sequence[Observed]:
+        """All containers of this runtime, ordered by id."""
+
+    def log_path(self, container_id: str) -> Path:
+        """The file of its output (format: `agent.runtime.log_lines`); older ones end in `.1`, `.2`, ..."""
