@@ -1,0 +1,126 @@
+"""The agent's end of the feed, without the socket: what is wanted, what was sent, what was answered."""
+
+from collections.abc import Iterable
+
+from covey import limits
+from covey.errors import PeerFault
+from covey.model.tables import NetworkTable
+
+from .feed import Body, DropResolver, DropTable, Request, Resolver, Retain, SetResolver, SetTable, Verdict
+
+_RETAIN = ("retain", "")
+
+
+class Outbox:
+    """The wanted state and how far it has travelled.
+
+    Only keys wait to be sent, not messages: whatever changes twice before its turn is sent once. `Retain`
+    is sent only once the agent has said (by `reset`) that it knows everything.
+    """
+
+    def __init__(self) -> None:
+        self.tables: dict[str, NetworkTable] = {}
+        self.resolvers: dict[str, Resolver] = {}
+        self._complete = False
+        self._connected = False
+        self._waiting: dict[tuple[str, str], None] = {}
+        self._in_flight: dict[int, Body] = {}
+        self._verdicts: dict[str, str] = {}
+        self._seq = 0
+
+    def reset(self, tables: Iterable[NetworkTable], resolvers: Iterable[Resolver]) -> None:
+        """Replace the wanted state by this one."""
+        self.tables = {table.network_id: table for table in tables}
+        self.resolvers = {resolver.task_id: resolver for resolver in resolvers}
+        self._verdicts.clear()
+        self._complete = True
+        self._want_everything()
+
+    def set_table(self, table: NetworkTable) -> None:
+        """Want this table."""
+        self.tables[table.network_id] = table
+        self._want(("table", table.network_id))
+
+    def drop_table(self, network_id: str) -> None:
+        """Want no table of this network."""
+        self.tables.pop(network_id, None)
+        self._want(("table", network_id))
+
+    def set_resolver(self, resolver: Resolver) -> None:
+        """Want this resolver; its verdict is open again."""
+        self.resolvers[resolver.task_id] = resolver
+        self._verdicts.pop(resolver.task_id, None)
+        self._want(("resolver", resolver.task_id))
+
+    def drop_resolver(self, task_id: str) -> None:
+        """Want no resolver for this task."""
+        self.resolvers.pop(task_id, None)
+        self._verdicts.pop(task_id, None)
+        self._want(("resolver", task_id))
+
+    def connected(self) -> None:
+        """A new connection is up: the other side may know nothing, or too much."""
+        self._connected = True
+        self._seq = 0
+        self._in_flight.clear()
+        self._want_everything()
+
+    def disconnected(self) -> None:
+        """The connection is gone, and with it every answer that was due."""
+        self._connected = False
+        self._in_flight.clear()
+
+    def next_request(self) -> Request | None:
+        """Return the next message to send, None if there is none or the window is full."""
+        if not self._connected or len(self._in_flight) >= limits.dns_requests_in_flight_max:
+            return None
+        key = next(iter(self._waiting), None)
+        if key is None:
+            return None
+        del self._waiting[key]
+        self._seq += 1
+        request = Request(self._seq, self._body(key))
+        self._in_flight[request.seq] = request.body
+        return request
+
+    def answered(self, verdict: Verdict) -> Body:
+        """Take the server's answer; returns what it answers, so that an error can be logged."""
+        body = self._in_flight.pop(verdict.seq, None)
+        if body is None:
+            raise PeerFault(f"the DNS server answered request {verdict.seq}, which nobody made")
+        if isinstance(body, SetResolver) and self.resolvers.get(body.resolver.task_id) is body.resolver:
+            self._verdicts[body.resolver.task_id] = verdict.error
+        return body
+
+    def verdict(self, task_id: str) -> str | None:
+        """Return the server's word on a task's newest resolver: None not yet, empty done, else an error."""
+        return self._verdicts.get(task_id)
+
+    @property
+    def idle(self) -> bool:
+        """Tell whether everything wanted was sent and answered."""
+        return not self._waiting and not self._in_flight
+
+    def _want(self, key: tuple[str, str]) -> None:
+        self._waiting[key] = None
+
+    def _want_everything(self) -> None:
+        # Tables go first, so that no resolver opens before its names are known; Retain goes last.
+        self._waiting.pop(_RETAIN, None)
+        for network_id in self.tables:
+            self._want(("table", network_id))
+        for task_id in self.resolvers:
+            self._want(("resolver", task_id))
+        if self._complete:
+            self._want(_RETAIN)
+
+    def _body(self, key: tuple[str, str]) -> Body:
+        match key:
+            case ("table", network_id):
+                table = self.tables.get(network_id)
+                return DropTable(network_id) if table is None else SetTable(table)
+            case ("resolver", task_id):
+                resolver = self.resolvers.get(task_id)
+                return DropResolver(task_id) if resolver is None else SetResolver(resolver)
+            case _:
+                return Retain(tuple(self.tables), tuple(self.resolvers))
