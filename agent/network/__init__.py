@@ -1,0 +1,29 @@
+"""The networks of one node: overlays, virtual addresses, published ports and the way out.
+
+What stands on a node
+---------------------
+- `RUN/netns/net-<network id>`: one *sandbox* namespace per overlay network with a task here. It holds a
+  bridge and a VXLAN device. The device is made in the node's own namespace and moved in, so its UDP
+  socket stays outside. It learns nothing and floods nothing: the managers know every endpoint and push
+  tables, from which come a static FDB entry and a proxy neighbour per remote endpoint.
+- `RUN/netns/<task id>`: one namespace per task: `eth0`... on the overlays in the order of the spec, then
+  the ingress interface, last the interface to the gateway bridge with the default route. Its table
+  `covey_vip` sends each new connection to a service's virtual address to one of the active endpoints:
+  the choice is made where the connection starts, so the backend sees the real client, and a removed
+  backend keeps the connections it has.
+- The node's own namespace: the gateway bridge `covey_gw0` (addresses that overlap nothing, masqueraded on
+  the way out), and the ingress network's bridge `covey_in0` with the routing mesh: published ports
+  answered on every local address and sent to any active endpoint in the cluster.
+
+Every MAC address is 02:42 and the endpoint's number, so tables carry no MAC addresses.
+
+How it is decided, and done
+---------------------------
+`desired/` computes from networks, tables and sandboxes what every namespace should hold, as data
+(`state`, `firewall`). `plan` compares that with what is there and yields operations in an order that is
+safe to interrupt anywhere. `io/` reads what is there and carries operations out, deciding nothing.
+`driver` joins them; it remembers what it has done, and reads back only at the start and after a fault.
+
+Rules inside: whatever is ours is recognised by its name (`names`), whatever is not is never touched, and
+all state is derived from what the managers say and what the kernel holds: there is no file to go stale.
+"""

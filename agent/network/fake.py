@@ -1,0 +1,74 @@
+"""The fake make: networks in memory, with the same rules as the real ones and a switch to fail."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from covey.errors import CoveyError
+from covey.model.objects import Network
+from covey.model.tables import NetworkTable
+
+from .seam import Networks, Sandbox
+
+
+@dataclass(slots=True)
+class FakeNetworks:
+    """Remembers what it was asked. `fail` maps a task or network id to the error its next call raises."""
+
+    directory: str = "/fake/netns"
+    networks: dict[str, Network] = field(default_factory=dict[str, Network])
+    tables: dict[str, NetworkTable] = field(default_factory=dict[str, NetworkTable])
+    sandboxes: dict[str, Sandbox] = field(default_factory=dict[str, Sandbox])
+    fail: dict[str, CoveyError] = field(default_factory=dict[str, CoveyError])
+    closed: bool = False
+
+    async def learn(self, network: Network) -> None:
+        """See `Networks.learn`."""
+        self._trip(network.id)
+        self.networks[network.id] = network
+
+    async def attach(self, sandbox: Sandbox) -> str:
+        """See `Networks.attach`."""
+        self._trip(sandbox.task_id)
+        for attachment in sandbox.attachments:
+            self.networks[attachment.network.id] = attachment.network
+        self.sandboxes[sandbox.task_id] = sandbox
+        return f"{self.directory}/{sandbox.task_id}"
+
+    async def detach(self, task_id: str) -> None:
+        """See `Networks.detach`."""
+        self._trip(task_id)
+        self.sandboxes.pop(task_id, None)
+
+    async def apply(self, table: NetworkTable) -> None:
+        """See `Networks.apply`."""
+        self._trip(table.network_id)
+        self.tables[table.network_id] = table
+
+    async def forget(self, network_id: str) -> None:
+        """See `Networks.forget`."""
+        self._trip(network_id)
+        self.tables.pop(network_id, None)
+        self.networks.pop(network_id, None)
+
+    async def reconcile(
+        self,
+        networks: Iterable[Network],
+        tables: Iterable[NetworkTable],
+        sandboxes: Iterable[Sandbox],
+    ) -> None:
+        """See `Networks.reconcile`."""
+        self.networks = {network.id: network for network in networks}
+        self.tables = {table.network_id: table for table in tables}
+        self.sandboxes = {sandbox.task_id: sandbox for sandbox in sandboxes}
+
+    async def close(self) -> None:
+        """See `Networks.close`."""
+        self.closed = True
+
+    def _trip(self, key: str) -> None:
+        error = self.fail.pop(key, None)
+        if error is not None:
+            raise error
+
+
+_: type[Networks] = FakeNetworks

@@ -1,0 +1,80 @@
+"""The seam to the network: what the agent asks for, and nothing of how it is done.
+
+Makes: `driver.NetlinkNetworks` (kernel namespaces) and `fake.FakeNetworks` (memory, for tests).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from covey.errors import CoveyError
+from covey.model.objects import Endpoint, Network
+from covey.model.specs import PortConfig
+from covey.model.tables import NetworkTable
+
+
+class NetworkFault(CoveyError):
+    """The host denied a step: the message names the step, the namespace, and what the kernel said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """One network a task is on, and the task's place there."""
+
+    network: Network
+    endpoint: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """The whole network of one task: its attachments, in the order of its spec.
+
+    The ingress attachment, if any, may stand anywhere: it is always built after the others.
+    `host_ports` are the ports published in host mode: this node alone forwards them to this task.
+    """
+
+    task_id: str
+    attachments: tuple[Attachment, ...] = ()
+    host_ports: tuple[PortConfig, ...] = ()
+
+
+class Networks(Protocol):
+    """The networks of this node. Every method is idempotent; calls are carried out one after another.
+
+    Errors: `Refused` kinds for what the caller must change (an endpoint without an address), `NetworkFault`
+    for what the host denies (a missing kernel feature, a taken VNI). After a fault the next call first
+    reads back what is really there.
+    """
+
+    async def learn(self, network: Network) -> None:
+        """Learn of a network, or that it changed. The ingress network is built from this and its table."""
+        ...
+
+    async def attach(self, sandbox: Sandbox) -> str:
+        """Build the task's network namespace and return its path, to hand to the runtime."""
+        ...
+
+    async def detach(self, task_id: str) -> None:
+        """Remove the task's namespace and everything that led to it."""
+        ...
+
+    async def apply(self, table: NetworkTable) -> None:
+        """Put a network's newest table into force: forwarding, virtual addresses, published ports."""
+        ...
+
+    async def forget(self, network_id: str) -> None:
+        """Forget the network and its table; tasks still attached keep their addresses and lose their peers."""
+        ...
+
+    async def reconcile(
+        self,
+        networks: Iterable[Network],
+        tables: Iterable[NetworkTable],
+        sandboxes: Iterable[Sandbox],
+    ) -> None:
+        """Make exactly these exist: take over what is right, build what lacks, remove the rest of ours."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of sockets and threads. Namespaces and traffic stay as they are."""
+        ...
