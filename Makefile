@@ -46,7 +46,7 @@ sim: python  ## the whole cluster simulated, from seeds
 	@$(PYTEST) $(call tests,sim)
 
 proto: python  ## generate covey/v1 from proto/covey/v1
-	@$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=. --pyi_out=. --grpc_python_out=. $(PROTOS)
+	@$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=. --pyi_out=. $(PROTOS)
 
 docs: python  ## regenerate the reference pages
 	@$(BIN)/python docs/reference/generate.py
