@@ -63,13 +63,25 @@ root_certificate_days = 20 * 365
 # --- containers ------------------------------------------------------------------------------------
 container_log_bytes_max = 10 * 1024 * 1024  # per file
 container_log_files = 3  # Docker keeps a single log without end; a full disk is the worse surprise
+container_log_check_ms = 2_000
+container_create_timeout_s = 60.0
+container_starts_at_once = 4  # more make each other wait for the kernel's mount and cgroup locks
+container_exit_record_ms = 5_000  # how long after a process's end conmon may take to write its code
+tmpfs_bytes_default = 64 * 1024 * 1024
+image_pull_timeout_s = 1800.0
+image_query_timeout_s = 30.0
+image_pulls_at_once = 3
+
+# --- other programs --------------------------------------------------------------------------------
+program_output_bytes_max = 16 * 1024 * 1024
+program_complaint_chars_max = 600
 
 # --- names (agent/dns) -----------------------------------------------------------------------------
 dns_address = "127.0.0.11"  # where containers ask, as Docker's do
 dns_ttl_vip_s = 600  # as Docker; a virtual address lives as long as its service
 dns_ttl_tasks_s = 1  # Docker says 600 here too, and stale task addresses are its best known complaint
 dns_udp_bytes = 4096  # the largest datagram offered or taken; it never leaves the container's loopback
-dns_message_bytes_max = 65_535
+dns_query_bytes_max = 4_096  # real ones stay under 600; parsing a hostile long one would stall others
 dns_upstreams_max = 3
 dns_upstream_timeout_ms = 4_000
 dns_forwards_max = 1_024

@@ -1,0 +1,140 @@
+"""Running other programs from an event loop, without a shell, a thread or a pipe to drain.
+
+Output goes to memory files rather than pipes: a program that leaves a daemon behind (conmon does) would
+hold a pipe open for ever, and a pipe nobody reads stops its writer. The end is seen through a pidfd
+(pidfd_open(2)), so no SIGCHLD handler is needed and no other code's children are reaped. Python starts
+programs with vfork, which does not copy the caller's page tables.
+"""
+
+import asyncio
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+from msgspec import Struct
+
+from covey import limits
+from covey.errors import Unavailable
+
+_PLACES = ":".join(
+    (
+        "/usr/local/sbin",
+        "/usr/local/bin",
+        "/usr/sbin",
+        "/usr/bin",
+        "/sbin",
+        "/bin",
+        "/usr/libexec/podman",
+        "/usr/lib/podman",
+    )
+)
+
+
+class Finished(Struct, frozen=True, gc=False):
+    """A program that ended: its code (negative: the signal that killed it) and what it wrote."""
+
+    code: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def complaint(self) -> str:
+        """The last lines of what it said on stderr, for an error message."""
+        return self.stderr.decode(errors="replace").strip()[-limits.program_complaint_chars_max :]
+
+
+@cache
+def find_program(name: str) -> str | None:
+    """The absolute path of a program, looked up once in the usual places whatever PATH says."""
+    return shutil.which(name, path=_PLACES)
+
+
+def require_program(name: str, package: str) -> str:
+    """Like `find_program`; `Unavailable` names the Debian package if it is not installed."""
+    path = find_program(name)
+    if path is None:
+        raise Unavailable(f"the program {name} is not installed on this node; install the package {package}")
+    return path
+
+
+async def readable(fd: int) -> None:
+    """Wait until `fd` can be read; for a pidfd that is when the process has ended."""
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+
+    def fire() -> None:
+        if not ready.done():
+            ready.set_result(None)
+
+    loop.add_reader(fd, fire)
+    try:
+        await ready
+    finally:
+        loop.remove_reader(fd)
+
+
+async def run(
+    argv: Sequence[str],
+    *,
+    timeout_s: float,
+    env: Mapping[str, str] | None = None,
+    pass_fds: Sequence[int] = (),
+) -> Finished:
+    """Run `argv` (first word an absolute path) to its end and return what it wrote.
+
+    Raises `Unavailable` if it cannot be started or takes longer than `timeout_s`; then, as on cancellation,
+    it has been killed. Of each output the newest `limits.program_output_bytes_max` are kept.
+    """
+    out, err = os.memfd_create("stdout"), os.memfd_create("stderr")
+    try:
+        child = _spawn(argv, out, err, env, pass_fds)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await ended(child)
+        except TimeoutError:
+            raise Unavailable(f"{argv[0]} did not end within {timeout_s:g} s and was killed") from None
+        finally:
+            if child.returncode is None:
+                child.kill()
+                child.wait()
+        return Finished(child.returncode, _content(out), _content(err))
+    finally:
+        os.close(out)
+        os.close(err)
+
+
+async def ended(child: "subprocess.Popen[bytes]") -> int:
+    """Wait for a child to end and reap it; returns its code."""
+    try:
+        pidfd = os.pidfd_open(child.pid)
+    except ProcessLookupError:  # somebody reaped it already
+        return child.wait()
+    try:
+        await readable(pidfd)
+    finally:
+        os.close(pidfd)
+    return child.wait()
+
+
+def _spawn(
+    argv: Sequence[str], out: int, err: int, env: Mapping[str, str] | None, pass_fds: Sequence[int]
+) -> "subprocess.Popen[bytes]":
+    try:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            env=env,
+            pass_fds=pass_fds,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise Unavailable(f"{argv[0]} cannot be started on this node: {error.strerror}") from error
+
+
+def _content(fd: int) -> bytes:
+    size = os.lseek(fd, 0, os.SEEK_END)
+    return os.pread(fd, limits.program_output_bytes_max, max(0, size - limits.program_output_bytes_max))
