@@ -1,0 +1,49 @@
+"""The DNS process: `python -m agent.dns --config RUN/node.json`."""
+
+import argparse
+import asyncio
+import logging
+import resource
+import signal
+from pathlib import Path
+from random import SystemRandom
+
+from covey.model import node_config
+from covey.model.node_config import NodeConfig
+
+from .server import DnsServer
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT."""
+    parser = argparse.ArgumentParser(prog="python -m agent.dns", description="Names for containers.")
+    parser.add_argument("--config", type=Path, required=True, help="the node.json that coveyd wrote")
+    config = node_config.load(parser.parse_args().config)
+    logging.basicConfig(
+        level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    _raise_file_limit()
+    asyncio.run(_serve(config))
+
+
+async def _serve(config: NodeConfig) -> None:
+    ending = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ending.set)
+    server = DnsServer(config.dns_socket, config.run / "dns", SystemRandom())
+    await server.start()
+    try:
+        await ending.wait()
+    finally:
+        await server.stop()
+
+
+def _raise_file_limit() -> None:
+    # Two sockets per container and one per forwarded query: the usual soft limit of 1024 is soon met.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+if __name__ == "__main__":
+    main()

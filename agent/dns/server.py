@@ -1,0 +1,198 @@
+"""The DNS server itself: takes the agent's feed, opens and closes name servers, keeps the books."""
+
+import asyncio
+import logging
+import os
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+
+from covey import limits
+from covey.errors import CoveyError, PeerFault
+from covey.model.tables import NetworkTable
+
+from .feed import (
+    Body,
+    Deframer,
+    DropResolver,
+    DropTable,
+    Request,
+    Resolver,
+    Retain,
+    SetResolver,
+    SetTable,
+    Verdict,
+    frame,
+)
+from .io import books, sockets
+from .io.container import Container
+from .io.upstream import Upstreams
+from .view import View
+from .zone import Zone, zone_of
+
+log = logging.getLogger(__name__)
+
+_READ_BYTES = 256 * 1024
+
+
+class DnsServer:
+    """Everything one node's DNS process holds. Use as `await start()`, ..., `await stop()`."""
+
+    def __init__(self, socket: Path, memory: Path, dice: Random) -> None:
+        self.counts: Counter[str] = Counter()
+        self._socket = socket
+        self._books = books.Books(memory)
+        self._dice = dice
+        self._zones: dict[str, Zone] = {}
+        self._containers: dict[str, Container] = {}
+        self._conversations: set[asyncio.Task[None]] = set()
+        self._writing: asyncio.Task[None] | None = None
+        self._upstreams: Upstreams | None = None
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Serve what the books say, then listen for the agent."""
+        self._upstreams = Upstreams(self._dice, self.counts)
+        self._reopen()
+        self._socket.unlink(missing_ok=True)
+        before = os.umask(0o177)
+        try:
+            self._server = await asyncio.start_unix_server(self._converse, self._socket)
+        finally:
+            os.umask(before)
+        log.info("serving %d containers on %d networks", len(self._containers), len(self._zones))
+
+    async def stop(self) -> None:
+        """Write the books and close everything. Rules in containers stay: the next start needs them."""
+        if self._server is not None:
+            self._server.close()
+        for conversation in list(self._conversations):
+            conversation.cancel()
+        await asyncio.gather(*self._conversations, return_exceptions=True)
+        if self._writing is not None:
+            await self._writing
+        books.write(self._books.take_changes())
+        for container in self._containers.values():
+            container.close()
+        self._containers.clear()
+        if self._upstreams is not None:
+            await self._upstreams.close()
+        self._socket.unlink(missing_ok=True)
+        log.info("stopped; dropped or failed: %s", dict(self.counts) or "nothing")
+
+    def apply(self, body: Body) -> str:
+        """Carry out one request; returns what went wrong, empty if nothing did."""
+        try:
+            match body:
+                case SetTable(table):
+                    self._set_zone(table)
+                    self._books.keep_table(table)
+                case DropTable(network_id):
+                    self._books.drop_table(network_id)
+                    self._zones.pop(network_id, None)
+                case SetResolver(resolver):
+                    self._set_resolver(resolver)
+                case DropResolver(task_id):
+                    self._drop_resolver(task_id)
+                case Retain(network_ids, task_ids):
+                    self._retain(set(network_ids), set(task_ids))
+        except (OSError, ValueError, CoveyError) as error:
+            return str(error)
+        return ""
+
+    def _reopen(self) -> None:
+        for table in self._books.tables():
+            try:
+                self._set_zone(table)
+            except ValueError as error:
+                log.warning("the table of network %s is no good: %s", table.network_id, error)
+                self._books.drop_table(table.network_id)
+        for kept in self._books.resolvers():
+            try:
+                self._open(kept.resolver, kept.udp_port, kept.tcp_port)
+            except OSError as error:
+                log.info("not serving task %s any more: %s", kept.resolver.task_id, error)
+                self._books.drop_resolver(kept.resolver.task_id)
+
+    def _set_zone(self, table: NetworkTable) -> None:
+        zone = zone_of(table)
+        for name in zone.unusable:
+            log.warning("network %s: %r cannot be a DNS name, nobody will find it", table.network_id, name)
+        self._zones[table.network_id] = zone
+
+    def _set_resolver(self, resolver: Resolver) -> None:
+        container = self._containers.get(resolver.task_id)
+        path = Path(resolver.netns)
+        if container is not None and sockets.namespace_at(path) == container.listening.namespace:
+            container.view = View(resolver, self._zones)
+            self._keep(resolver, container)
+            return
+        self._close(resolver.task_id)
+        self._open(resolver)
+
+    def _open(self, resolver: Resolver, udp_port: int = 0, tcp_port: int = 0) -> None:
+        assert self._upstreams is not None, "start comes first"
+        listening = sockets.listen(Path(resolver.netns), udp_port, tcp_port)
+        view = View(resolver, self._zones)
+        container = Container(view, listening, self._upstreams.forward, self.counts)
+        self._containers[resolver.task_id] = container
+        self._keep(resolver, container)
+
+    def _keep(self, resolver: Resolver, container: Container) -> None:
+        ports = container.listening
+        self._books.keep_resolver(books.OpenResolver(resolver, ports.udp_port, ports.tcp_port))
+
+    def _drop_resolver(self, task_id: str) -> None:
+        self._books.drop_resolver(task_id)
+        self._close(task_id)
+
+    def _close(self, task_id: str) -> None:
+        container = self._containers.pop(task_id, None)
+        if container is not None:
+            assert self._upstreams is not None
+            self._upstreams.forget(task_id)
+            container.close()
+
+    def _retain(self, network_ids: set[str], task_ids: set[str]) -> None:
+        for network_id in self._zones.keys() - network_ids:
+            self._books.drop_table(network_id)
+            del self._zones[network_id]
+        for task_id in self._containers.keys() - task_ids:
+            self._drop_resolver(task_id)
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._conversations.add(task)
+        deframer = Deframer(Request)
+        try:
+            while data := await reader.read(_READ_BYTES):
+                for request in deframer.feed(data):
+                    writer.write(frame(Verdict(request.seq, self.apply(request.body))))
+                    await writer.drain()  # and other containers' queries get their turn
+                    await asyncio.sleep(0)
+                self._write_soon()
+        except (OSError, PeerFault) as error:
+            log.warning("the agent's feed broke: %s", error)
+        except asyncio.CancelledError:
+            pass  # only `stop` cancels us; the streams' own callback would report it as a fault
+        finally:
+            self._conversations.discard(task)
+            writer.close()
+            with suppress(OSError, asyncio.CancelledError):
+                await writer.wait_closed()
+
+    def _write_soon(self) -> None:
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write())
+
+    async def _write(self) -> None:
+        # What changes while a batch is being written is written by the next round, in order.
+        await asyncio.sleep(limits.dns_persist_delay_ms / 1000)
+        while changes := self._books.take_changes():
+            try:
+                await asyncio.to_thread(books.write, changes)
+            except OSError as error:
+                log.error("cannot keep names across a restart: %s; free some space on RUN", error)
+                return
