@@ -18,6 +18,13 @@ commit_retries_max = 16
 watch_queue_commits_max = 4096
 log_entries_between_snapshots = 10_000
 log_entries_kept_for_followers = 500
+log_bytes_between_snapshots = 64 * 1024 * 1024  # a restart reads at most about twice this
+log_group_bytes_max = 8 * 1024 * 1024  # one fsync's worth
+log_checkpoint_bytes = 4 * 1024 * 1024  # sqlite's write-ahead file is brought home after this much
+log_read_bytes = 1024 * 1024
+snapshot_chunk_bytes = 1024 * 1024
+snapshots_kept = 2  # the one before the newest serves if the newest turns out corrupt
+commits_waiting_max = 16_384
 
 # --- the wire --------------------------------------------------------------------------------------
 control_port = 2377
@@ -26,6 +33,11 @@ vxlan_port = 4789
 rpc_timeout_s = 30.0
 keepalive_period_ms = 10_000
 keepalive_timeout_ms = 10_000
+message_bytes_max = 64 * 1024 * 1024  # a whole assignment set or network table of a large cluster
+status_message_chars_max = 4096  # gRPC carries it in a header, and headers are bounded
+connect_timeout_ms = 3_000
+unix_path_bytes_max = 107
+peer_certificates_cached = 4096
 
 # --- sessions --------------------------------------------------------------------------------------
 heartbeat_period_ms = 1_000  # quicker than Swarm's 5 s: a dead node is to be found in about 3 s
@@ -33,6 +45,7 @@ heartbeat_grace_periods = 3
 heartbeats_per_s_max = 500  # managers lengthen the period once they would receive more
 status_batch_ms = 20
 assignment_batch_ms = 20
+session_queue_messages_max = 10_000
 reconnect_backoff_ms_min = 100
 reconnect_backoff_ms_max = 8_000
 
