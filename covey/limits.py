@@ -35,6 +35,7 @@ keepalive_period_ms = 10_000
 keepalive_timeout_ms = 10_000
 message_bytes_max = 64 * 1024 * 1024  # a whole assignment set or network table of a large cluster
 status_message_chars_max = 4096  # gRPC carries it in a header, and headers are bounded
+metadata_bytes_max = 32 * 1024  # such a message, in whatever script
 connect_timeout_ms = 3_000
 unix_path_bytes_max = 107
 peer_certificates_cached = 4096
@@ -57,6 +58,11 @@ update_old_task_wait_ms = 60_000
 stop_grace_ns = 10_000_000_000
 task_history_per_slot = 5
 planner_debounce_ms = 5
+planner_pass_objects_max = 8_000  # objects one planning pass writes: one transaction, and a short stall
+planner_retry_ms = 100  # after a transaction was refused for another reason than a conflict
+revisions_kept_per_service = 10
+orphan_after_ms = 24 * 3_600 * 1_000
+explanation_refresh_ms = 2_000  # a pending task's explanation is rewritten at most this often
 
 # --- networks --------------------------------------------------------------------------------------
 vni_first = 4096
@@ -67,11 +73,16 @@ ingress_subnet_default = "10.255.0.0/16"
 published_port_first = 30_000
 published_port_last = 32_767
 vxlan_overhead_bytes = 50
+gateway_ignored_prefix_length = 8  # a host's default route, or one this wide, is no claim on a subnet
+netlink_timeout_s = 10.0
+link_retry_ms = 20  # the kernel removes what was in a dropped namespace a moment later
+link_retries_max = 150
 
 # --- identity --------------------------------------------------------------------------------------
 node_certificate_days = 90
 node_certificate_backdate_hours = 1
 root_certificate_days = 20 * 365
+signing_request_bytes_max = 16 * 1024
 
 # --- containers ------------------------------------------------------------------------------------
 container_log_bytes_max = 10 * 1024 * 1024  # per file
