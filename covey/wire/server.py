@@ -1,0 +1,234 @@
+"""Serving methods: who calls is found out and judged here, once, before any handler runs."""
+
+import ipaddress
+import logging
+import os
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import grpc
+import grpc.aio
+
+from covey import limits
+from covey.errors import Bug, FailedPrecondition, InvalidArgument, Unauthenticated
+from covey.identity import PeerCertificate, read_peer
+from covey.model.states import NodeRole
+
+from . import services, tls
+from .gate import authorize
+from .service import Bidirectional, Binding, Caller, ClientStream, Method, Role, ServerStream, Unary
+from .status import to_status
+
+log = logging.getLogger(__name__)
+
+IsMember = Callable[[str], bool]
+
+
+@dataclass(slots=True)
+class Server:
+    """A port or socket being served. `address` is where, with the port that was really taken."""
+
+    address: str
+    _server: Any
+    _socket: Path | None = None
+
+    async def stop(self, grace_s: float | None = None) -> None:
+        """Take no new calls, give the running ones `grace_s` seconds, then cancel them."""
+        await self._server.stop(grace_s)
+        if self._socket is not None:
+            self._socket.unlink(missing_ok=True)
+
+
+async def serve_unix(path: Path, bindings: Sequence[Binding]) -> Server:
+    """Serve on a unix socket that only root (this process's user) can reach; callers are LOCAL.
+
+    A socket left behind by a process that died is replaced: who may own the path is the caller's to settle
+    (coveyd holds a lock on its run directory).
+    """
+    if len(os.fsencode(path)) > limits.unix_path_bytes_max:
+        raise InvalidArgument(
+            f"{path}: longer than the {limits.unix_path_bytes_max} bytes the kernel allows a socket's path; "
+            "choose a shorter run directory"
+        )
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.parent.chmod(0o700)
+    server = _server(bindings, lambda context: Caller(Role.LOCAL))
+    before = os.umask(0o177)
+    try:
+        _listen(str(path), lambda: server.add_insecure_port(f"unix:{path}"))
+    finally:
+        os.umask(before)
+    await server.start()
+    return Server(str(path), server, path)
+
+
+async def serve_control(
+    address: str, bindings: Sequence[Binding], identity: tls.LoadIdentity, is_member: IsMember
+) -> Server:
+    """Serve on a TCP port where every caller shows a certificate of this cluster.
+
+    `is_member` is asked at every call: a removed node is refused though its certificate is still valid.
+    `address` is `host:port`; port 0 takes a free one.
+    """
+    server = _server(bindings, lambda context: _caller_by_certificate(context, is_member))
+    credentials = tls.control_server(identity)
+    port = _listen(address, lambda: server.add_secure_port(address, credentials))
+    await server.start()
+    return Server(f"{address.rpartition(':')[0]}:{port}", server)
+
+
+async def serve_bootstrap(address: str, bindings: Sequence[Binding], identity: tls.LoadIdentity) -> Server:
+    """Serve on a TCP port where only the server shows a certificate; callers are ANYONE."""
+    server = _server(bindings, lambda context: Caller(Role.ANYONE, host=_host(context.peer())))
+    credentials = tls.bootstrap_server(identity)
+    port = _listen(address, lambda: server.add_secure_port(address, credentials))
+    await server.start()
+    return Server(f"{address.rpartition(':')[0]}:{port}", server)
+
+
+def _listen(address: str, listen: Callable[[], int]) -> int:
+    try:
+        return listen()
+    except RuntimeError as error:
+        raise FailedPrecondition(
+            f"{address}: cannot listen there; the port is taken, or the address is not this host's"
+        ) from error
+
+
+# --- who calls -------------------------------------------------------------------------------------
+
+Identify = Callable[[Any], Caller]
+
+
+@lru_cache(maxsize=limits.peer_certificates_cached)
+def _peer(certificate_pem: bytes) -> PeerCertificate:
+    return read_peer(certificate_pem)
+
+
+def _caller_by_certificate(context: Any, is_member: IsMember) -> Caller:
+    shown = context.auth_context().get("x509_pem_cert")
+    host = _host(context.peer())
+    if not shown:
+        raise Unauthenticated(f"{host}: no certificate was shown")
+    peer = _peer(shown[0])
+    identity = peer.identity
+    # TLS checks this at the handshake only, and connections live long.
+    if time.time_ns() >= peer.not_after_ns:
+        raise Unauthenticated(
+            f"the certificate of node {identity.node_id} has expired; join the cluster again"
+        )
+    if not is_member(identity.node_id):
+        raise Unauthenticated(
+            f"node {identity.node_id} is no member of this cluster; it may have been removed"
+        )
+    role = Role.MANAGER if identity.role is NodeRole.MANAGER else Role.WORKER
+    return Caller(role, identity.node_id, identity.cluster_id, host)
+
+
+def _host(peer: str) -> str:
+    """The address in grpc's `ipv4:10.0.0.1:4321` or `ipv6:%5Bfd00::1%5D:4321`, without the port."""
+    host = unquote(peer.partition(":")[2]).rpartition(":")[0].strip("[]")
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    mapped = getattr(address, "ipv4_mapped", None)
+    return str(mapped or address)
+
+
+# --- how calls reach handlers ----------------------------------------------------------------------
+
+
+def _server(bindings: Sequence[Binding], identify: Identify) -> Any:
+    _check_complete(bindings)
+    server = grpc.aio.server(options=tls.server_options())
+    for service in {binding.method.service for binding in bindings}:
+        handlers = {b.method.name: _rpc(b, identify) for b in bindings if b.method.service == service}
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+    return server
+
+
+def _check_complete(bindings: Sequence[Binding]) -> None:
+    bound = [binding.method.path for binding in bindings]
+    served = {binding.method.service for binding in bindings}
+    wanted = {method.path for method in services.methods() if method.service in served}
+    if missing := wanted - set(bound):
+        raise Bug(f"no handler is bound to {', '.join(sorted(missing))}")
+    if len(bound) != len(set(bound)):
+        raise Bug(f"two handlers are bound to one of {', '.join(sorted(bound))}")
+
+
+def _rpc(binding: Binding, identify: Identify) -> Any:
+    method = binding.method
+    wrap, make = {
+        Unary: (_unary, grpc.unary_unary_rpc_method_handler),
+        ServerStream: (_server_stream, grpc.unary_stream_rpc_method_handler),
+        ClientStream: (_client_stream, grpc.stream_unary_rpc_method_handler),
+        Bidirectional: (_bidirectional, grpc.stream_stream_rpc_method_handler),
+    }[type(method)]
+    return make(wrap(binding, identify), method.request.FromString, method.response.SerializeToString)
+
+
+async def _refuse(context: Any, method: Method[Any, Any], error: Exception) -> None:
+    code, message = to_status(error)
+    if isinstance(error, Unauthenticated) or code is grpc.StatusCode.PERMISSION_DENIED:
+        log.warning("%s.%s refused: %s", method.service, method.name, message)
+    await context.abort(code, message)
+
+
+def _unary(binding: Binding, identify: Identify) -> Any:
+    async def run(request: Any, context: Any) -> Any:
+        try:
+            caller = identify(context)
+            authorize(caller, binding.method, request)
+            return await binding.handler(request, caller)
+        except Exception as error:  # noqa: BLE001  the one place where everything becomes a status
+            await _refuse(context, binding.method, error)
+
+    return run
+
+
+def _server_stream(binding: Binding, identify: Identify) -> Any:
+    async def run(request: Any, context: Any) -> AsyncIterator[Any]:
+        try:
+            caller = identify(context)
+            authorize(caller, binding.method, request)
+            async with aclosing(binding.handler(request, caller)) as responses:
+                async for response in responses:
+                    yield response
+        except Exception as error:  # noqa: BLE001
+            await _refuse(context, binding.method, error)
+
+    return run
+
+
+def _client_stream(binding: Binding, identify: Identify) -> Any:
+    async def run(requests: AsyncIterable[Any], context: Any) -> Any:
+        try:
+            caller = identify(context)
+            authorize(caller, binding.method, None)
+            return await binding.handler(requests, caller)
+        except Exception as error:  # noqa: BLE001
+            await _refuse(context, binding.method, error)
+
+    return run
+
+
+def _bidirectional(binding: Binding, identify: Identify) -> Any:
+    async def run(requests: AsyncIterable[Any], context: Any) -> AsyncIterator[Any]:
+        try:
+            caller = identify(context)
+            authorize(caller, binding.method, None)
+            async with aclosing(binding.handler(requests, caller)) as responses:
+                async for response in responses:
+                    yield response
+        except Exception as error:  # noqa: BLE001
+            await _refuse(context, binding.method, error)
+
+    return run

@@ -1,0 +1,139 @@
+"""Every RPC of the cluster, and the roles that may call it. A test holds this to the protos."""
+
+from typing import Any
+
+from covey.v1 import bootstrap_pb2, ca_pb2, control_pb2, dispatcher_pb2, logs_pb2, node_pb2
+
+from .service import Bidirectional, ClientStream, Method, Role, ServerStream, Unary
+
+OPERATORS = frozenset({Role.LOCAL, Role.MANAGER})
+NODES = frozenset({Role.WORKER, Role.MANAGER})
+LOCAL = frozenset({Role.LOCAL})
+ANYONE = frozenset({Role.ANYONE})
+
+
+class Control:
+    """What people and tools ask of a cluster."""
+
+    name = "covey.v1.Control"
+    get_cluster = Unary(
+        name, "GetCluster", control_pb2.GetClusterRequest, control_pb2.GetClusterResponse, OPERATORS
+    )
+    get_join_token = Unary(
+        name, "GetJoinToken", control_pb2.GetJoinTokenRequest, control_pb2.GetJoinTokenResponse, OPERATORS
+    )
+    list_nodes = ServerStream(
+        name, "ListNodes", control_pb2.ListNodesRequest, control_pb2.ListNodesResponse, OPERATORS
+    )
+    get_node = Unary(name, "GetNode", control_pb2.GetNodeRequest, control_pb2.GetNodeResponse, OPERATORS)
+    update_node = Unary(
+        name, "UpdateNode", control_pb2.UpdateNodeRequest, control_pb2.UpdateNodeResponse, OPERATORS
+    )
+    remove_node = Unary(
+        name, "RemoveNode", control_pb2.RemoveNodeRequest, control_pb2.RemoveNodeResponse, OPERATORS
+    )
+    create_service = Unary(
+        name, "CreateService", control_pb2.CreateServiceRequest, control_pb2.CreateServiceResponse, OPERATORS
+    )
+    list_services = ServerStream(
+        name, "ListServices", control_pb2.ListServicesRequest, control_pb2.ListServicesResponse, OPERATORS
+    )
+    get_service = Unary(
+        name, "GetService", control_pb2.GetServiceRequest, control_pb2.GetServiceResponse, OPERATORS
+    )
+    update_service = Unary(
+        name, "UpdateService", control_pb2.UpdateServiceRequest, control_pb2.UpdateServiceResponse, OPERATORS
+    )
+    remove_service = Unary(
+        name, "RemoveService", control_pb2.RemoveServiceRequest, control_pb2.RemoveServiceResponse, OPERATORS
+    )
+    watch_service = ServerStream(
+        name, "WatchService", control_pb2.WatchServiceRequest, control_pb2.WatchServiceResponse, OPERATORS
+    )
+    list_tasks = ServerStream(
+        name, "ListTasks", control_pb2.ListTasksRequest, control_pb2.ListTasksResponse, OPERATORS
+    )
+    create_network = Unary(
+        name, "CreateNetwork", control_pb2.CreateNetworkRequest, control_pb2.CreateNetworkResponse, OPERATORS
+    )
+    list_networks = ServerStream(
+        name, "ListNetworks", control_pb2.ListNetworksRequest, control_pb2.ListNetworksResponse, OPERATORS
+    )
+    get_network = Unary(
+        name, "GetNetwork", control_pb2.GetNetworkRequest, control_pb2.GetNetworkResponse, OPERATORS
+    )
+    remove_network = Unary(
+        name, "RemoveNetwork", control_pb2.RemoveNetworkRequest, control_pb2.RemoveNetworkResponse, OPERATORS
+    )
+
+
+class Dispatcher:
+    """How agents and managers talk."""
+
+    name = "covey.v1.Dispatcher"
+    session = Bidirectional(
+        name, "Session", dispatcher_pb2.AgentMessage, dispatcher_pb2.ManagerMessage, NODES
+    )
+
+
+class Logs:
+    """Reading the logs of tasks."""
+
+    name = "covey.v1.Logs"
+    read_logs = ServerStream(name, "ReadLogs", logs_pb2.ReadLogsRequest, logs_pb2.ReadLogsResponse, OPERATORS)
+
+
+class LogBroker:
+    """Agents handing over the logs of their tasks."""
+
+    name = "covey.v1.LogBroker"
+    publish_logs = ClientStream(
+        name, "PublishLogs", logs_pb2.PublishLogsRequest, logs_pb2.PublishLogsResponse, NODES
+    )
+
+
+class NodeCa:
+    """Certificates for nodes that have one."""
+
+    name = "covey.v1.NodeCa"
+    renew_certificate = Unary(
+        name, "RenewCertificate", ca_pb2.RenewCertificateRequest, ca_pb2.RenewCertificateResponse, NODES
+    )
+
+
+class Bootstrap:
+    """Certificates for hosts that have none; its own port, rate-limited."""
+
+    name = "covey.v1.Bootstrap"
+    get_root_certificate = Unary(
+        name,
+        "GetRootCertificate",
+        bootstrap_pb2.GetRootCertificateRequest,
+        bootstrap_pb2.GetRootCertificateResponse,
+        ANYONE,
+    )
+    issue_node_certificate = Unary(
+        name,
+        "IssueNodeCertificate",
+        bootstrap_pb2.IssueNodeCertificateRequest,
+        bootstrap_pb2.IssueNodeCertificateResponse,
+        ANYONE,
+    )
+
+
+class NodeDaemon:
+    """coveyd's own API on its local socket."""
+
+    name = "covey.v1.NodeDaemon"
+    init = Unary(name, "Init", node_pb2.InitRequest, node_pb2.InitResponse, LOCAL)
+    join = Unary(name, "Join", node_pb2.JoinRequest, node_pb2.JoinResponse, LOCAL)
+    leave = Unary(name, "Leave", node_pb2.LeaveRequest, node_pb2.LeaveResponse, LOCAL)
+    info = Unary(name, "Info", node_pb2.InfoRequest, node_pb2.InfoResponse, LOCAL)
+
+
+SERVICES = (Control, Dispatcher, Logs, LogBroker, NodeCa, Bootstrap, NodeDaemon)
+
+
+def methods() -> list[Method[Any, Any]]:
+    """List every method of every service."""
+    return [value for service in SERVICES for value in vars(service).values() if isinstance(value, Method)]
