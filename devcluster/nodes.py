@@ -1,0 +1,107 @@
+"""One node's life: boot and power loss, and the end of a single process of it."""
+
+import os
+import shutil
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from covey.errors import FailedPrecondition, Unavailable
+from covey.io import netns
+
+from . import members
+from .fabric import Fabric
+from .place import Place
+
+_boot_bound_s = 60.0
+_killed_bound_s = 5.0
+modules = {"agent": "agent", "manager": "manager"}
+
+
+def boot(place: Place, node: str) -> None:
+    """Start the node as its power switch would: network, then coveyd.
+
+    One that runs is left alone. Where coveyd alone has died, it alone is started, as an init system would.
+    """
+    if coveyd_runs(place, node):
+        return
+    if not (netns.exists(place.netns(node)) and members.is_running(place, node)):
+        power_loss(place, node)  # what a crash of ours left
+        Fabric(place).plug(node)
+    for folder in (place.state(node), place.run(node), place.log(node).parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    members.start(place, node, coveyd(place, node))
+
+
+def coveyd_runs(place: Place, node: str) -> bool:
+    """Whether the node's supervisor lives."""
+    return bool(members.processes_of_module(place, node, "node"))
+
+
+def coveyd(place: Place, node: str) -> list[str]:
+    """The command that a node's init system would run."""
+    resolv_conf = place.home(node) / "resolv.conf"
+    resolv_conf.write_text("# The fabric has no resolver: names of the world outside do not resolve here.\n")
+    return [
+        sys.executable, "-m", "node",
+        "--state-dir", str(place.state(node)),
+        "--run-dir", str(place.run(node)),
+        "--node-name", node,
+        "--cgroup-parent", f"/{place.cgroup(node)}/{members.tasks_group}",
+        "--resolv-conf", str(resolv_conf),
+        "--insecure-registry", place.registry,
+    ]  # fmt: skip
+
+
+def wait_for_answer(place: Place, node: str) -> None:
+    """Wait until the node's coveyd takes connections."""
+    try:
+        members.wait_until(
+            lambda: _answers(place.socket(node)),
+            f"{node}'s coveyd on {place.socket(node)}",
+            _boot_bound_s,
+            lambda: coveyd_runs(place, node),
+        )
+    except Unavailable as error:
+        raise Unavailable(
+            f"{error}\nthe end of {place.log(node)}:\n{members.last_words(place, node)}"
+        ) from error
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(2)
+        try:
+            client.connect(str(path))
+        except OSError:
+            return False
+        return True
+
+
+def power_loss(place: Place, node: str) -> None:
+    """Take the node's power: every process, its network and its memory are gone; its disk stays."""
+    members.power_off(place, node)
+    Fabric(place).unplug(node)
+    shutil.rmtree(place.run(node), ignore_errors=True)
+
+
+def kill_process(place: Place, node: str, role: str) -> None:
+    """Kill the node's `agent` or `manager`, as a crash would; coveyd is there to start it again."""
+    pids = members.processes_of_module(place, node, modules[role])
+    if not pids:
+        raise FailedPrecondition(f"no {role} runs on {node}")
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    members.wait_until(
+        lambda: not set(pids) & set(members.processes_of_module(place, node, modules[role])),
+        f"the end of {node}'s {role}",
+        _killed_bound_s,
+    )
+
+
+def state_of(place: Place, node: str) -> str:
+    """`running`, `cut` (its link is down), `stopped` (all but coveyd is there) or `off`."""
+    if not coveyd_runs(place, node):
+        return "stopped" if members.is_running(place, node) else "off"
+    return "cut" if Fabric(place).is_cut(node) else "running"

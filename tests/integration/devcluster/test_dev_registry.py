@@ -1,0 +1,49 @@
+"""The registry answers on the fabric, and holds the sample images."""
+
+import json
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from devcluster import members, namespaces, record, registry, sweep
+from devcluster.fabric import Fabric, default_publish
+from devcluster.place import REGISTRY, Place
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Place]:
+    place = Place(f"tr{os.getpid()}")
+    with record.locked(place):
+        sweep.clear(place)
+        Fabric(place).build(default_publish)
+        Fabric(place).plug("w1")
+        registry.start(place)
+        registry.push_samples(place)
+    yield place
+    with record.locked(place):
+        sweep.remove(place)
+
+
+def inspected(place: Place, reference: str) -> dict[str, object]:
+    image = f"docker://{place.registry}/{reference}"
+    argv = ["skopeo", "inspect", "--tls-verify=false", "--config", image]
+    return dict(json.loads(namespaces.run(place.netns("w1"), argv))["config"])
+
+
+def test_the_catalogue(place: Place) -> None:
+    assert registry.catalogue(place) == ["demo/tools", "demo/web"]
+
+
+def test_a_node_sees_the_images_over_the_fabric(place: Place) -> None:
+    assert inspected(place, "demo/web:2")["Entrypoint"] == ["/bin/serve"]
+    assert inspected(place, "demo/tools:1")["Cmd"] == ["/bin/idle"]
+
+
+def test_starting_it_again_changes_nothing(place: Place) -> None:
+    before = members.processes_of_member(place, REGISTRY)
+    registry.start(place)
+    registry.push_samples(place)
+    assert members.processes_of_member(place, REGISTRY) == before
