@@ -52,8 +52,10 @@ def to_status(error: BaseException) -> tuple[StatusCode, str]:
 def from_status(code: StatusCode, details: str, address: str) -> CoveyError:
     """Make of a status the error that the other side raised; `address` says whose silence it is."""
     if code is StatusCode.UNAVAILABLE:
-        reason = details.rpartition("last error: ")[2].rpartition(" error: ")[2]
-        return Unavailable(f"{address} cannot be reached: {reason or 'no answer'}")
+        before, failed, reason = details.partition("last error: ")
+        if failed:  # grpc's own: nobody was reached
+            return Unavailable(f"{address} cannot be reached: {reason.rpartition(' error: ')[2]}")
+        return Unavailable(f"{address}: {before or 'the connection was lost'}")
     if code is StatusCode.DEADLINE_EXCEEDED:
         return Unavailable(f"{address} did not answer in time")
     if code is StatusCode.CANCELLED:
