@@ -49,6 +49,10 @@ assignment_batch_ms = 20
 session_queue_messages_max = 10_000
 reconnect_backoff_ms_min = 100
 reconnect_backoff_ms_max = 8_000
+heartbeat_period_ms_min = 100
+register_timeout_ms = 5_000
+status_reports_in_flight_max = 16
+status_report_tasks_max = 1_000
 
 # --- orchestration ---------------------------------------------------------------------------------
 restart_delay_ns = 5_000_000_000
@@ -73,7 +77,7 @@ ingress_subnet_default = "10.255.0.0/16"
 published_port_first = 30_000
 published_port_last = 32_767
 vxlan_overhead_bytes = 50
-gateway_ignored_prefix_length = 8  # a host's default route, or one this wide, is no claim on a subnet
+gateway_route_prefix_length_min = 8  # a wider route (the default one) is no claim on a subnet
 netlink_timeout_s = 10.0
 link_retry_ms = 20  # the kernel removes what was in a dropped namespace a moment later
 link_retries_max = 150
@@ -95,6 +99,16 @@ tmpfs_bytes_default = 64 * 1024 * 1024
 image_pull_timeout_s = 1800.0
 image_query_timeout_s = 30.0
 image_pulls_at_once = 3
+
+# --- tasks (agent/tasks) ----------------------------------------------------------------------------
+task_retry_delay_ms = 1_000  # as Swarm's agent waits after a temporary error
+task_attempts_max = 10
+task_table_wait_ms = 2_000  # how long a container's start waits for its networks' first tables
+task_network_actions_at_once = 2
+task_runtime_actions_at_once = 6
+task_action_timeout_s = 120.0
+task_error_chars_max = 1_024
+agent_write_batch_ms = 5
 
 # --- other programs --------------------------------------------------------------------------------
 program_output_bytes_max = 16 * 1024 * 1024

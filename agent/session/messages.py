@@ -1,0 +1,79 @@
+"""What travels on the session's stream, as structs; the model's own types travel as they are.
+
+Field names are those of `proto/covey/v1/dispatcher.proto`, so that `covey.wire.codec` carries them.
+"""
+
+from covey import limits
+from covey.model.assignments import Assignments, TaskReport
+from covey.model.objects import ClusterVersion, NodeDescription, Part
+from covey.model.tables import NetworkTable, NetworkTableDelta
+
+
+class Register(Part, frozen=True):
+    """The first message of a session."""
+
+    description: NodeDescription = NodeDescription()
+    last_seen: ClusterVersion = ClusterVersion()
+
+
+class Heartbeat(Part, frozen=True):
+    """The node lives."""
+
+
+class StatusReport(Part, frozen=True):
+    """Statuses since the last report. `sequence` rises within a session, from 1."""
+
+    sequence: int = 0
+    reports: tuple[TaskReport, ...] = ()
+
+
+class TableVersion(Part, frozen=True):
+    """The version of one network's table."""
+
+    network_id: str = ""
+    version: ClusterVersion = ClusterVersion()
+
+
+class TablesApplied(Part, frozen=True):
+    """The table versions that forwarding, VIPs and names now follow."""
+
+    tables: tuple[TableVersion, ...] = ()
+
+
+class SessionStarted(Part, frozen=True):
+    """The manager's answer to `Register`. `version` is how far it has come itself."""
+
+    session_id: str = ""
+    heartbeat_period_ms: int = limits.heartbeat_period_ms
+    version: ClusterVersion = ClusterVersion()
+    managers: tuple[str, ...] = ()
+    vxlan_port: int = 0
+
+
+class StatusAcknowledged(Part, frozen=True):
+    """Every report up to `sequence` is committed."""
+
+    sequence: int = 0
+
+
+class LogOptions(Part, frozen=True):
+    """Which log records are wanted. `tail` None or negative means all; `since_ns` is UTC."""
+
+    follow: bool = False
+    tail: int | None = None
+    since_ns: int = 0
+    no_stdout: bool = False
+    no_stderr: bool = False
+
+
+class LogSubscription(Part, frozen=True):
+    """The manager wants (or, with `cancel`, no longer wants) the logs of some tasks."""
+
+    subscription_id: str = ""
+    task_ids: tuple[str, ...] = ()
+    options: LogOptions = LogOptions()
+    cancel: bool = False
+
+
+Up = Register | Heartbeat | StatusReport | TablesApplied | NodeDescription
+Down = SessionStarted | StatusAcknowledged | Assignments | NetworkTable | NetworkTableDelta | LogSubscription

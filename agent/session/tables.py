@@ -1,0 +1,37 @@
+"""Network tables as an agent holds them: applying a difference, pure."""
+
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+from covey.errors import PeerFault
+from covey.model.tables import EndpointRow, NetworkTable, NetworkTableDelta, ServiceRow
+
+Row = TypeVar("Row", EndpointRow, ServiceRow)
+
+
+def apply_delta(table: NetworkTable | None, delta: NetworkTableDelta) -> NetworkTable:
+    """The table after `delta`; `PeerFault` if it does not apply to the one held."""
+    if table is None or table.version != delta.applies_to:
+        held = "none" if table is None else f"{table.version.epoch}.{table.version.index}"
+        raise PeerFault(
+            f"a change of network {delta.network_id}'s table applies to version "
+            f"{delta.applies_to.epoch}.{delta.applies_to.index}, but the one held is {held}"
+        )
+    return NetworkTable(
+        network_id=table.network_id,
+        version=delta.version,
+        endpoints=_merged(table.endpoints, delta.endpoints, delta.endpoints_removed),
+        services=_merged(table.services, delta.services, delta.services_removed),
+    )
+
+
+def _merged(old: Sequence[Row], changed: Sequence[Row], removed: Iterable[str]) -> tuple[Row, ...]:
+    rows = {_id_of(row): row for row in old}
+    for gone in removed:
+        rows.pop(gone, None)
+    rows.update((_id_of(row), row) for row in changed)
+    return tuple(rows[id] for id in sorted(rows))
+
+
+def _id_of(row: EndpointRow | ServiceRow) -> str:
+    return row.endpoint_id if isinstance(row, EndpointRow) else row.service_id
