@@ -37,7 +37,7 @@ gates:
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/basedpyright
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 bench: setup  ## the figures, with their parts (as root)
 	@$(PYTEST) -s $(call tests,bench)
