@@ -1,0 +1,51 @@
+"""What requests about networks change, as functions on a draft."""
+
+from random import Random
+
+from msgspec.structs import replace
+
+from covey.errors import FailedPrecondition, InvalidArgument, NotFound
+from covey.ids import new_id
+from covey.model.objects import Network, Revision, Service
+from covey.model.specs import NetworkSpec
+from manager.store.draft import Draft
+from manager.store.view import BY_NETWORK
+
+
+def create_network(draft: Draft, spec: NetworkSpec, dice: Random) -> Network:
+    """Store a new network; the allocator gives it its number and subnet."""
+    if spec.ingress:
+        taken = next((n for n in draft.all(Network) if n.spec.ingress and not n.pending_delete), None)
+        if taken is not None:
+            raise InvalidArgument(
+                f"ingress: {taken.spec.name!r} is the ingress network; there can be one only"
+            )
+    network = Network(id=new_id(dice), spec=spec)
+    draft.put(network)
+    return network
+
+
+def remove_network(draft: Draft, network_id: str) -> None:
+    """Mark a network for removal; it goes once its last task has ended."""
+    network = draft.get(Network, network_id)
+    if network is None:
+        raise NotFound(f"there is no network {network_id!r}")
+    if network.spec.ingress:
+        raise FailedPrecondition(
+            f"network {network.spec.name}: published ports need it; it cannot be removed"
+        )
+    users = sorted({service.name for service in _users(draft, network)})
+    if users:
+        remedy = "remove them or take them off it first"
+        raise FailedPrecondition(f"network {network.spec.name} is in use by {', '.join(users[:5])}; {remedy}")
+    draft.put(replace(network, pending_delete=True))
+
+
+def _users(draft: Draft, network: Network) -> list[Service]:
+    """List the services whose current spec joins a network."""
+    users = []
+    for revision in draft.find(Revision, BY_NETWORK, network.id):
+        service = draft.get(Service, revision.service_id)
+        if service is not None and service.revision_id == revision.id and not service.pending_delete:
+            users.append(service)
+    return users

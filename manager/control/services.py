@@ -1,0 +1,124 @@
+"""What requests about services change, as functions on a draft."""
+
+from random import Random
+
+from msgspec.structs import replace
+
+from covey.errors import Bug, Conflict, FailedPrecondition, InvalidArgument, NotFound
+from covey.ids import new_id
+from covey.model.objects import Network, Revision, Service, Task
+from covey.model.specs import NetworkAttachmentSpec, ServiceSpec
+from covey.model.states import ServiceModeKind, TaskState
+from covey.v1.control_pb2 import ServiceDetail
+from covey.v1.objects_pb2 import Revision as RevisionMessage
+from covey.v1.objects_pb2 import Service as ServiceMessage
+from covey.wire.codec import to_message
+from manager.control.lookup import find_network
+from manager.orchestrator.revisions import adopt, first_revision, next_revision
+from manager.store.draft import Draft
+from manager.store.view import BY_SERVICE, View
+
+
+def create_service(draft: Draft, spec: ServiceSpec, dice: Random) -> Service:
+    """Store a new service with its first revision. The spec has been validated."""
+    service_id = new_id(dice)
+    revision = first_revision(service_id, _with_networks(draft, spec), dice)
+    service = adopt(Service(id=service_id, name=spec.name), None, revision)
+    draft.put(revision)
+    draft.put(service)
+    return service
+
+
+def update_service(draft: Draft, service_id: str, version: int, spec: ServiceSpec, dice: Random) -> None:
+    """Give a service a new spec, as a new revision, unless nothing changed."""
+    service = _present(draft, service_id)
+    if service.meta.version != version:
+        raise Conflict(
+            f"service {service.name} changed since it was read (version {service.meta.version}, not {version}); "
+            "repeat the command"
+        )
+    current = current_revision(draft, service)
+    if spec.name != service.name:
+        raise InvalidArgument(f"name: {spec.name!r} differs from {service.name!r}; a service keeps its name")
+    if spec.mode.kind is not current.spec.mode.kind:
+        raise InvalidArgument("mode: a service keeps its mode; remove it and create another one")
+    spec = _with_networks(draft, _with_credentials(spec, current.spec))
+    if spec == current.spec:
+        return
+    revision = next_revision(service, current, spec, dice)
+    draft.put(revision)
+    draft.put(adopt(service, current, revision))
+
+
+def remove_service(draft: Draft, service_id: str) -> None:
+    """Mark a service for removal; the orchestrator stops its tasks and then deletes it."""
+    service = _present(draft, service_id)
+    draft.put(replace(service, pending_delete=True))
+
+
+def current_revision(view: View, service: Service) -> Revision:
+    """Return the revision a service stands at."""
+    revision = view.get(Revision, service.revision_id)
+    if revision is None:
+        raise Bug(f"service {service.id} has no revision {service.revision_id}")
+    return revision
+
+
+def describe(view: View, service: Service) -> ServiceDetail:
+    """Put together what people see of a service; credentials stay here."""
+    revision = current_revision(view, service)
+    tasks = view.find(Task, BY_SERVICE, service.id)
+    wanted = [task for task in tasks if task.desired_state <= TaskState.RUNNING]
+    if revision.spec.mode.kind is ServiceModeKind.REPLICATED:
+        desired = revision.spec.mode.replicas
+    else:
+        desired = len(wanted)
+    return ServiceDetail(
+        service=to_message(service, ServiceMessage),
+        revision=to_message(replace(revision, spec=_without_credentials(revision.spec)), RevisionMessage),
+        running=sum(task.status.state is TaskState.RUNNING for task in wanted),
+        desired=desired,
+        completed=sum(task.status.state is TaskState.COMPLETE for task in tasks),
+    )
+
+
+def _present(draft: Draft, service_id: str) -> Service:
+    service = draft.get(Service, service_id)
+    if service is None:
+        raise NotFound(f"there is no service {service_id!r}")
+    if service.pending_delete:
+        raise FailedPrecondition(f"service {service.name} is being removed")
+    return service
+
+
+def _with_networks(draft: Draft, spec: ServiceSpec) -> ServiceSpec:
+    """Name networks by id, and refuse those a service cannot join."""
+    attachments = []
+    for attachment in spec.task.networks:
+        network = find_network(draft, attachment.target)
+        _check_joinable(network)
+        attachments.append(NetworkAttachmentSpec(target=network.id, aliases=attachment.aliases))
+    if len({attachment.target for attachment in attachments}) < len(attachments):
+        raise InvalidArgument("network: one network is named twice; give it once, with all its aliases")
+    return replace(spec, task=replace(spec.task, networks=tuple(attachments)))
+
+
+def _check_joinable(network: Network) -> None:
+    if network.spec.ingress:
+        remedy = "publish a port and it is joined by itself"
+        raise InvalidArgument(f"network: {network.spec.name!r} is the ingress network; {remedy}")
+    if network.pending_delete:
+        raise FailedPrecondition(f"network: {network.spec.name!r} is being removed")
+
+
+def _without_credentials(spec: ServiceSpec) -> ServiceSpec:
+    return replace(spec, task=replace(spec.task, container=replace(spec.task.container, registry_auth=None)))
+
+
+def _with_credentials(spec: ServiceSpec, current: ServiceSpec) -> ServiceSpec:
+    """Keep the credentials that reading the service did not show, unless new ones came."""
+    container, known = spec.task.container, current.task.container
+    if container.registry_auth is not None or known.registry_auth is None:
+        return spec
+    kept = replace(container, registry_auth=known.registry_auth)
+    return replace(spec, task=replace(spec.task, container=kept))

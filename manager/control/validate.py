@@ -1,0 +1,303 @@
+"""Is a spec sound in itself? Pure; raises `InvalidArgument` naming the field, the value and the remedy."""
+
+import ipaddress
+import re
+import signal
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from covey import limits
+from covey.errors import InvalidArgument
+from covey.model import constraint, reference
+from covey.model.capability import CAPABILITIES
+from covey.model.specs import (
+    ContainerSpec,
+    EndpointSpec,
+    Mount,
+    NetworkSpec,
+    NodeSpec,
+    Placement,
+    PortConfig,
+    ResourceRequirements,
+    Resources,
+    RestartPolicy,
+    ServiceMode,
+    ServiceSpec,
+    TaskSpec,
+    UpdateConfig,
+)
+from covey.model.states import EndpointMode, MountKind, Protocol, PublishMode, ServiceModeKind
+
+_NAME = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9_-]*[a-zA-Z0-9])?")
+_VOLUME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
+_HOSTNAME = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?")
+_SPREAD = re.compile(r"(node|engine)\.labels\.\S+")
+
+
+def refuse(field: str, value: object, remedy: str) -> InvalidArgument:
+    """Make the error for a field whose value cannot be had."""
+    return InvalidArgument(f"{field}: {value!r} {remedy}")
+
+
+def check_service(spec: ServiceSpec) -> None:
+    """Check a whole service spec, except for what only the store knows (networks, names taken)."""
+    check_name("name", spec.name)
+    _check_labels("labels", spec.labels)
+    _check_mode(spec.mode)
+    _check_task(spec.task)
+    _check_update("update", spec.update)
+    _check_update("rollback", spec.rollback)
+    _check_endpoint(spec.endpoint)
+    size = len(msgspec.msgpack.encode(spec))
+    if size > limits.spec_bytes_max:
+        raise refuse("spec", f"{size} bytes", f"is more than the {limits.spec_bytes_max} a service may have")
+
+
+def check_network(spec: NetworkSpec) -> None:
+    """Check a network spec in itself."""
+    check_name("name", spec.name)
+    _check_labels("labels", spec.labels)
+    if spec.driver != "overlay":
+        raise refuse("driver", spec.driver, "is not supported; use overlay")
+    for config in spec.ipam:
+        if not config.subnet and (config.gateway or config.ip_range):
+            raise refuse("subnet", config.subnet, "is needed where a gateway or an ip-range is given")
+        if config.subnet:
+            _check_subnet(config.subnet, config.gateway, config.ip_range)
+    for option, value in spec.options.items():
+        _check_network_option(option, value)
+
+
+def check_node(spec: NodeSpec) -> None:
+    """Check a node spec in itself."""
+    _check_labels("labels", spec.labels)
+
+
+def check_name(field: str, name: str) -> None:
+    """Check the name of a service or network: it becomes a DNS name."""
+    if not name or len(name) > limits.name_length_chars_max or not _NAME.fullmatch(name):
+        raise refuse(
+            field,
+            name,
+            f"is not a name: up to {limits.name_length_chars_max} letters, digits, - and _, "
+            "beginning and ending with a letter or digit",
+        )
+
+
+def _check_labels(field: str, labels: Mapping[str, str]) -> None:
+    if len(labels) > limits.label_count_max:
+        raise refuse(field, len(labels), f"labels are more than the {limits.label_count_max} allowed")
+    for key, value in labels.items():
+        if not key or "=" in key or key != key.strip():
+            raise refuse(
+                field, key, "is not a label's key: it is not empty, with no = and no spaces around it"
+            )
+        if len(key.encode()) + len(value.encode()) > limits.label_length_bytes_max:
+            most = limits.label_length_bytes_max
+            raise refuse(field, key[:40], f"is longer than {most} bytes with its value")
+
+
+def _check_mode(mode: ServiceMode) -> None:
+    if mode.kind not in (ServiceModeKind.REPLICATED, ServiceModeKind.GLOBAL):
+        name = mode.kind.name.lower().replace("_", "-")
+        raise refuse("mode", name, "is not supported; use replicated or global")
+    if mode.kind is ServiceModeKind.REPLICATED and not 0 <= mode.replicas <= limits.replicas_max:
+        raise refuse("replicas", mode.replicas, f"is not between 0 and {limits.replicas_max}")
+
+
+def _check_task(task: TaskSpec) -> None:
+    _check_container(task.container)
+    _check_resources(task.resources)
+    _check_restart(task.restart)
+    _check_placement(task.placement)
+    targets = [network.target for network in task.networks]
+    _check_unique("network", targets, "is attached twice; give it once, with all its aliases")
+    for network in task.networks:
+        for alias in network.aliases:
+            check_name("network alias", alias)
+
+
+def _check_unique(field: str, values: Iterable[object], remedy: str) -> None:
+    seen = set[object]()
+    for value in values:
+        if value in seen:
+            raise refuse(field, value, remedy)
+        seen.add(value)
+
+
+def _check_container(container: ContainerSpec) -> None:
+    reference.parse(container.image)
+    for variable in container.env:
+        if not variable.partition("=")[0] or "\0" in variable:
+            raise refuse("env", variable, "is not NAME=value")
+    _check_labels("container-label", container.labels)
+    if container.workdir and not container.workdir.startswith("/"):
+        raise refuse("workdir", container.workdir, "is not absolute; begin it with /")
+    if container.hostname and (len(container.hostname) > 64 or not _HOSTNAME.fullmatch(container.hostname)):
+        raise refuse("hostname", container.hostname, "is not a host name")
+    if container.stop_signal:
+        _check_signal(container.stop_signal)
+    if container.stop_grace_ns < 0:
+        raise refuse("stop-grace-period", container.stop_grace_ns, "is negative")
+    for mount in container.mounts:
+        _check_mount(mount)
+    _check_unique("mount", [m.target for m in container.mounts], "is mounted on twice; choose another target")
+    for field, names in (("cap-add", container.capability_add), ("cap-drop", container.capability_drop)):
+        for name in names:
+            if name.upper().removeprefix("CAP_") not in CAPABILITIES | {"ALL"}:
+                raise refuse(field, name, "is not a capability; see capabilities(7), or use ALL")
+    _check_names(container)
+
+
+def _check_names(container: ContainerSpec) -> None:
+    for entry in container.hosts:
+        host, _, address = entry.partition(":")
+        if not host or not _is_address(address):
+            raise refuse("host", entry, "is not NAME:ADDRESS")
+    for server in container.dns.nameservers if container.dns else ():
+        if not _is_address(server):
+            raise refuse("dns", server, "is not an IP address")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _check_signal(name: str) -> None:
+    known = {s.name for s in signal.Signals} | {s.name.removeprefix("SIG") for s in signal.Signals}
+    if name.upper() not in known and not (name.isdigit() and 0 < int(name) < signal.NSIG):
+        raise refuse("stop-signal", name, "is not a signal; write it like SIGTERM, TERM or 15")
+
+
+def _check_mount(mount: Mount) -> None:
+    if not mount.target.startswith("/") or mount.target.rstrip("/") == "":
+        raise refuse("mount target", mount.target, "is not an absolute path inside the container")
+    match mount.kind:
+        case MountKind.BIND if not mount.source.startswith("/"):
+            raise refuse(
+                "mount source", mount.source, "is not an absolute path; a bind needs one on the node"
+            )
+        case MountKind.VOLUME if mount.source and not _VOLUME.fullmatch(mount.source):
+            raise refuse(
+                "mount source", mount.source, "is not a volume's name; for a host path use type=bind"
+            )
+        case MountKind.TMPFS if mount.source:
+            raise refuse("mount source", mount.source, "has no meaning for a tmpfs; leave it out")
+        case _:
+            pass
+    if mount.tmpfs is not None and mount.kind is not MountKind.TMPFS:
+        raise refuse("mount", mount.target, "has tmpfs options but is no tmpfs; use type=tmpfs")
+    if mount.tmpfs is not None and mount.tmpfs.size_bytes < 0:
+        raise refuse("tmpfs-size", mount.tmpfs.size_bytes, "is negative")
+
+
+def _check_resources(resources: ResourceRequirements) -> None:
+    for prefix, amounts in (("limit", resources.limits), ("reserve", resources.reservations)):
+        _check_amounts(prefix, amounts)
+    cap, kept = resources.limits, resources.reservations
+    if cap.nano_cpus and kept.nano_cpus > cap.nano_cpus:
+        raise refuse("reserve-cpu", kept.nano_cpus / 1e9, f"is more than the limit of {cap.nano_cpus / 1e9}")
+    if cap.memory_bytes and kept.memory_bytes > cap.memory_bytes:
+        raise refuse(
+            "reserve-memory", kept.memory_bytes, f"is more than the limit of {cap.memory_bytes} bytes"
+        )
+
+
+def _check_amounts(prefix: str, amounts: Resources) -> None:
+    if amounts.nano_cpus and amounts.nano_cpus < limits.nano_cpus_min:
+        raise refuse(f"{prefix}-cpu", amounts.nano_cpus / 1e9, "is less than 0.001 of a CPU")
+    if amounts.memory_bytes and amounts.memory_bytes < limits.memory_bytes_min:
+        least = limits.memory_bytes_min // 1024 // 1024
+        raise refuse(f"{prefix}-memory", amounts.memory_bytes, f"bytes are less than the least, {least} MiB")
+    if amounts.pids < 0:
+        raise refuse(f"{prefix}-pids", amounts.pids, "is negative; 0 means no limit")
+
+
+def _check_restart(restart: RestartPolicy) -> None:
+    for field, value in (
+        ("restart-delay", restart.delay_ns),
+        ("restart-max-attempts", restart.max_attempts),
+        ("restart-window", restart.window_ns),
+    ):
+        if value < 0:
+            raise refuse(field, value, "is negative")
+
+
+def _check_placement(placement: Placement) -> None:
+    constraint.parse_all(placement.constraints)
+    for preference in placement.preferences:
+        if not _SPREAD.fullmatch(preference.spread):
+            raise refuse("placement-pref", preference.spread, "is not node.labels.NAME or engine.labels.NAME")
+    if placement.max_replicas_per_node < 0:
+        raise refuse(
+            "replicas-max-per-node", placement.max_replicas_per_node, "is negative; 0 means no bound"
+        )
+
+
+def _check_update(prefix: str, update: UpdateConfig) -> None:
+    if update.parallelism < 0:
+        raise refuse(f"{prefix}-parallelism", update.parallelism, "is negative; 0 means all tasks at once")
+    if update.delay_ns < 0:
+        raise refuse(f"{prefix}-delay", update.delay_ns, "is negative")
+    if update.monitor_ns < 0:
+        raise refuse(f"{prefix}-monitor", update.monitor_ns, "is negative")
+    if not 0 <= update.max_failure_ratio <= 1:
+        raise refuse(f"{prefix}-max-failure-ratio", update.max_failure_ratio, "is not between 0 and 1")
+
+
+def _check_endpoint(endpoint: EndpointSpec) -> None:
+    for port in endpoint.ports:
+        _check_port(port)
+        if endpoint.mode is EndpointMode.DNSRR and port.publish_mode is PublishMode.INGRESS:
+            remedy = "cannot go with dnsrr; use mode=host, or endpoint-mode vip"
+            raise refuse("publish", port.published_port, remedy)
+    published = [(p.protocol.name.lower(), p.published_port) for p in endpoint.ports if p.published_port]
+    _check_unique("publish", published, "is published twice")
+
+
+def _check_port(port: PortConfig) -> None:
+    if port.protocol is Protocol.SCTP:
+        raise refuse("publish", "sctp", "is not supported; use tcp or udp")
+    if not 0 < port.target_port <= 65535:
+        raise refuse("publish", port.target_port, "is not a port of the container; use 1 to 65535")
+    if not 0 <= port.published_port <= 65535:
+        remedy = "is not a port; use 1 to 65535, or leave it out to have one chosen"
+        raise refuse("publish", port.published_port, remedy)
+
+
+def _check_subnet(subnet: str, gateway: str, ip_range: str) -> None:
+    try:
+        network = ipaddress.ip_network(subnet)
+    except ValueError as error:
+        raise refuse("subnet", subnet, f"is not a subnet ({error}); write it like 10.1.0.0/24") from error
+    if network.version != 4:
+        raise refuse("subnet", subnet, "is not IPv4; IPv6 networks are not supported")
+    if network.num_addresses < 4:
+        raise refuse("subnet", subnet, "is too small; a network needs /30 or larger")
+    if gateway and (not _is_address(gateway) or ipaddress.ip_address(gateway) not in network):
+        raise refuse("gateway", gateway, f"is not an address in {subnet}")
+    if ip_range:
+        try:
+            inner = ipaddress.ip_network(ip_range)
+        except ValueError as error:
+            raise refuse("ip-range", ip_range, f"is not a subnet ({error})") from error
+        if inner.version != network.version or not inner.subnet_of(network):
+            raise refuse("ip-range", ip_range, f"is not inside {subnet}")
+
+
+def _check_network_option(option: str, value: str) -> None:
+    match option:
+        case "mtu" | "com.docker.network.driver.mtu":
+            if not value.isdigit() or not 576 <= int(value) <= 65535 - limits.vxlan_overhead_bytes:
+                raise refuse("opt mtu", value, "is not a size of packets; use 576 or more")
+        case "encrypted":
+            raise refuse(
+                "opt", option, "is not supported; leave it out, or keep this traffic off the cluster"
+            )
+        case _:
+            raise refuse("opt", option, "is not an option of overlay networks; there is mtu")

@@ -1,0 +1,17 @@
+"""How managers and agents talk: who is alive, what each node shall run, what each network looks like.
+
+Each agent holds one long-lived stream (`proto/covey/v1/dispatcher.proto`). Up it go heartbeats, statuses
+and the versions of the tables in force; down go assignments and network tables, whole at first and then
+as numbered differences.
+
+* `liveness`: a machine that finds dead nodes by their silence.
+* `assignments`: what a node must know to run its tasks, and the difference of two such sets.
+* `tables`: the table of a network, and the difference of two.
+* `sessions`: the machine that joins them: commits and agents' messages in, messages and commits out.
+* `driver`: batches, sends and commits what the machine asks for. `server`: the gRPC side.
+
+Rules inside. A session gets nothing until this manager has applied the newest version the agent has
+seen, so that a manager that lags never stops newer tasks. A status is acknowledged only once it is
+committed. A node has one live session: the newest ends the one before it. Everything that goes down
+carries (epoch, index), and each difference names the version it applies to.
+"""

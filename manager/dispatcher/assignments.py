@@ -1,0 +1,99 @@
+"""What a node must know to run its tasks, and what changed between two such sets.
+
+A task travels without its history: `meta` is stripped, and of the status only the state goes down, so
+that an agent that lost its disk knows what had already run. A change of status alone, which comes from
+the agent itself, makes no difference.
+"""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from covey.model.assignments import Assignments, AssignmentSet
+from covey.model.objects import ClusterVersion, Endpoint, Meta, Network, Revision, Task, TaskStatus
+from covey.model.states import TaskState
+from manager.dispatcher.difference import changes
+from manager.store.view import BY_NODE, BY_TASK, View
+
+T = TypeVar("T", Task, Revision, Network, Endpoint)
+
+_NO_META = Meta()
+_NO_STATUS = TaskStatus()
+
+
+def assignment_set(view: View, node_id: str) -> AssignmentSet:
+    """Collect what `node_id` must know: its tasks, and the revisions, endpoints and networks they need.
+
+    Tasks stay in the set after they have ended, until they are deleted: their logs are still wanted.
+    """
+    tasks, revisions, networks, endpoints = (
+        [],
+        dict[str, Revision](),
+        dict[str, Network](),
+        dict[str, Endpoint](),
+    )
+    for task in view.find(Task, BY_NODE, node_id):
+        if task.status.state < TaskState.ASSIGNED or task.status.state is TaskState.ORPHANED:
+            continue
+        revision = view.get(Revision, task.revision_id)
+        assert revision is not None, f"task {task.id} has no revision {task.revision_id}"
+        tasks.append(replace(task, meta=_NO_META, status=TaskStatus(state=task.status.state)))
+        revisions[revision.id] = revision
+        for endpoint in view.find(Endpoint, BY_TASK, task.id):
+            endpoints[endpoint.id] = endpoint
+    for endpoint in view.find(Endpoint, BY_NODE, node_id):
+        if not endpoint.task_id:
+            endpoints[endpoint.id] = endpoint
+    for endpoint in endpoints.values():
+        network = view.get(Network, endpoint.network_id)
+        if network is not None:
+            networks[network.id] = network
+    return AssignmentSet(
+        tasks=tuple(tasks),
+        revisions=_bare(revisions),
+        networks=_bare(networks),
+        endpoints=_bare(endpoints),
+    )
+
+
+def _bare(objects: Mapping[str, T]) -> tuple[T, ...]:
+    """Order by id, without the store's notes, whose changes mean nothing to an agent."""
+    return tuple(replace(objects[id], meta=_NO_META) for id in sorted(objects))
+
+
+def _essence(task: Task) -> Task:
+    """Strip what may differ without mattering to the agent."""
+    return replace(task, status=_NO_STATUS)
+
+
+def _id(item: Task | Revision | Network | Endpoint) -> str:
+    return item.id
+
+
+def difference(
+    old: AssignmentSet, new: AssignmentSet, applies_to: ClusterVersion, version: ClusterVersion
+) -> Assignments | None:
+    """Return the message that turns `old` into `new`, or None if nothing the agent cares for changed."""
+    tasks, removed_tasks = changes(old.tasks, new.tasks, _id, _essence)
+    revisions, removed_revisions = changes(old.revisions, new.revisions, _id)
+    networks, removed_networks = changes(old.networks, new.networks, _id)
+    endpoints, removed_endpoints = changes(old.endpoints, new.endpoints, _id)
+    changed = AssignmentSet(tasks=tasks, revisions=revisions, networks=networks, endpoints=endpoints)
+    removed = (removed_tasks, removed_revisions, removed_networks, removed_endpoints)
+    if changed == AssignmentSet() and not any(removed):
+        return None
+    return Assignments(
+        applies_to=applies_to,
+        version=version,
+        changed=changed,
+        removed_tasks=removed_tasks,
+        removed_revisions=removed_revisions,
+        removed_networks=removed_networks,
+        removed_endpoints=removed_endpoints,
+    )
+
+
+def full(assigned: AssignmentSet, version: ClusterVersion) -> Assignments:
+    """Wrap a whole set for the start of a session."""
+    return Assignments(full=True, version=version, changed=assigned)

@@ -1,0 +1,72 @@
+"""Which nodes and networks a commit touches, so that a change costs what it changes."""
+
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
+
+from covey.model.objects import Endpoint, Network, Node, Revision, Service, Task, TaskStatus
+from covey.model.states import TaskState
+from manager.store.transaction import Change, Commit
+from manager.store.view import BY_NETWORK, BY_NODE, View
+
+
+@dataclass(slots=True)
+class Dirt:
+    """Nodes whose assignments, and networks whose tables, may differ from what was sent."""
+
+    nodes: set[str] = field(default_factory=set[str])
+    networks: set[str] = field(default_factory=set[str])
+
+    def __bool__(self) -> bool:
+        return bool(self.nodes or self.networks)
+
+    def add(self, view: View, commit: Commit) -> None:
+        """Note what `commit`, already applied to `view`, touches."""
+        for change in commit.changes:
+            for item in (change.before, change.after):
+                match item:
+                    case Task(node_id=node_id) if node_id and not _only_progress(change):
+                        self.nodes.add(node_id)
+                    case Endpoint():
+                        self.nodes.add(item.node_id)
+                        self.networks.add(item.network_id)
+                    case Network():
+                        self.networks.add(item.id)
+                        self.nodes.update(e.node_id for e in view.find(Endpoint, BY_NETWORK, item.id))
+                    case Service():
+                        self.networks.update(_networks_of(view, item))
+                    case Node() if _moved(change):
+                        self.networks.update(e.network_id for e in view.find(Endpoint, BY_NODE, item.id))
+                    case _:
+                        pass
+        self.nodes.discard("")
+
+
+def _only_progress(change: Change) -> bool:
+    """Tell whether a task changed in nothing but a status its own agent reported."""
+    before, after = change.before, change.after
+    if not (isinstance(before, Task) and isinstance(after, Task)):
+        return False
+    if before.status.state < TaskState.ASSIGNED or after.status.state is TaskState.ORPHANED:
+        return False
+    nothing = TaskStatus()
+    return replace(before, status=nothing, meta=after.meta) == replace(after, status=nothing)
+
+
+def _moved(change: Change) -> bool:
+    """Tell whether a node appeared or changed the address of its VTEP."""
+    before, after = change.before, change.after
+    old = before.description.data_address if isinstance(before, Node) else ""
+    new = after.description.data_address if isinstance(after, Node) else ""
+    return old != new
+
+
+def _networks_of(view: View, service: Service) -> set[str]:
+    """Return the networks whose tables have, or had, a row for `service`."""
+    found = {vip.network_id for vip in service.virtual_ips}
+    revision = view.get(Revision, service.revision_id)
+    if revision is not None:
+        found.update(attachment.target for attachment in revision.spec.task.networks)
+    if service.ports:
+        found.update(network.id for network in view.all(Network) if network.spec.ingress)
+    return found

@@ -1,0 +1,195 @@
+"""Runs the dispatcher's machine: one queue of events in, effects performed in order.
+
+Writes are done by one task, in the order asked for and many at a time, so that a slow disk delays no
+heartbeat; their outcome comes back as an event.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from covey import limits
+from covey.errors import Conflict
+from covey.machine import Tick
+from covey.model.assignments import Assignments
+from covey.model.tables import NetworkTable, NetworkTableDelta
+from covey.v1 import assignments_pb2, objects_pb2, tables_pb2
+from covey.v1.dispatcher_pb2 import ManagerMessage, SessionStarted, StatusAcknowledged
+from covey.wire.codec import to_message
+from manager.dispatcher.events import (
+    Acknowledge,
+    Committed,
+    Effect,
+    EndSession,
+    Event,
+    Send,
+    StartSession,
+    StatusesWritten,
+    WriteNode,
+    WriteStatuses,
+)
+from manager.dispatcher.sessions import Sessions
+from manager.dispatcher.writes import write_node, write_statuses
+from manager.store.draft import Draft
+from manager.store.driver import Store
+
+log = logging.getLogger(__name__)
+
+
+class Outbox:
+    """The messages one session's stream still has to send; bounded, so that a stuck agent costs little."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[ManagerMessage | None] = asyncio.Queue()
+        self.reason = ""
+
+    def put(self, message: ManagerMessage) -> bool:
+        """Queue a message; False if the agent is too far behind to be worth waiting for."""
+        if self._queue.qsize() >= limits.session_queue_messages_max:
+            return False
+        self._queue.put_nowait(message)
+        return True
+
+    def end(self, reason: str) -> None:
+        """Have the stream end once what is queued has been sent."""
+        self.reason = reason
+        self._queue.put_nowait(None)
+
+    async def next(self) -> ManagerMessage | None:
+        """Wait for the next message; None means the stream is to end."""
+        return await self._queue.get()
+
+
+class Dispatcher:
+    """The dispatcher of one manager."""
+
+    def __init__(self, store: Store, managers: Callable[[], tuple[str, ...]], vxlan_port: int) -> None:
+        self._store = store
+        self._managers = managers
+        self._vxlan_port = vxlan_port
+        self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._writes: asyncio.Queue[WriteNode | WriteStatuses] = asyncio.Queue()
+        self._outboxes: dict[str, Outbox] = {}
+        self.machine = Sessions(store)
+
+    def open(self, session_id: str) -> Outbox:
+        """Make the outbox of a new session; its `Registered` event is the caller's to post."""
+        self._outboxes[session_id] = outbox = Outbox()
+        return outbox
+
+    def close(self, session_id: str) -> None:
+        """Forget the outbox of a session whose stream has ended."""
+        self._outboxes.pop(session_id, None)
+
+    def post(self, event: Event) -> None:
+        """Hand the machine an event."""
+        self._events.put_nowait(event)
+
+    async def run(self) -> None:
+        """Run until cancelled or broken."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow_store())
+            group.create_task(self._write())
+            group.create_task(self._drive())
+
+    async def _follow_store(self) -> None:
+        async with self._store.watch() as watch:
+            async for commit in watch:
+                self.post(Committed(commit))
+
+    async def _drive(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(self._wait_s()):
+                    self._step(await self._events.get())
+            except TimeoutError:
+                pass
+            while not self._events.empty():
+                self._step(self._events.get_nowait())
+            self._step(Tick(_now_ms()))
+
+    def _wait_s(self) -> float:
+        """How long the machine can be left alone."""
+        wait_ms = self.machine.liveness.period_ms / 2
+        if (due_ms := self.machine.flush_at_ms) is not None:
+            wait_ms = min(wait_ms, due_ms - _now_ms())
+        return max(0.0, wait_ms / 1000)
+
+    def _step(self, event: Event | Tick) -> None:
+        for effect in self.machine.step(event):
+            self._perform(effect)
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case WriteNode() | WriteStatuses():
+                self._writes.put_nowait(effect)
+            case StartSession(session_id, period_ms, version):
+                started = SessionStarted(
+                    session_id=session_id,
+                    heartbeat_period_ms=period_ms,
+                    version=to_message(version, objects_pb2.ClusterVersion),
+                    managers=self._managers(),
+                    vxlan_port=self._vxlan_port,
+                )
+                self._send(session_id, ManagerMessage(session_started=started))
+            case Acknowledge(session_id, sequence):
+                message = ManagerMessage(status_acknowledged=StatusAcknowledged(sequence=sequence))
+                self._send(session_id, message)
+            case Send(session_id, message):
+                self._send(session_id, _encode(message))
+            case EndSession(session_id, reason):
+                log.info("session %s ends: %s", session_id, reason)
+                if (outbox := self._outboxes.get(session_id)) is not None:
+                    outbox.end(reason)
+
+    def _send(self, session_id: str, message: ManagerMessage) -> None:
+        outbox = self._outboxes.get(session_id)
+        if outbox is not None and not outbox.put(message):
+            outbox.end(
+                f"the agent is {limits.session_queue_messages_max} messages behind; it will start anew"
+            )
+
+    async def _write(self) -> None:
+        """Commit what the machine asks for, all that has gathered at once."""
+        while True:
+            batch = [await self._writes.get()]
+            while not self._writes.empty():
+                batch.append(self._writes.get_nowait())
+
+            while not await self._committed(batch):
+                await asyncio.sleep(limits.status_batch_ms / 1000)
+            done = [pair for item in batch if isinstance(item, WriteStatuses) for pair in item.acknowledged]
+            if done:
+                self.post(StatusesWritten(tuple(done)))
+
+    async def _committed(self, batch: Sequence[WriteNode | WriteStatuses]) -> bool:
+        """Commit a batch; False if the objects kept changing under it."""
+
+        def write(draft: Draft) -> None:
+            for item in batch:
+                if isinstance(item, WriteNode):
+                    write_node(draft, item)
+                else:
+                    write_statuses(draft, item.reports)
+
+        try:
+            await self._store.update(write)
+        except Conflict as conflict:
+            log.warning("committing %d reports again: %s", len(batch), conflict)
+            return False
+        return True
+
+
+def _encode(message: Assignments | NetworkTable | NetworkTableDelta) -> ManagerMessage:
+    match message:
+        case Assignments():
+            return ManagerMessage(assignments=to_message(message, assignments_pb2.Assignments))
+        case NetworkTable():
+            return ManagerMessage(table=to_message(message, tables_pb2.NetworkTable))
+        case NetworkTableDelta():
+            return ManagerMessage(table_delta=to_message(message, tables_pb2.NetworkTableDelta))
+
+
+def _now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000

@@ -1,0 +1,95 @@
+"""The gRPC side of the dispatcher: an agent's stream becomes events, the machine's messages go back."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterable, AsyncIterator
+from random import Random
+
+from covey.errors import FailedPrecondition, PeerFault
+from covey.ids import new_id
+from covey.model.assignments import TaskReport
+from covey.model.objects import ClusterVersion, NodeDescription
+from covey.v1.dispatcher_pb2 import AgentMessage, ManagerMessage
+from covey.wire import services
+from covey.wire.codec import from_message
+from covey.wire.service import Binding, Caller, bind
+from manager.dispatcher.driver import Dispatcher
+from manager.dispatcher.events import (
+    Disconnected,
+    Event,
+    HeartbeatReceived,
+    NodeDescribed,
+    Registered,
+    StatusesReported,
+    TablesInForce,
+)
+
+
+class DispatcherServer:
+    """Serves `covey.v1.Dispatcher`. A session speaks for the node its certificate names, and no other."""
+
+    def __init__(self, dispatcher: Dispatcher, dice: Random) -> None:
+        self._dispatcher = dispatcher
+        self._dice = dice
+
+    def bindings(self) -> list[Binding]:
+        """List the methods this serves."""
+        return [bind(services.Dispatcher.session, self._session)]
+
+    async def _session(
+        self, messages: AsyncIterable[AgentMessage], caller: Caller
+    ) -> AsyncIterator[ManagerMessage]:
+        session_id = new_id(self._dice)
+        outbox = self._dispatcher.open(session_id)
+        reader = asyncio.create_task(self._read(messages, session_id, caller))
+        reader.add_done_callback(lambda _: outbox.end(""))
+        try:
+            while (message := await outbox.next()) is not None:
+                yield message
+            if outbox.reason:
+                raise FailedPrecondition(outbox.reason)
+            if reader.done():
+                reader.result()
+        finally:
+            self._dispatcher.post(Disconnected(session_id))
+            self._dispatcher.close(session_id)
+            reader.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await reader
+
+    async def _read(self, messages: AsyncIterable[AgentMessage], session_id: str, caller: Caller) -> None:
+        registered = False
+        async for message in messages:
+            event = _event(message, session_id, caller)
+            if isinstance(event, Registered) is registered:
+                rule = "a session begins with one register message, and has no second"
+                raise PeerFault(f"node {caller.node_id} sent {message.WhichOneof('kind')}: {rule}")
+            registered = True
+            self._dispatcher.post(event)
+
+
+def _event(message: AgentMessage, session_id: str, caller: Caller) -> Event:
+    match message.WhichOneof("kind"):
+        case "heartbeat":
+            return HeartbeatReceived(session_id)
+        case "status_report":
+            report = message.status_report
+            reports = tuple(from_message(item, TaskReport) for item in report.reports)
+            return StatusesReported(session_id, report.sequence, reports)
+        case "tables_applied":
+            tables = message.tables_applied.tables
+            return TablesInForce(
+                session_id, tuple((t.network_id, from_message(t.version, ClusterVersion)) for t in tables)
+            )
+        case "description":
+            return NodeDescribed(session_id, from_message(message.description, NodeDescription))
+        case "register":
+            return Registered(
+                session_id,
+                caller.node_id,
+                caller.host,
+                from_message(message.register.description, NodeDescription),
+                from_message(message.register.last_seen, ClusterVersion),
+            )
+        case kind:
+            raise PeerFault(f"node {caller.node_id} sent a message of kind {kind}; is its agent newer?")

@@ -1,0 +1,273 @@
+"""The dispatcher's machine: agents' messages and commits in, messages and writes out.
+
+Order of effects: writes come before the messages that depend on them, and an acknowledgement only after
+`StatusesWritten` has said that the store has them. Everything else may be performed in the order given.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from covey import limits
+from covey.machine import Machine, Tick
+from covey.model.assignments import AssignmentSet, TaskReport
+from covey.model.objects import Cluster, ClusterVersion, Network, Node
+from covey.model.states import NodeState
+from covey.model.tables import NetworkTable, NetworkTableDelta
+from manager.dispatcher.assignments import assignment_set, difference, full
+from manager.dispatcher.dirt import Dirt
+from manager.dispatcher.events import (
+    Acknowledge,
+    Committed,
+    Disconnected,
+    Effect,
+    EndSession,
+    Event,
+    HeartbeatReceived,
+    NodeDescribed,
+    Registered,
+    Send,
+    StartSession,
+    StatusesReported,
+    StatusesWritten,
+    TablesInForce,
+    WriteNode,
+    WriteStatuses,
+)
+from manager.dispatcher.liveness import Expected, Forgotten, Heard, Liveness, heartbeat_period_ms
+from manager.dispatcher.tables import network_table, table_delta
+from manager.store.transaction import Commit
+from manager.store.view import View
+
+_NEVER = ClusterVersion()
+_NOTHING = AssignmentSet()
+
+
+@dataclass(slots=True)
+class _Session:
+    """What one agent has been told."""
+
+    id: str
+    node_id: str
+    last_seen: ClusterVersion
+    started: bool = False
+    version: ClusterVersion = _NEVER
+    assigned: AssignmentSet = _NOTHING
+    tables: dict[str, ClusterVersion] = field(default_factory=dict[str, ClusterVersion])
+    applied: dict[str, ClusterVersion] = field(default_factory=dict[str, ClusterVersion])
+
+
+@dataclass(slots=True)
+class Sessions:
+    """All sessions of this manager. `view` is the store's; it is only read."""
+
+    view: View
+    liveness: Liveness = field(default_factory=Liveness)
+    sessions: dict[str, _Session] = field(default_factory=dict[str, _Session])
+    by_node: dict[str, str] = field(default_factory=dict[str, str])
+    tables: dict[str, NetworkTable] = field(default_factory=dict[str, NetworkTable])
+    dirt: Dirt = field(default_factory=Dirt)
+    waiting: dict[str, _Session] = field(default_factory=dict[str, _Session])
+    reports: list[tuple[str, TaskReport]] = field(default_factory=list[tuple[str, TaskReport]])
+    acknowledgements: dict[str, int] = field(default_factory=dict[str, int])
+    now_ms: int = 0
+    flushed_at_ms: int = 0
+
+    def __post_init__(self) -> None:
+        """Give every node that is thought alive a first grace period."""
+        for node in self.view.all(Node):
+            if node.status.state is NodeState.READY:
+                self.liveness.step(Expected(node.id))
+
+    @property
+    def flush_at_ms(self) -> int | None:
+        """When the next `Tick` has something to send or to write; None while there is nothing."""
+        if not (self.dirt or self.reports or self.acknowledgements):
+            return None
+        return self.flushed_at_ms + min(limits.assignment_batch_ms, limits.status_batch_ms)
+
+    def applied(self, network_id: str) -> dict[str, ClusterVersion]:
+        """Return the version of a network's table in force on each node with a live session that has it."""
+        live = (self.sessions[id] for id in self.by_node.values())
+        return {s.node_id: s.applied[network_id] for s in live if network_id in s.applied}
+
+    def step(self, event: Event | Tick) -> Sequence[Effect]:
+        """Feed one event; return what the driver must do, in order."""
+        match event:
+            case Tick(now_ms):
+                return self._tick(now_ms)
+            case Committed(commit):
+                return self._committed(commit)
+            case Registered():
+                return self._register(event)
+            case StatusesWritten(acknowledged):
+                return [Acknowledge(id, sequence) for id, sequence in acknowledged if id in self.sessions]
+            case _:
+                session = self.sessions.get(event.session_id)
+                return self._hear(session, event) if session is not None else ()
+
+    def _hear(
+        self,
+        session: _Session,
+        event: Disconnected | HeartbeatReceived | StatusesReported | TablesInForce | NodeDescribed,
+    ) -> Sequence[Effect]:
+        """Take one message of a live session."""
+        if isinstance(event, Disconnected):
+            # The node is not down yet: its agent may only have restarted. Liveness decides.
+            self._forget(session)
+            return ()
+        self.liveness.step(Heard(session.node_id))
+        match event:
+            case StatusesReported(_, sequence, reports):
+                self.reports.extend((session.node_id, report) for report in reports)
+                self.acknowledgements[session.id] = sequence
+            case TablesInForce(_, versions):
+                session.applied.update({id: version for id, version in versions if id in session.tables})
+            case NodeDescribed(_, description):
+                return [WriteNode(session.node_id, NodeState.READY, "", "", description)]
+            case _:
+                pass
+        return ()
+
+    def _forget(self, session: _Session) -> None:
+        del self.sessions[session.id]
+        self.waiting.pop(session.id, None)
+        self.acknowledgements.pop(session.id, None)
+        if self.by_node.get(session.node_id) == session.id:
+            del self.by_node[session.node_id]
+
+    def _version(self) -> ClusterVersion:
+        epoch = max((cluster.epoch for cluster in self.view.all(Cluster)), default=0)
+        return ClusterVersion(epoch, self.view.index)
+
+    def _register(self, event: Registered) -> Sequence[Effect]:
+        effects: list[Effect] = []
+        if self.view.get(Node, event.node_id) is None:
+            return [EndSession(event.session_id, f"node {event.node_id} is not a member of this cluster")]
+        previous = self.by_node.get(event.node_id)
+        if previous is not None:
+            self._forget(self.sessions[previous])
+            effects.append(EndSession(previous, "the node opened another session"))
+        epoch = self._version().epoch
+        if event.last_seen.epoch > epoch:
+            reason = f"the node has seen epoch {event.last_seen.epoch}, and this manager is at {epoch}"
+            return [*effects, EndSession(event.session_id, reason)]
+        session = _Session(event.session_id, event.node_id, event.last_seen)
+        self.sessions[session.id] = session
+        self.by_node[session.node_id] = session.id
+        self.liveness.step(Heard(session.node_id))
+        effects.append(WriteNode(session.node_id, NodeState.READY, "", event.address, event.description))
+        self.waiting[session.id] = session
+        return [*effects, *self._start_waiting()]
+
+    def _start_waiting(self) -> list[Effect]:
+        """Start the sessions whose agents have seen nothing that we have not."""
+        effects: list[Effect] = []
+        version = self._version()
+        for session in [s for s in self.waiting.values() if s.last_seen <= version]:
+            del self.waiting[session.id]
+            session.started = True
+            session.version = version
+            session.assigned = assignment_set(self.view, session.node_id)
+            wanted = max((c.spec.heartbeat_period_ms for c in self.view.all(Cluster)), default=0)
+            period_ms = heartbeat_period_ms(len(self.sessions), wanted or limits.heartbeat_period_ms)
+            self.liveness.period_ms = max(self.liveness.period_ms, period_ms)
+            effects.append(StartSession(session.id, period_ms, version))
+            effects.append(Send(session.id, full(session.assigned, version)))
+            effects.extend(self._send_tables(session))
+        return effects
+
+    def _committed(self, commit: Commit) -> Sequence[Effect]:
+        self.dirt.add(self.view, commit)
+        effects: list[Effect] = self._start_waiting() if self.waiting else []
+        for change in commit.changes:
+            if isinstance(change.before, Node) and change.after is None:
+                self.liveness.step(Forgotten(change.before.id))
+                if (session_id := self.by_node.get(change.before.id)) is not None:
+                    self._forget(self.sessions[session_id])
+                    effects.append(EndSession(session_id, "the node was removed from the cluster"))
+        return effects
+
+    def _tick(self, now_ms: int) -> Sequence[Effect]:
+        self.now_ms = now_ms
+        effects: list[Effect] = [
+            WriteNode(down.node_id, NodeState.DOWN, "heartbeat failure")
+            for down in self.liveness.step(Tick(now_ms))
+        ]
+        due = self.flush_at_ms
+        if due is None or now_ms < due:
+            return effects
+        self.flushed_at_ms = now_ms
+        if self.reports or self.acknowledgements:
+            effects.append(WriteStatuses(tuple(self.reports), tuple(self.acknowledgements.items())))
+            self.reports, self.acknowledgements = [], {}
+        return [*effects, *self._flush()]
+
+    def _flush(self) -> list[Effect]:
+        """Tell every session what has changed for it since it was last told."""
+        dirt, self.dirt = self.dirt, Dirt()
+        version, effects = self._version(), list[Effect]()
+        for node_id in sorted(dirt.nodes & self.by_node.keys()):
+            session = self.sessions[self.by_node[node_id]]
+            if session.started:
+                effects.extend(self._send_assignments(session, version))
+        deltas = self._rebuild(dirt.networks, version)
+        for session_id in self.by_node.values():
+            session = self.sessions[session_id]
+            if session.started:
+                effects.extend(self._send_deltas(session, deltas))
+                effects.extend(self._send_tables(session))
+        return effects
+
+    def _send_assignments(self, session: _Session, version: ClusterVersion) -> list[Effect]:
+        assigned = assignment_set(self.view, session.node_id)
+        message = difference(session.assigned, assigned, session.version, version)
+        session.assigned = assigned
+        if message is None:
+            return []
+        session.version = version
+        return [Send(session.id, message)]
+
+    def _rebuild(self, networks: set[str], version: ClusterVersion) -> dict[str, NetworkTableDelta]:
+        """Build the tables of `networks` that somebody holds anew; return what changed."""
+        deltas: dict[str, NetworkTableDelta] = {}
+        for network_id in sorted(networks & self.tables.keys()):
+            old, network = self.tables[network_id], self.view.get(Network, network_id)
+            if network is None:
+                del self.tables[network_id]
+                continue
+            new = network_table(self.view, network, version)
+            delta = table_delta(old, new)
+            if delta is not None:
+                self.tables[network_id] = new
+                deltas[network_id] = delta
+        return deltas
+
+    def _send_deltas(self, session: _Session, deltas: dict[str, NetworkTableDelta]) -> list[Effect]:
+        effects: list[Effect] = []
+        for network_id in session.tables.keys() & deltas.keys():
+            delta = deltas[network_id]
+            if session.tables[network_id] == delta.applies_to:
+                session.tables[network_id] = delta.version
+                effects.append(Send(session.id, delta))
+            else:
+                del session.tables[network_id]
+        return effects
+
+    def _send_tables(self, session: _Session) -> list[Effect]:
+        """Send whole tables of networks the node is on and has not been told of; forget those it left."""
+        wanted = {network.id: network for network in session.assigned.networks}
+        for network_id in session.tables.keys() - wanted.keys():
+            del session.tables[network_id]
+            session.applied.pop(network_id, None)
+        effects: list[Effect] = []
+        for network_id, network in sorted(wanted.items()):
+            if network_id not in session.tables:
+                table = self.tables.get(network_id)
+                if table is None:
+                    table = self.tables[network_id] = network_table(self.view, network, self._version())
+                session.tables[network_id] = table.version
+                effects.append(Send(session.id, table))
+        return effects
+
+
+_: type[Machine[Event, Effect]] = Sessions

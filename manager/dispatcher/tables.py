@@ -1,0 +1,108 @@
+"""The table of a network, and what changed between two versions of it."""
+
+from covey.model.objects import ClusterVersion, Endpoint, Network, Node, Revision, Service, Task, VirtualIp
+from covey.model.specs import ServiceSpec
+from covey.model.states import EndpointMode, PublishMode
+from covey.model.tables import EndpointRow, NetworkTable, NetworkTableDelta, ServiceRow
+from manager.dispatcher.difference import changes
+from manager.store.view import BY_NETWORK, View
+
+
+def task_name(service: str, task: Task) -> str:
+    """Return the name people see: `web.3.<task>`, or `web.<node>.<task>` for a global service's task."""
+    return f"{service}.{task.slot or task.node_id}.{task.id}"
+
+
+def network_table(view: View, network: Network, version: ClusterVersion) -> NetworkTable:
+    """Build the whole table of one network from what is committed."""
+    endpoints, specs = [], dict[str, ServiceSpec]()
+    for endpoint in view.find(Endpoint, BY_NETWORK, network.id):
+        row = _endpoint_row(view, endpoint)
+        if row is not None:
+            endpoints.append(row)
+    for service in _services_on(view, network):
+        revision = view.get(Revision, service.revision_id)
+        assert revision is not None, f"service {service.id} has no revision {service.revision_id}"
+        specs[service.id] = revision.spec
+    return NetworkTable(
+        network_id=network.id,
+        version=version,
+        endpoints=tuple(endpoints),
+        services=tuple(_service_row(view, id, spec, network) for id, spec in specs.items()),
+    )
+
+
+def _endpoint_row(view: View, endpoint: Endpoint) -> EndpointRow | None:
+    """Describe one endpoint, or None while it is on no node that packets could be sent to."""
+    node = view.get(Node, endpoint.node_id) if endpoint.node_id else None
+    if node is None or not node.description.data_address:
+        return None
+    name = hostname = ""
+    if endpoint.task_id:
+        task = view.get(Task, endpoint.task_id)
+        revision = view.get(Revision, task.revision_id) if task is not None else None
+        if task is None or revision is None:
+            return None
+        name = task_name(revision.spec.name, task)
+        hostname = revision.spec.task.container.hostname or task.id[:12]
+    return EndpointRow(
+        endpoint_id=endpoint.id,
+        number=endpoint.number,
+        addresses=endpoint.addresses,
+        node_id=endpoint.node_id,
+        vtep=node.description.data_address,
+        state=endpoint.state,
+        task_id=endpoint.task_id,
+        task_name=name,
+        hostname=hostname,
+        service_id=endpoint.service_id,
+    )
+
+
+def _services_on(view: View, network: Network) -> list[Service]:
+    """List the services that are reached through this network, ordered by id."""
+    if network.spec.ingress:
+        return [s for s in view.all(Service) if any(p.publish_mode is PublishMode.INGRESS for p in s.ports)]
+    found = []
+    for revision in view.find(Revision, BY_NETWORK, network.id):
+        service = view.get(Service, revision.service_id)
+        if service is not None and service.revision_id == revision.id:
+            found.append(service)
+    return sorted(found, key=lambda service: service.id)
+
+
+def _service_row(view: View, service_id: str, spec: ServiceSpec, network: Network) -> ServiceRow:
+    service = view.get(Service, service_id)
+    assert service is not None
+    vip = next((v for v in service.virtual_ips if v.network_id == network.id), VirtualIp())
+    aliases = [
+        a for attachment in spec.task.networks if attachment.target == network.id for a in attachment.aliases
+    ]
+    return ServiceRow(
+        service_id=service_id,
+        name=service.name,
+        aliases=tuple(aliases),
+        mode=spec.endpoint.mode if vip.address else EndpointMode.DNSRR,
+        virtual_ip=vip.address,
+        ports=tuple(p for p in service.ports if p.publish_mode is PublishMode.INGRESS)
+        if network.spec.ingress
+        else (),
+    )
+
+
+def table_delta(old: NetworkTable, new: NetworkTable) -> NetworkTableDelta | None:
+    """Return what turns `old` into `new`, or None if their rows are the same."""
+    assert old.network_id == new.network_id
+    endpoints, endpoints_removed = changes(old.endpoints, new.endpoints, lambda row: row.endpoint_id)
+    services, services_removed = changes(old.services, new.services, lambda row: row.service_id)
+    if not (endpoints or endpoints_removed or services or services_removed):
+        return None
+    return NetworkTableDelta(
+        network_id=new.network_id,
+        applies_to=old.version,
+        version=new.version,
+        endpoints=endpoints,
+        endpoints_removed=endpoints_removed,
+        services=services,
+        services_removed=services_removed,
+    )
