@@ -5,6 +5,7 @@ import logging
 import os
 from collections import Counter
 from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
 from random import Random
 
@@ -61,6 +62,7 @@ class DnsServer:
             self._server = await asyncio.start_unix_server(self._converse, self._socket)
         finally:
             os.umask(before)
+        self._write_soon()
         log.info("serving %d containers on %d networks", len(self._containers), len(self._zones))
 
     async def stop(self) -> None:
@@ -122,6 +124,8 @@ class DnsServer:
         self._zones[table.network_id] = zone
 
     def _set_resolver(self, resolver: Resolver) -> None:
+        for upstream in resolver.upstreams:
+            ip_address(upstream.address.partition("%")[0])  # a name here would be looked up, and stall us all
         container = self._containers.get(resolver.task_id)
         path = Path(resolver.netns)
         if container is not None and sockets.namespace_at(path) == container.listening.namespace:

@@ -1,0 +1,164 @@
+import asyncio
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from agent.dns.client import DnsFeed
+from agent.dns.fake import FakeNames
+from agent.dns.feed import (
+    Deframer,
+    DropTable,
+    Request,
+    Resolver,
+    Retain,
+    SetResolver,
+    SetTable,
+    Verdict,
+    frame,
+)
+from agent.dns.outbox import Outbox
+from agent.dns.resolv import ndots_of, resolv_conf, search_of, upstreams_of
+from agent.dns.seam import Names
+from covey import limits
+from covey.errors import FailedPrecondition, PeerFault, Unavailable
+from covey.model.tables import NetworkTable, ServiceRow
+
+
+def drain(outbox: Outbox, answer: bool = True) -> list[object]:
+    bodies: list[object] = []
+    while (request := outbox.next_request()) is not None:
+        bodies.append(request.body)
+        if answer:
+            outbox.answered(Verdict(request.seq))
+    return bodies
+
+
+def test_frames_survive_any_cut() -> None:
+    requests = [Request(n, SetTable(NetworkTable(network_id=f"n{n}"))) for n in range(3)]
+    stream = b"".join(map(frame, requests))
+    for size in (1, 3, 7, len(stream)):
+        deframer = Deframer(Request)
+        found = [r for at in range(0, len(stream), size) for r in deframer.feed(stream[at : at + size])]
+        assert found == requests
+
+
+@pytest.mark.parametrize("junk", [b"\xff\xff\xff\xff", b"\0\0\0\1\xc1", b"\0\0\0\2\x91\x05"])
+def test_foreign_bytes_on_the_feed_are_a_peers_fault(junk: bytes) -> None:
+    with pytest.raises(PeerFault):
+        list(Deframer(Request).feed(junk))
+
+
+def test_nothing_is_sent_before_there_is_a_connection_and_everything_after() -> None:
+    outbox = Outbox()
+    table, resolver = NetworkTable(network_id="n"), Resolver("t", "/ns")
+    outbox.set_resolver(resolver)
+    outbox.set_table(table)
+    assert outbox.next_request() is None
+    outbox.connected()
+    assert drain(outbox) == [SetResolver(resolver), SetTable(table)]
+    outbox.disconnected()
+    outbox.connected()
+    assert len(drain(outbox)) == 2
+
+
+def test_only_a_reset_lets_the_server_forget() -> None:
+    outbox = Outbox()
+    outbox.connected()
+    outbox.set_table(NetworkTable(network_id="n"))
+    assert not any(isinstance(body, Retain) for body in drain(outbox))
+    outbox.reset([NetworkTable(network_id="m")], [])
+    assert drain(outbox) == [SetTable(NetworkTable(network_id="m")), Retain(("m",), ())]
+    outbox.drop_table("m")
+    assert drain(outbox) == [DropTable("m")]
+
+
+def test_what_changes_twice_before_its_turn_is_sent_once() -> None:
+    outbox = Outbox()
+    outbox.connected()
+    for name in ("old", "new"):
+        outbox.set_table(NetworkTable(network_id="n", services=(ServiceRow("s", name),)))
+    (body,) = drain(outbox)
+    assert isinstance(body, SetTable)
+    assert body.table.services[0].name == "new"
+
+
+def test_a_verdict_on_an_older_resolver_says_nothing_of_the_newer() -> None:
+    outbox = Outbox()
+    outbox.connected()
+    outbox.set_resolver(Resolver("t", "/old"))
+    request = outbox.next_request()
+    assert request is not None
+    outbox.set_resolver(Resolver("t", "/new"))
+    outbox.answered(Verdict(request.seq, "no such namespace"))
+    assert outbox.verdict("t") is None
+    drain(outbox)
+    assert outbox.verdict("t") == ""
+
+
+def test_the_window_is_bounded_and_answers_reopen_it() -> None:
+    outbox = Outbox()
+    outbox.connected()
+    for n in range(limits.dns_requests_in_flight_max + 1):
+        outbox.set_table(NetworkTable(network_id=f"n{n}"))
+    assert len(drain(outbox, answer=False)) == limits.dns_requests_in_flight_max
+    outbox.answered(Verdict(1))
+    assert outbox.next_request() is not None
+    with pytest.raises(PeerFault):
+        outbox.answered(Verdict(12345))
+
+
+def test_ready_waits_for_the_server_and_gives_its_reason(tmp_path: Path) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        deframer = Deframer(Request)
+        while data := await reader.read(65536):
+            for request in deframer.feed(data):
+                body = request.body
+                bad = isinstance(body, SetResolver) and body.resolver.task_id == "bad"
+                writer.write(frame(Verdict(request.seq, "its loopback is down" if bad else "")))
+        writer.close()
+
+    async def main() -> None:
+        async with DnsFeed(tmp_path / "dns.sock", Random(1)) as feed:
+            names: Names = feed
+            names.set_resolver(Resolver("good", "/ns"))
+            names.set_resolver(Resolver("bad", "/ns"))
+            with pytest.raises(Unavailable, match="within 10 ms"):
+                await names.ready("good", timeout_ms=10)
+            async with await asyncio.start_unix_server(serve, tmp_path / "dns.sock"):
+                await names.ready("good")
+                with pytest.raises(Unavailable, match="loopback is down"):
+                    await names.ready("bad")
+                with pytest.raises(FailedPrecondition):
+                    await names.ready("unknown")
+
+    asyncio.run(main())
+
+
+def test_the_fake_keeps_the_same_promises() -> None:
+    async def main() -> None:
+        names = FakeNames()
+        with pytest.raises(FailedPrecondition):
+            await names.ready("t")
+        names.set_resolver(Resolver("t", "/ns"))
+        await names.ready("t")
+        names.broken["t"] = "no reason"
+        with pytest.raises(Unavailable):
+            await names.ready("t")
+
+    asyncio.run(main())
+
+
+def test_resolv_conf_of_a_container() -> None:
+    assert resolv_conf(Resolver("t", "/ns")) == "nameserver 127.0.0.11\noptions ndots:0\n"
+    full = Resolver("t", "/ns", search=("a.org", "b.org"), ndots=2, options=("ndots:2", "timeout:1"))
+    assert resolv_conf(full) == "nameserver 127.0.0.11\nsearch a.org b.org\noptions timeout:1 ndots:2\n"
+    assert ndots_of(("timeout:1", "ndots:2")) == 2
+    assert ndots_of(("ndots:x",)) is None
+
+
+def test_resolv_conf_of_the_node() -> None:
+    text = "# nameserver 9.9.9.9\nnameserver 127.0.0.53\nnameserver x\nnameserver fe80::1%eth0\nsearch a b\n"
+    assert [up.address for up in upstreams_of(text)] == ["127.0.0.53", "fe80::1%eth0"]
+    assert len(upstreams_of("\n".join(f"nameserver 192.0.2.{n}" for n in range(9)))) == 3
+    assert search_of(text) == ("a", "b")

@@ -1,0 +1,125 @@
+from ipaddress import ip_address
+
+from agent.dns.codec import wire_name
+from agent.dns.feed import Resolver, ResolverNetwork
+from agent.dns.view import View
+from agent.dns.zone import Zone, zone_of
+from covey import limits
+from covey.model.states import EndpointMode, EndpointState
+from covey.model.tables import EndpointRow, NetworkTable, ServiceRow
+
+ACTIVE, JOINING, DRAINING = EndpointState.ACTIVE, EndpointState.JOINING, EndpointState.DRAINING
+
+
+def endpoint(
+    number: int, state: EndpointState = ACTIVE, service: str = "s1", hostname: str = ""
+) -> EndpointRow:
+    task = f"{number:025d}"
+    return EndpointRow(
+        endpoint_id=f"e{number}",
+        number=number,
+        addresses=(f"10.0.0.{number}",),
+        state=state,
+        task_id=task,
+        task_name=f"web.{number}.{task}",
+        hostname=hostname,
+        service_id=service,
+    )
+
+
+WEB = ServiceRow(service_id="s1", name="web", aliases=("www",), virtual_ip="10.0.0.2")
+TABLE = NetworkTable(
+    network_id="net",
+    endpoints=(endpoint(5), endpoint(6), endpoint(7, JOINING, hostname="seven"), endpoint(8, DRAINING)),
+    services=(WEB,),
+)
+
+
+def addresses(zone: Zone, name: str) -> list[str] | None:
+    records = zone.names.get(wire_name(name))
+    return None if records is None else [str(address) for address in records.addresses]
+
+
+def test_a_service_and_its_aliases_are_its_virtual_address() -> None:
+    zone = zone_of(TABLE)
+    assert addresses(zone, "web") == addresses(zone, "www") == ["10.0.0.2"]
+    assert zone.names[wire_name("WEB")].ttl_s == limits.dns_ttl_vip_s
+
+
+def test_tasks_are_the_active_endpoints_and_keep_fresh() -> None:
+    zone = zone_of(TABLE)
+    assert addresses(zone, "tasks.web") == addresses(zone, "tasks.www") == ["10.0.0.5", "10.0.0.6"]
+    assert zone.names[wire_name("tasks.web")].ttl_s == limits.dns_ttl_tasks_s
+
+
+def test_dnsrr_gives_the_active_endpoints() -> None:
+    row = ServiceRow(service_id="s1", name="web", mode=EndpointMode.DNSRR)
+    zone = zone_of(NetworkTable(network_id="net", endpoints=TABLE.endpoints, services=(row,)))
+    assert addresses(zone, "web") == ["10.0.0.5", "10.0.0.6"]
+    assert zone.names[wire_name("web")].ttl_s == limits.dns_ttl_tasks_s
+
+
+def test_a_service_without_tasks_is_known_and_empty() -> None:
+    row = ServiceRow(service_id="s9", name="idle", mode=EndpointMode.DNSRR)
+    zone = zone_of(NetworkTable(network_id="net", services=(row,)))
+    assert addresses(zone, "idle") == addresses(zone, "tasks.idle") == []
+
+
+def test_single_tasks_are_found_in_any_state() -> None:
+    zone = zone_of(TABLE)
+    seven = TABLE.endpoints[2]
+    assert addresses(zone, seven.task_name) == ["10.0.0.7"]
+    assert addresses(zone, seven.task_id[:12]) is not None
+    assert addresses(zone, "SEVEN") == ["10.0.0.7"]
+    assert addresses(zone, TABLE.endpoints[3].task_name) == ["10.0.0.8"]
+
+
+def test_no_hostname_or_alias_takes_a_services_name() -> None:
+    thief = ServiceRow(service_id="s2", name="thief", aliases=("web", "tasks.web"), virtual_ip="10.0.0.66")
+    rows = (*TABLE.endpoints, endpoint(67, service="s2", hostname="web"))
+    zone = zone_of(NetworkTable(network_id="net", endpoints=rows, services=(thief, WEB)))
+    assert addresses(zone, "web") == ["10.0.0.2"]
+    assert addresses(zone, "tasks.web") == ["10.0.0.5", "10.0.0.6"]
+
+
+def test_services_that_share_an_alias_share_its_answers() -> None:
+    api = ServiceRow(service_id="s2", name="api", aliases=("www",), virtual_ip="10.0.0.3")
+    zone = zone_of(NetworkTable(network_id="net", services=(WEB, api)))
+    assert addresses(zone, "www") == ["10.0.0.2", "10.0.0.3"]
+
+
+def test_backwards_an_address_gives_its_name() -> None:
+    zone = zone_of(TABLE)
+    assert zone.reverse[wire_name("2.0.0.10.in-addr.arpa")] == ("web",)
+    assert zone.reverse[wire_name("5.0.0.10.in-addr.arpa")] == (TABLE.endpoints[0].task_name,)
+
+
+def test_both_families_are_carried() -> None:
+    row = EndpointRow(endpoint_id="e", addresses=("10.0.0.5", "fd00::5"), task_id="t" * 25, hostname="both")
+    zone = zone_of(NetworkTable(network_id="net", endpoints=(row,)))
+    records = zone.names[wire_name("both")]
+    assert len(records.a) == len(records.aaaa) == 1
+    assert wire_name(ip_address("fd00::5").reverse_pointer) in zone.reverse
+
+
+def test_a_name_dns_cannot_carry_is_left_out_and_told() -> None:
+    row = EndpointRow(endpoint_id="e", addresses=("10.0.0.5",), task_id="t" * 25, hostname="a" * 64)
+    assert zone_of(NetworkTable(network_id="net", endpoints=(row,))).unusable == ("a" * 64,)
+
+
+def test_the_first_network_that_knows_a_name_answers() -> None:
+    other = NetworkTable(network_id="two", services=(ServiceRow("s3", "web", virtual_ip="10.0.1.2"),))
+    zones = {"net": zone_of(TABLE), "two": zone_of(other)}
+    networks = (ResolverNetwork("gone", "gone"), ResolverNetwork("two", "two"), ResolverNetwork("net", "net"))
+    view = View(Resolver("t1", "/ns", networks), zones)
+
+    def found(name: str) -> list[str]:
+        records = view.lookup(wire_name(name))
+        return [] if records is None else [str(address) for address in records.addresses]
+
+    assert found("web") == ["10.0.1.2"]
+    assert found("web.net") == ["10.0.0.2"]
+    assert found("www") == ["10.0.0.2"]
+    assert found("www.two") == []
+    assert view.reverse(wire_name("2.0.0.10.in-addr.arpa")) == ("web.net",)
+    assert view.reverse(wire_name("9.9.9.9.in-addr.arpa")) == ()
