@@ -61,15 +61,20 @@ fi
 ((EUID == 0)) || fail "these packages are missing and only root can install them: ${missing[*]}"
 
 # invoke-rc.d asks /usr/sbin/policy-rc.d whether a new daemon may start; where somebody has an answer of
-# their own it stays. systemd is asked separately: a masked unit cannot start. Both are undone at the end.
+# their own it stays. systemd is asked separately: a masked unit cannot start. Both are undone at the end,
+# when the daemons new here are taken out of the boot. A daemon that was there before is not touched.
 policy=/usr/sbin/policy-rc.d
 wrote_policy=
 masked=()
+fresh=()
 restore() {
     [[ -z $wrote_policy ]] || rm -f "$policy"
     for unit in "${masked[@]}"; do
         systemctl unmask --quiet "$unit.service" || true
-        systemctl disable --quiet "$unit.service" 2>/dev/null || true
+    done
+    for unit in "${fresh[@]}"; do
+        [[ ! -e /etc/init.d/$unit ]] || update-rc.d "$unit" disable >/dev/null 2>&1 || true
+        [[ ! -d /run/systemd/system ]] || systemctl disable --quiet "$unit.service" 2>/dev/null || true
     done
 }
 trap restore EXIT
@@ -79,13 +84,13 @@ if [[ ! -e $policy ]]; then
     chmod 755 "$policy"
     wrote_policy=yes
 fi
-if [[ -d /run/systemd/system ]]; then
-    for unit in "${daemons[@]}"; do
-        if [[ " ${missing[*]} " == *" $unit "* ]]; then
-            systemctl mask --quiet "$unit.service" && masked+=("$unit")
-        fi
-    done
-fi
+for unit in "${daemons[@]}"; do
+    [[ " ${missing[*]} " == *" $unit "* ]] || continue
+    fresh+=("$unit")
+    if [[ -d /run/systemd/system ]]; then
+        systemctl mask --quiet "$unit.service" && masked+=("$unit")
+    fi
+done
 
 printf 'installing: %s\n' "${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
