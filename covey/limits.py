@@ -54,6 +54,10 @@ register_timeout_ms = 5_000
 status_reports_in_flight_max = 16
 status_report_tasks_max = 1_000
 
+# --- the control API -------------------------------------------------------------------------------
+page_items_max = 500
+watch_batch_ms = 50
+
 # --- orchestration ---------------------------------------------------------------------------------
 restart_delay_ns = 5_000_000_000
 restart_old_task_wait_ms = 60_000
@@ -87,6 +91,12 @@ node_certificate_days = 90
 node_certificate_backdate_hours = 1
 root_certificate_days = 20 * 365
 signing_request_bytes_max = 16 * 1024
+hostname_length_chars_max = 255
+bootstrap_host_burst = 20  # a join takes two requests
+bootstrap_host_requests_per_s = 2
+bootstrap_burst = 400
+bootstrap_requests_per_s = 100
+bootstrap_hosts_remembered = 4096
 
 # --- containers ------------------------------------------------------------------------------------
 container_log_bytes_max = 10 * 1024 * 1024  # per file
@@ -95,7 +105,7 @@ container_log_check_ms = 2_000
 container_create_timeout_s = 60.0
 container_starts_at_once = 4  # more make each other wait for the kernel's mount and cgroup locks
 container_exit_record_ms = 5_000  # how long after a process's end conmon may take to write its code
-tmpfs_bytes_default = 64 * 1024 * 1024
+container_log_overrun = 4  # how many times its bound a log may grow while no agent rotates it
 image_pull_timeout_s = 1800.0
 image_query_timeout_s = 30.0
 image_pulls_at_once = 3

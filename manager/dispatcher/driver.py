@@ -157,14 +157,13 @@ class Dispatcher:
             while not self._writes.empty():
                 batch.append(self._writes.get_nowait())
 
-            while not await self._committed(batch):
-                await asyncio.sleep(limits.status_batch_ms / 1000)
+            await self._commit(batch)
             done = [pair for item in batch if isinstance(item, WriteStatuses) for pair in item.acknowledged]
             if done:
                 self.post(StatusesWritten(tuple(done)))
 
-    async def _committed(self, batch: Sequence[WriteNode | WriteStatuses]) -> bool:
-        """Commit a batch; False if the objects kept changing under it."""
+    async def _commit(self, batch: Sequence[WriteNode | WriteStatuses]) -> None:
+        """Commit a batch, however often the objects change under it."""
 
         def write(draft: Draft) -> None:
             for item in batch:
@@ -173,12 +172,11 @@ class Dispatcher:
                 else:
                     write_statuses(draft, item.reports)
 
-        try:
-            await self._store.update(write)
-        except Conflict as conflict:
-            log.warning("committing %d reports again: %s", len(batch), conflict)
-            return False
-        return True
+        while True:
+            try:
+                return await self._store.update(write)
+            except Conflict as conflict:
+                log.warning("committing %d reports again: %s", len(batch), conflict)
 
 
 def _encode(message: Assignments | NetworkTable | NetworkTableDelta) -> ManagerMessage:

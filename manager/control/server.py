@@ -1,0 +1,253 @@
+"""The gRPC side of the control API: requests are read, checked, and turned into transactions."""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from random import Random
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from covey import limits
+from covey.errors import NotFound, Refused, Unavailable
+from covey.model import reference
+from covey.model.objects import Cluster, Endpoint, JoinSecrets, Network, Node, RootCa, Service, Task
+from covey.model.specs import NetworkSpec, NodeSpec, RegistryAuth, ServiceSpec
+from covey.model.states import NodeRole
+from covey.v1 import control_pb2 as pb
+from covey.v1 import objects_pb2
+from covey.wire.codec import from_message, to_message
+from covey.wire.service import Binding, Caller, bind
+from covey.wire.services import Control
+from manager.control import networks, nodes, services, validate
+from manager.control.lookup import find_network, find_node, find_service
+from manager.store.driver import Store
+from manager.store.view import BY_NETWORK, BY_NODE, BY_SERVICE
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+ResolveImage = Callable[[reference.Reference, RegistryAuth | None], Awaitable[str]]
+JoinToken = Callable[[NodeRole, bool], Awaitable[str]]
+
+
+def pages(items: Sequence[T]) -> Iterable[Sequence[T]]:
+    """Cut a list into pages; an empty one is one empty page."""
+    for start in range(0, max(len(items), 1), limits.page_items_max):
+        yield items[start : start + limits.page_items_max]
+
+
+class ControlServer:
+    """Serves `covey.v1.Control`.
+
+    `resolve_image` asks a registry for a digest; `join_token` gives (and may first replace) a token.
+    """
+
+    def __init__(
+        self, store: Store, dice: Random, resolve_image: ResolveImage, join_token: JoinToken
+    ) -> None:
+        self._store = store
+        self._dice = dice
+        self._resolve_image = resolve_image
+        self._join_token = join_token
+
+    def bindings(self) -> list[Binding]:
+        """List the methods this serves."""
+        return [
+            bind(Control.get_cluster, self._get_cluster),
+            bind(Control.get_join_token, self._get_join_token),
+            bind(Control.list_nodes, self._list_nodes),
+            bind(Control.get_node, self._get_node),
+            bind(Control.update_node, self._update_node),
+            bind(Control.remove_node, self._remove_node),
+            bind(Control.create_service, self._create_service),
+            bind(Control.list_services, self._list_services),
+            bind(Control.get_service, self._get_service),
+            bind(Control.update_service, self._update_service),
+            bind(Control.remove_service, self._remove_service),
+            bind(Control.watch_service, self._watch_service),
+            bind(Control.list_tasks, self._list_tasks),
+            bind(Control.create_network, self._create_network),
+            bind(Control.list_networks, self._list_networks),
+            bind(Control.get_network, self._get_network),
+            bind(Control.remove_network, self._remove_network),
+        ]
+
+    async def _get_cluster(self, request: pb.GetClusterRequest, caller: Caller) -> pb.GetClusterResponse:
+        cluster = next(iter(self._store.all(Cluster)), None)
+        if cluster is None:
+            raise Unavailable("the cluster is still being set up; try again in a moment")
+        root = RootCa(certificate_pem=cluster.root_ca.certificate_pem, digest=cluster.root_ca.digest)
+        shown = replace(cluster, root_ca=root, join_secrets=JoinSecrets())
+        return pb.GetClusterResponse(cluster=to_message(shown, objects_pb2.Cluster))
+
+    async def _get_join_token(
+        self, request: pb.GetJoinTokenRequest, caller: Caller
+    ) -> pb.GetJoinTokenResponse:
+        token = await self._join_token(NodeRole(request.role), request.rotate)
+        return pb.GetJoinTokenResponse(token=token)
+
+    # --- nodes ---
+
+    async def _list_nodes(
+        self, request: pb.ListNodesRequest, caller: Caller
+    ) -> AsyncIterator[pb.ListNodesResponse]:
+        for page in pages([to_message(node, objects_pb2.Node) for node in self._store.all(Node)]):
+            yield pb.ListNodesResponse(nodes=page)
+
+    async def _get_node(self, request: pb.GetNodeRequest, caller: Caller) -> pb.GetNodeResponse:
+        return pb.GetNodeResponse(node=to_message(find_node(self._store, request.node), objects_pb2.Node))
+
+    async def _update_node(self, request: pb.UpdateNodeRequest, caller: Caller) -> pb.UpdateNodeResponse:
+        spec = from_message(request.spec, NodeSpec)
+        validate.check_node(spec)
+        node = await self._store.update(
+            lambda draft: nodes.update_node(draft, request.node_id, request.version, spec)
+        )
+        return pb.UpdateNodeResponse(node=to_message(node, objects_pb2.Node))
+
+    async def _remove_node(self, request: pb.RemoveNodeRequest, caller: Caller) -> pb.RemoveNodeResponse:
+        await self._store.update(lambda draft: nodes.remove_node(draft, request.node_id, request.force))
+        return pb.RemoveNodeResponse()
+
+    # --- services ---
+
+    async def _create_service(
+        self, request: pb.CreateServiceRequest, caller: Caller
+    ) -> pb.CreateServiceResponse:
+        spec = from_message(request.spec, ServiceSpec)
+        validate.check_service(spec)
+        spec, warnings = await self._pin_image(spec, request.resolve_image)
+        service = await self._store.update(lambda draft: services.create_service(draft, spec, self._dice))
+        log.info("%s created service %s (%s)", caller, spec.name, service.id)
+        return pb.CreateServiceResponse(service_id=service.id, warnings=warnings)
+
+    async def _update_service(
+        self, request: pb.UpdateServiceRequest, caller: Caller
+    ) -> pb.UpdateServiceResponse:
+        spec = from_message(request.spec, ServiceSpec)
+        validate.check_service(spec)
+        spec, warnings = await self._pin_image(spec, request.resolve_image)
+        await self._store.update(
+            lambda draft: services.update_service(
+                draft, request.service_id, request.version, spec, self._dice
+            )
+        )
+        log.info("%s updated service %s", caller, spec.name)
+        return pb.UpdateServiceResponse(warnings=warnings)
+
+    async def _pin_image(self, spec: ServiceSpec, resolve: bool) -> tuple[ServiceSpec, list[str]]:
+        """Turn the image's tag into a digest, so that every node runs the same; or warn that it stays one."""
+        container = spec.task.container
+        image = reference.parse(container.image)
+        digest, warnings = image.digest or container.image_digest, list[str]()
+        if resolve and not image.digest:
+            try:
+                digest = await self._resolve_image(image, container.registry_auth)
+            except (Refused, Unavailable) as error:
+                digest = ""
+                warnings.append(
+                    f"{error}. Nodes will pull it by its tag, and may come to run different images."
+                )
+        container = replace(container, image_digest=digest)
+        return replace(spec, task=replace(spec.task, container=container)), warnings
+
+    async def _remove_service(
+        self, request: pb.RemoveServiceRequest, caller: Caller
+    ) -> pb.RemoveServiceResponse:
+        await self._store.update(lambda draft: services.remove_service(draft, request.service_id))
+        log.info("%s removed service %s", caller, request.service_id)
+        return pb.RemoveServiceResponse()
+
+    async def _get_service(self, request: pb.GetServiceRequest, caller: Caller) -> pb.GetServiceResponse:
+        service = find_service(self._store, request.service)
+        return pb.GetServiceResponse(detail=services.describe(self._store, service))
+
+    async def _list_services(
+        self, request: pb.ListServicesRequest, caller: Caller
+    ) -> AsyncIterator[pb.ListServicesResponse]:
+        listed = [services.describe(self._store, service) for service in self._store.all(Service)]
+        for page in pages(listed):
+            yield pb.ListServicesResponse(services=page)
+
+    async def _watch_service(
+        self, request: pb.WatchServiceRequest, caller: Caller
+    ) -> AsyncIterator[pb.WatchServiceResponse]:
+        if self._store.get(Service, request.service_id) is None:
+            raise NotFound(f"there is no service {request.service_id!r}")
+        async with self._store.watch() as watch:
+            touched = True
+            while True:
+                service = self._store.get(Service, request.service_id)
+                if service is None:
+                    return
+                if touched:
+                    yield self._progress(service)
+                commits = await watch.gather(limits.watch_batch_ms)
+                touched = any(
+                    _concerns(change.before or change.after, service.id)
+                    for c in commits
+                    for change in c.changes
+                )
+
+    def _progress(self, service: Service) -> pb.WatchServiceResponse:
+        tasks = self._store.find(Task, BY_SERVICE, service.id)
+        return pb.WatchServiceResponse(
+            detail=services.describe(self._store, service),
+            tasks=[to_message(task, objects_pb2.Task) for task in tasks],
+        )
+
+    async def _list_tasks(
+        self, request: pb.ListTasksRequest, caller: Caller
+    ) -> AsyncIterator[pb.ListTasksResponse]:
+        if request.service_id:
+            tasks = self._store.find(Task, BY_SERVICE, request.service_id)
+        elif request.node_id:
+            tasks = self._store.find(Task, BY_NODE, request.node_id)
+        else:
+            tasks = list(self._store.all(Task))
+        wanted = [task for task in tasks if request.node_id in ("", task.node_id)]
+        for page in pages([to_message(task, objects_pb2.Task) for task in wanted]):
+            yield pb.ListTasksResponse(tasks=page)
+
+    # --- networks ---
+
+    async def _create_network(
+        self, request: pb.CreateNetworkRequest, caller: Caller
+    ) -> pb.CreateNetworkResponse:
+        spec = from_message(request.spec, NetworkSpec)
+        validate.check_network(spec)
+        network = await self._store.update(lambda draft: networks.create_network(draft, spec, self._dice))
+        log.info("%s created network %s (%s)", caller, spec.name, network.id)
+        return pb.CreateNetworkResponse(network_id=network.id)
+
+    async def _list_networks(
+        self, request: pb.ListNetworksRequest, caller: Caller
+    ) -> AsyncIterator[pb.ListNetworksResponse]:
+        for page in pages([to_message(network, objects_pb2.Network) for network in self._store.all(Network)]):
+            yield pb.ListNetworksResponse(networks=page)
+
+    async def _get_network(self, request: pb.GetNetworkRequest, caller: Caller) -> pb.GetNetworkResponse:
+        network = find_network(self._store, request.network)
+        endpoints = self._store.find(Endpoint, BY_NETWORK, network.id)
+        return pb.GetNetworkResponse(
+            network=to_message(network, objects_pb2.Network),
+            endpoints=[to_message(endpoint, objects_pb2.Endpoint) for endpoint in endpoints],
+        )
+
+    async def _remove_network(
+        self, request: pb.RemoveNetworkRequest, caller: Caller
+    ) -> pb.RemoveNetworkResponse:
+        await self._store.update(lambda draft: networks.remove_network(draft, request.network_id))
+        log.info("%s removed network %s", caller, request.network_id)
+        return pb.RemoveNetworkResponse()
+
+
+def _concerns(item: object, service_id: str) -> bool:
+    """Tell whether a changed object is the service, or one of its tasks."""
+    match item:
+        case Service(id=id) if id == service_id:
+            return True
+        case Task(service_id=id) if id == service_id:
+            return True
+        case _:
+            return False

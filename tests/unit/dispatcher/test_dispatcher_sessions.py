@@ -1,0 +1,163 @@
+"""What agents are told, and when."""
+
+from msgspec.structs import replace
+
+from covey.machine import Tick
+from covey.model.assignments import Assignments, TaskReport
+from covey.model.objects import ClusterVersion, Node, NodeDescription, Task, TaskStatus
+from covey.model.states import NodeState, TaskState
+from covey.model.tables import NetworkTable, NetworkTableDelta
+from manager.dispatcher.events import (
+    Acknowledge,
+    Committed,
+    Disconnected,
+    Effect,
+    EndSession,
+    HeartbeatReceived,
+    Registered,
+    Send,
+    StartSession,
+    StatusesReported,
+    StatusesWritten,
+    TablesInForce,
+    WriteNode,
+    WriteStatuses,
+)
+from manager.dispatcher.sessions import Sessions
+from manager.store.tables import Tables
+from tests.support.cluster_objects import change, endpoint, task, two_nodes_one_service
+
+DESCRIPTION = NodeDescription(hostname="host1", data_address="192.0.2.1")
+
+
+def register(
+    machine: Sessions, session_id: str, node_id: str, seen: ClusterVersion | None = None
+) -> list[Effect]:
+    event = Registered(session_id, node_id, "192.0.2.9", DESCRIPTION, seen or ClusterVersion())
+    return list(machine.step(event))
+
+
+def commit(machine: Sessions, tables: Tables, *objects: object, now_ms: int) -> list[Effect]:
+    done = change(tables, *objects)  # type: ignore[arg-type]
+    return [*machine.step(Committed(done)), *machine.step(Tick(now_ms))]
+
+
+def test_a_session_starts_with_everything_the_node_must_know() -> None:
+    tables = two_nodes_one_service()
+    written, started, assignments, table = register(Sessions(tables), "s", "n1")
+    assert written == WriteNode("n1", NodeState.READY, "", "192.0.2.9", DESCRIPTION)
+    assert isinstance(started, StartSession)
+    assert isinstance(assignments, Send)
+    assert isinstance(assignments.message, Assignments)
+    changed = assignments.message.changed
+    assert assignments.message.full
+    assert [t.id for t in changed.tasks] == ["t1"]
+    assert [r.id for r in changed.revisions] == ["r1"]
+    assert [n.id for n in changed.networks] == ["net"]
+    assert [e.id for e in changed.endpoints] == ["e1"]
+    assert isinstance(table, Send)
+    assert isinstance(table.message, NetworkTable)
+    assert [(r.endpoint_id, r.vtep, r.task_name) for r in table.message.endpoints] == [
+        ("e1", "192.0.2.1", "web.1.t1")
+    ]
+    assert [s.name for s in table.message.services] == ["web"]
+
+
+def test_a_node_with_no_tasks_gets_no_tables() -> None:
+    effects = register(Sessions(two_nodes_one_service()), "s", "n2")
+    assert [type(e) for e in effects] == [WriteNode, StartSession, Send]
+
+
+def test_differences_chain_from_the_version_sent_before() -> None:
+    tables = two_nodes_one_service()
+    machine = Sessions(tables)
+    first = register(machine, "s", "n1")[2]
+    assert isinstance(first, Send)
+    sent = commit(machine, tables, task("t2", "n1"), endpoint("e2", "t2", "n1", "10.0.0.6"), now_ms=1000)
+    assert isinstance(sent[0], Send)
+    assert isinstance(sent[0].message, Assignments)
+    assert sent[0].message.applies_to == first.message.version
+    assert [t.id for t in sent[0].message.changed.tasks] == ["t2"]
+    assert isinstance(sent[1], Send)
+    assert isinstance(sent[1].message, NetworkTableDelta)
+    assert [r.endpoint_id for r in sent[1].message.endpoints] == ["e2"]
+    again = commit(machine, tables, task("t3", "n1"), now_ms=2000)
+    assert isinstance(again[0], Send)
+    assert isinstance(again[0].message, Assignments)
+    assert again[0].message.applies_to == sent[0].message.version
+
+
+def test_an_agents_own_report_is_not_sent_back_to_it() -> None:
+    tables = two_nodes_one_service()
+    machine = Sessions(tables)
+    register(machine, "s", "n1")
+    known = tables.get(Task, "t1")
+    assert known is not None
+    running = replace(known, status=TaskStatus(state=TaskState.RUNNING))
+    assert commit(machine, tables, running, now_ms=1000) == []
+
+
+def test_a_status_is_acknowledged_only_once_it_is_written() -> None:
+    machine = Sessions(two_nodes_one_service())
+    register(machine, "s", "n1")
+    report = TaskReport("t1", TaskStatus(state=TaskState.RUNNING))
+    assert machine.step(StatusesReported("s", 7, (report,))) == ()
+    assert machine.step(Tick(1000)) == [WriteStatuses((("n1", report),), (("s", 7),))]
+    assert machine.step(StatusesWritten((("s", 7),))) == [Acknowledge("s", 7)]
+
+
+def test_a_manager_that_lags_sends_nothing_until_it_has_caught_up() -> None:
+    tables = two_nodes_one_service()
+    machine = Sessions(tables)
+    ahead = ClusterVersion(1, tables.index + 1)
+    assert [type(e) for e in register(machine, "s", "n1", ahead)] == [WriteNode]
+    effects = commit(machine, tables, Node(id="n3"), now_ms=1000)
+    assert [type(e) for e in effects] == [StartSession, Send, Send]
+
+
+def test_a_newer_epoch_is_refused() -> None:
+    effects = register(Sessions(two_nodes_one_service()), "s", "n1", ClusterVersion(2, 0))
+    assert effects == [EndSession("s", "the node has seen epoch 2, and this manager is at 1")]
+
+
+def test_a_second_session_ends_the_first() -> None:
+    machine = Sessions(two_nodes_one_service())
+    register(machine, "s1", "n1")
+    assert register(machine, "s2", "n1")[0] == EndSession("s1", "the node opened another session")
+    assert machine.step(HeartbeatReceived("s1")) == ()
+    assert machine.by_node == {"n1": "s2"}
+
+
+def test_a_removed_node_loses_its_session_and_strangers_get_none() -> None:
+    tables = two_nodes_one_service()
+    machine = Sessions(tables)
+    register(machine, "s", "n2")
+    from manager.store.draft import Draft
+
+    draft = Draft(tables)
+    draft.delete(Node, "n2")
+    done = tables.commit(draft.transaction())
+    assert machine.step(Committed(done)) == [EndSession("s", "the node was removed from the cluster")]
+    assert register(machine, "s3", "n2") == [EndSession("s3", "node n2 is not a member of this cluster")]
+
+
+def test_silence_marks_a_node_down_and_a_disconnect_alone_does_not() -> None:
+    machine = Sessions(two_nodes_one_service())
+    register(machine, "s", "n1")
+    machine.step(Disconnected("s"))
+    down = [
+        (now_ms, effect.node_id)
+        for now_ms in range(500, 20_000, 500)
+        for effect in machine.step(Tick(now_ms))
+        if isinstance(effect, WriteNode)
+    ]
+    assert down == [(3000, "n1"), (11_000, "n2")]  # n2 was only expected: agents come back with backoff
+
+
+def test_applied_versions_are_known_per_node() -> None:
+    machine = Sessions(two_nodes_one_service())
+    table = register(machine, "s", "n1")[3]
+    assert isinstance(table, Send)
+    machine.step(TablesInForce("s", (("net", table.message.version), ("other", ClusterVersion(1, 1)))))
+    assert machine.applied("net") == {"n1": table.message.version}
+    assert machine.applied("other") == {}
