@@ -141,3 +141,8 @@ dns_frame_bytes_max = 64 * 1024 * 1024
 dns_requests_in_flight_max = 64
 dns_ready_ms = 5_000
 dns_persist_delay_ms = 200
+
+# --- the command line (covey/client, covey/cli) ----------------------------------------------------
+membership_timeout_s = 120.0  # init, join and leave wait for keys, managers and containers
+converge_stable_ms = 5_000  # how long all tasks must run before `create` calls a service converged
+env_file_bytes_max = 1024 * 1024

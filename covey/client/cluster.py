@@ -1,0 +1,165 @@
+"""A manager's control and log services."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+
+from covey.model.objects import Cluster, Network, Node, Task
+from covey.model.specs import NetworkSpec, NodeSpec, ServiceSpec
+from covey.model.states import NodeRole
+from covey.v1 import control_pb2 as pb
+from covey.v1 import dispatcher_pb2, logs_pb2, specs_pb2, types_pb2
+from covey.wire.client import Channel, connect_unix
+from covey.wire.codec import from_message, to_message
+from covey.wire.services import Control, Logs
+
+from .host import Host
+from .views import LogLine, LogOptions, NetworkDetail, Progress, ServiceDetail
+
+
+class ClusterClient:
+    """Typed calls to one manager. Lists come whole; what can go on without end is an async iterator."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    async def cluster(self) -> Cluster:
+        """Return the cluster, without keys and secrets."""
+        answer = await self._channel.call(Control.get_cluster, pb.GetClusterRequest())
+        return from_message(answer.cluster, Cluster)
+
+    async def join_token(self, role: NodeRole, rotate: bool = False) -> str:
+        """Return the token that lets a host join with `role`; `rotate` replaces it first."""
+        request = pb.GetJoinTokenRequest(role=types_pb2.NodeRole.Name(role), rotate=rotate)
+        return (await self._channel.call(Control.get_join_token, request)).token
+
+    async def nodes(self) -> list[Node]:
+        """Return all nodes."""
+        found = list[Node]()
+        async with aclosing(self._channel.stream(Control.list_nodes, pb.ListNodesRequest())) as pages:
+            async for page in pages:
+                found += [from_message(node, Node) for node in page.nodes]
+        return found
+
+    async def get_node(self, node: str) -> Node:
+        """Return a node by id, unambiguous prefix of an id, or hostname."""
+        answer = await self._channel.call(Control.get_node, pb.GetNodeRequest(node=node))
+        return from_message(answer.node, Node)
+
+    async def update_node(self, node_id: str, version: int, spec: NodeSpec) -> Node:
+        """Replace a node's spec; raises Conflict if the node changed since `version`."""
+        request = pb.UpdateNodeRequest(
+            node_id=node_id, version=version, spec=to_message(spec, specs_pb2.NodeSpec)
+        )
+        return from_message((await self._channel.call(Control.update_node, request)).node, Node)
+
+    async def remove_node(self, node_id: str, force: bool = False) -> None:
+        """Remove a node that is down, or with `force` any worker."""
+        await self._channel.call(Control.remove_node, pb.RemoveNodeRequest(node_id=node_id, force=force))
+
+    async def create_service(
+        self, spec: ServiceSpec, resolve_image: bool = True
+    ) -> tuple[str, Sequence[str]]:
+        """Create a service; returns its id and the manager's warnings."""
+        request = pb.CreateServiceRequest(
+            spec=to_message(spec, specs_pb2.ServiceSpec), resolve_image=resolve_image
+        )
+        answer = await self._channel.call(Control.create_service, request)
+        return answer.service_id, list(answer.warnings)
+
+    async def services(self) -> list[ServiceDetail]:
+        """Return all services."""
+        found = list[ServiceDetail]()
+        async with aclosing(self._channel.stream(Control.list_services, pb.ListServicesRequest())) as pages:
+            async for page in pages:
+                found += [from_message(detail, ServiceDetail) for detail in page.services]
+        return found
+
+    async def get_service(self, service: str) -> ServiceDetail:
+        """Return a service by id, unambiguous prefix of an id, or name."""
+        answer = await self._channel.call(Control.get_service, pb.GetServiceRequest(service=service))
+        return from_message(answer.detail, ServiceDetail)
+
+    async def update_service(
+        self, service_id: str, version: int, spec: ServiceSpec, resolve_image: bool = False
+    ) -> Sequence[str]:
+        """Replace a service's spec; returns warnings, raises Conflict if it changed since `version`."""
+        request = pb.UpdateServiceRequest(
+            service_id=service_id,
+            version=version,
+            spec=to_message(spec, specs_pb2.ServiceSpec),
+            resolve_image=resolve_image,
+        )
+        return list((await self._channel.call(Control.update_service, request)).warnings)
+
+    async def remove_service(self, service_id: str) -> None:
+        """Have a service's tasks stopped and the service removed."""
+        await self._channel.call(Control.remove_service, pb.RemoveServiceRequest(service_id=service_id))
+
+    async def watch_service(self, service_id: str) -> AsyncGenerator[Progress, None]:
+        """Yield the service and its tasks now and after every change, until the service is gone."""
+        request = pb.WatchServiceRequest(service_id=service_id)
+        async with aclosing(self._channel.stream(Control.watch_service, request)) as answers:
+            async for answer in answers:
+                yield from_message(answer, Progress)
+
+    async def tasks(self, service_id: str = "", node_id: str = "") -> list[Task]:
+        """Return tasks, those of one service or node if asked."""
+        request = pb.ListTasksRequest(service_id=service_id, node_id=node_id)
+        found = list[Task]()
+        async with aclosing(self._channel.stream(Control.list_tasks, request)) as pages:
+            async for page in pages:
+                found += [from_message(task, Task) for task in page.tasks]
+        return found
+
+    async def create_network(self, spec: NetworkSpec) -> str:
+        """Create a network; returns its id."""
+        request = pb.CreateNetworkRequest(spec=to_message(spec, specs_pb2.NetworkSpec))
+        return (await self._channel.call(Control.create_network, request)).network_id
+
+    async def networks(self) -> list[Network]:
+        """Return all networks."""
+        found = list[Network]()
+        async with aclosing(self._channel.stream(Control.list_networks, pb.ListNetworksRequest())) as pages:
+            async for page in pages:
+                found += [from_message(network, Network) for network in page.networks]
+        return found
+
+    async def get_network(self, network: str) -> NetworkDetail:
+        """Return a network by id, unambiguous prefix of an id, or name."""
+        answer = await self._channel.call(Control.get_network, pb.GetNetworkRequest(network=network))
+        return from_message(answer, NetworkDetail)
+
+    async def remove_network(self, network_id: str) -> None:
+        """Remove a network that nothing uses."""
+        await self._channel.call(Control.remove_network, pb.RemoveNetworkRequest(network_id=network_id))
+
+    async def logs(
+        self, options: LogOptions, service_id: str = "", task_id: str = ""
+    ) -> AsyncGenerator[LogLine | str, None]:
+        """Yield log lines of a service or a task as they come; a string is a warning about missing ones."""
+        request = logs_pb2.ReadLogsRequest(
+            service_id=service_id,
+            task_id=task_id,
+            options=dispatcher_pb2.LogOptions(
+                follow=options.follow,
+                tail=options.tail,
+                since_ns=options.since_ns,
+                no_stdout=options.no_stdout,
+                no_stderr=options.no_stderr,
+            ),
+        )
+        async with aclosing(self._channel.stream(Logs.read_logs, request)) as answers:
+            async for answer in answers:
+                for warning in answer.warnings:
+                    yield warning
+                for record in answer.records:
+                    stderr = record.stream == logs_pb2.LOG_STREAM_STDERR
+                    yield LogLine(record.task_id, record.node_id, record.at_ns, stderr, record.data)
+
+
+@asynccontextmanager
+async def connect(host: Host) -> AsyncIterator[ClusterClient]:
+    """Connect to the manager on `host`; raises FailedPrecondition if there is none, with the remedy."""
+    host.check_manager()
+    async with connect_unix(host.manager_socket) as channel:
+        yield ClusterClient(channel)
