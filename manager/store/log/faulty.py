@@ -1,0 +1,57 @@
+"""A log that fails on command, around any other make."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+
+from covey import errors
+
+from .seam import Log, LogFailed, Record, Snapshot
+
+
+class FaultyLog:
+    """Passes everything on, until told what to break."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self.full = False  # the disk has no room: appends and snapshots are refused
+        self.broken = False  # fsync failed: nobody knows what was written
+        self.lose_acknowledgement = False  # written and applied, but the writer hears of a failure
+
+    @property
+    def last_index(self) -> int:
+        """The index of the last durable entry."""
+        return self._log.last_index
+
+    async def append(self, batch: Sequence[bytes]) -> None:
+        """Pass on, or fail."""
+        if self.broken:
+            raise LogFailed("the log failed: Input/output error (injected); restart the manager")
+        self._refuse_if_full()
+        await self._log.append(batch)
+        if self.lose_acknowledgement:
+            self.broken = True
+            raise LogFailed("the log failed after writing (injected)")
+
+    def records(self, after: int) -> AsyncIterator[Sequence[Record]]:
+        """Pass on."""
+        return self._log.records(after)
+
+    async def save_snapshot(self, index: int, chunks: Iterable[bytes]) -> None:
+        """Pass on, or fail."""
+        self._refuse_if_full()
+        await self._log.save_snapshot(index, chunks)
+
+    async def newest_snapshot(self) -> Snapshot | None:
+        """Pass on."""
+        return await self._log.newest_snapshot()
+
+    async def compact(self, kept: int) -> None:
+        """Pass on."""
+        await self._log.compact(kept)
+
+    async def close(self) -> None:
+        """Pass on."""
+        await self._log.close()
+
+    def _refuse_if_full(self) -> None:
+        if self.full:
+            raise errors.ResourceExhausted("no space left on the disk of the log (injected); free some")
