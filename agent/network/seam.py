@@ -63,7 +63,7 @@ class Networks(Protocol):
         ...
 
     async def forget(self, network_id: str) -> None:
-        """Forget the network and its table; tasks still attached keep their addresses and lose their peers."""
+        """Forget the network and its table; tasks still on it keep their addresses and lose their peers."""
         ...
 
     async def reconcile(

@@ -5,6 +5,7 @@ import socket
 from pathlib import Path
 
 import pytest
+
 from covey.io import netns
 
 pytestmark = pytest.mark.root
@@ -34,9 +35,11 @@ def test_a_namespace_is_made_entered_and_left(path: Path) -> None:
 
 def test_a_socket_stays_where_it_was_opened(path: Path) -> None:
     netns.create(path)
-    with netns.socket_inside(path, socket.AF_INET, socket.SOCK_DGRAM) as inside:
-        with pytest.raises(OSError, match="unreachable"):
-            inside.connect(("192.0.2.1", 9))  # a new namespace has no route at all
+    with (
+        netns.socket_inside(path, socket.AF_INET, socket.SOCK_DGRAM) as inside,
+        pytest.raises(OSError, match="unreachable"),
+    ):
+        inside.connect(("192.0.2.1", 9))  # a new namespace has no route at all
 
 
 def test_an_error_inside_comes_out_and_the_thread_is_home_again(path: Path) -> None:

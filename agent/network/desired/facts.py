@@ -1,0 +1,125 @@
+"""The inputs: what the host is like, what the managers said, which tasks are here."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, ip_address
+
+from covey import limits
+from covey.errors import FailedPrecondition
+from covey.model.objects import Endpoint, Network
+from covey.model.tables import EndpointRow, NetworkTable
+
+from ..seam import Attachment, Sandbox
+from .gateway import Gateway
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What matters of the host: its VTEP address, the MTU below, and what its kernel was built with."""
+
+    node_id: str
+    vtep: str
+    mtu: int
+    vxlan_port: int = limits.vxlan_port
+    ipv6: bool = True
+    bridge_filter: bool = False
+
+
+Entries = dict[tuple[str, str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """A table's FDB and neighbour entries for a link: every endpoint that another node holds."""
+
+    table: NetworkTable
+    forwards: Entries
+    neighbours: Entries
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything the wishes are computed from. `cache` is handed on from one `Facts` to the next."""
+
+    host: Host
+    gateway: Gateway
+    networks: Mapping[str, Network] = field(default_factory=dict[str, Network])
+    tables: Mapping[str, NetworkTable] = field(default_factory=dict[str, NetworkTable])
+    sandboxes: Mapping[str, Sandbox] = field(default_factory=dict[str, Sandbox])
+    cache: dict[str, Peers] = field(default_factory=dict[str, Peers], compare=False, repr=False)
+
+    def attachments(self, network_id: str) -> Iterator[tuple[str, Attachment]]:
+        """The tasks here that are on a network, with their places."""
+        for task_id, sandbox in self.sandboxes.items():
+            for attachment in sandbox.attachments:
+                if attachment.network.id == network_id:
+                    yield task_id, attachment
+
+    def table(self, network_id: str) -> NetworkTable:
+        """The network's newest table, empty while none has come."""
+        return self.tables.get(network_id) or NetworkTable(network_id=network_id)
+
+    def peers(self, network_id: str, link: str) -> Peers:
+        """The network's entries for its VXLAN device: the same object for the same table."""
+        table = self.table(network_id)
+        known = self.cache.get(network_id)
+        if known is None or known.table is not table:
+            known = self.cache[network_id] = _peers(table, self.host, link)
+        return known
+
+
+def overlays(sandbox: Sandbox) -> list[Attachment]:
+    """The sandbox's attachments in the order of their interfaces, but for ingress."""
+    return [each for each in sandbox.attachments if not each.network.spec.ingress]
+
+
+def ingress(sandbox: Sandbox) -> Attachment | None:
+    """The sandbox's place on the ingress network, if its service publishes ports there."""
+    return next((each for each in sandbox.attachments if each.network.spec.ingress), None)
+
+
+def mac(number: int) -> str:
+    """The MAC address of the endpoint with this number: 02:42 and the number."""
+    return ":".join(f"{byte:02x}" for byte in (0x02, 0x42, *number.to_bytes(4, "big")))
+
+
+def ipv4(endpoint: Endpoint | EndpointRow) -> str:
+    """The endpoint's IPv4 address, or "" if it has none."""
+    return next((each for each in endpoint.addresses if ip_address(each).version == 4), "")
+
+
+def address(attachment: Attachment) -> str:
+    """The IPv4 address of an attachment; raises `FailedPrecondition` if none was allocated."""
+    found = ipv4(attachment.endpoint)
+    if not found:
+        raise FailedPrecondition(
+            f"endpoint {attachment.endpoint.id} on network {attachment.network.id} has no IPv4 address; "
+            "the manager must allocate one before the task is assigned"
+        )
+    return found
+
+
+def subnet(network: Network, within: str) -> IPv4Network:
+    """The network's subnet that the address `within` lies in; raises `FailedPrecondition` if none does."""
+    for each in network.subnets:
+        if ":" not in each.cidr and ip_address(within) in (found := IPv4Network(each.cidr)):
+            return found
+    known = ", ".join(each.cidr for each in network.subnets) or "none"
+    raise FailedPrecondition(f"address {within} is in no subnet of network {network.id} (subnets: {known})")
+
+
+def mtu(network: Network, host: Host) -> int:
+    """The MTU on the network: its option `mtu`, or what VXLAN leaves of the host's."""
+    asked = network.spec.options.get("mtu", "")
+    return int(asked) if asked.isdecimal() else host.mtu - limits.vxlan_overhead_bytes
+
+
+def _peers(table: NetworkTable, host: Host, link: str) -> Peers:
+    found = Peers(table, {}, {})
+    for row in table.endpoints:
+        if row.node_id == host.node_id or not row.vtep or row.vtep == host.vtep:
+            continue
+        found.forwards[link, mac(row.number)] = row.vtep
+        if address := ipv4(row):
+            found.neighbours[link, address] = mac(row.number)
+    return found

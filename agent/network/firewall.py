@@ -1,0 +1,219 @@
+"""nftables rules as data: tables of chains of statements, and the digest by which they are recognised.
+
+Rules cannot be read back as they were meant: the kernel keeps bytecode. So every rule carries a comment,
+`covey <digest> <place>/<count>`, with a digest of its whole chain; a chain is as it should be when all its
+rules are there and say the right digest. Elements of named maps are read back as they are.
+
+Statements are whole thoughts ("send to one of these"), which `io/nftables` turns into expressions.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from functools import cached_property
+from hashlib import blake2b
+
+ENCODING = 1  # raise when the encoder makes other bytecode of the same statements
+
+
+class Hook(IntEnum):
+    """Where in a packet's way a chain is called (NF_INET_*)."""
+
+    PREROUTING = 0
+    FORWARD = 2
+    OUTPUT = 3
+    POSTROUTING = 4
+
+
+class KeyKind(StrEnum):
+    """What a map is asked: the destination address, or transport protocol and destination port."""
+
+    ADDRESS = "address"
+    PORT = "port"
+
+
+@dataclass(frozen=True, slots=True)
+class FromAddress:
+    """Match packets whose source is in `cidr` (or, negated, is not)."""
+
+    cidr: str
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ToAddress:
+    """Match packets whose destination is in `cidr` (or, negated, is not)."""
+
+    cidr: str
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InLink:
+    """Match packets that came in by the link of this name."""
+
+    name: str
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OutLink:
+    """Match packets that leave by the link of this name."""
+
+    name: str
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ToPort:
+    """Match a transport protocol (`tcp`, `udp`) and destination port."""
+
+    protocol: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToThisHost:
+    """Match packets addressed to any local address of the namespace (`fib daddr type local`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Translated:
+    """Match packets of connections whose destination was changed by one of these tables (or was not)."""
+
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """Jump to the chain that the named map holds for the packet, if any."""
+
+    map: str
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a connection is sent; port 0 leaves the port as it is."""
+
+    address: str
+    port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """Send each new connection to the next of `targets` in turn, beginning with number `start`.
+
+    The counter belongs to the rule and starts with it; different namespaces begin at different places, or
+    a hundred clients with one connection each would all meet the same backend.
+    """
+
+    targets: tuple[Target, ...]
+    start: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Masquerade:
+    """Give the packet the address of the link it leaves by."""
+
+
+class RejectCode(IntEnum):
+    """What the sender is told (ICMP destination unreachable codes)."""
+
+    HOST_UNREACHABLE = 1
+    PORT_UNREACHABLE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Refuse the packet and say so."""
+
+    code: RejectCode
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Drop the packet in silence."""
+
+
+Statement = (
+    FromAddress
+    | ToAddress
+    | InLink
+    | OutLink
+    | ToPort
+    | ToThisHost
+    | Translated
+    | Dispatch
+    | Balance
+    | Masquerade
+    | Reject
+    | Drop
+)
+Rule = tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What makes a chain a base chain: `kind` is `filter` or `nat`; lower priorities come first."""
+
+    kind: str
+    hook: Hook
+    priority: int
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A chain: with a `base` the kernel calls it, without one a rule jumps to it. Never without rules."""
+
+    name: str
+    rules: tuple[Rule, ...]
+    base: Base | None = None
+
+    def __post_init__(self) -> None:
+        assert self.rules, f"chain {self.name} has no rule to carry its digest"
+
+    @cached_property
+    def digest(self) -> str:
+        """What the chain's rules say of it when read back. A base chain's begins with `base-`."""
+        said = repr((ENCODING, self.base, self.rules)).encode()
+        return ("base-" if self.base else "") + blake2b(said, digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class TableView:
+    """What can be read back of a table: each chain's digest ("" if it is not ours), each map's elements."""
+
+    chains: Mapping[str, str]
+    maps: Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictMap:
+    """A named map from packets' keys to chains. Keys read `10.0.0.2`, or `tcp 8080` for ports."""
+
+    name: str
+    kind: KeyKind
+    elements: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of the IPv4 family: the unit that one part of Covey owns."""
+
+    name: str
+    chains: tuple[Chain, ...]
+    maps: tuple[VerdictMap, ...] = ()
+
+    def view(self) -> TableView:
+        """What will be read back once the table stands."""
+        return TableView(
+            chains={chain.name: chain.digest for chain in self.chains},
+            maps={each.name: dict(each.elements) for each in self.maps},
+        )
+
+    def chain(self, name: str) -> Chain:
+        """The chain of this name; raises KeyError if there is none."""
+        for chain in self.chains:
+            if chain.name == name:
+                return chain
+        raise KeyError(name)

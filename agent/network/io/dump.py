@@ -1,0 +1,180 @@
+"""Reading rtnetlink back: the links of a namespace and what lies on them, in the words of `state`."""
+
+import errno
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..state import Address, Kind, Link, LinkIp, LinkMac, Port, Route, Vxlan
+from . import rtnetlink as rt
+from .wire import Channel, Message, attributes, string
+
+_RTPROT_KERNEL = 2
+_KINDS = {kind.value: kind for kind in Kind}
+_IFF_LOOPBACK = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A link as read, with the kernel's index."""
+
+    link: Link
+    index: int
+
+
+def links(channel: Channel) -> dict[str, Found]:
+    """Every link of the namespace by name, those of foreign kinds left out."""
+    entries = [
+        (rt.IFINFO.unpack_from(body), attributes(body[rt.IFINFO.size :]))
+        for _, body in channel.dump(Message(rt.RTM_GETLINK, 0, rt.IFINFO.pack(0, 0, 0, 0, 0)))
+    ]
+    names = {head[2]: string(found[rt.IFLA_IFNAME]) for head, found in entries}
+    result = {}
+    for (_, _, index, flags, _), found in entries:
+        info = attributes(found.get(rt.IFLA_LINKINFO, b""))
+        kind = _KINDS.get(string(info.get(rt.IFLA_INFO_KIND, b"")))
+        if flags & _IFF_LOOPBACK:
+            kind = Kind.LOOPBACK
+        if kind is None:
+            continue
+        master = names.get(_u32(found.get(rt.IFLA_MASTER, b"")), "")
+        link = Link(
+            names[index],
+            kind,
+            mtu=_u32(found[rt.IFLA_MTU]),
+            mac=_mac(found.get(rt.IFLA_ADDRESS, b"")) if kind is not Kind.LOOPBACK else "",
+            up=bool(flags & rt.IFF_UP),
+            master=master,
+            port=_port(info) if master else None,
+            vxlan=_vxlan(info) if kind is Kind.VXLAN else None,
+        )
+        result[link.name] = Found(link, index)
+    return result
+
+
+def addresses(channel: Channel, names: Mapping[int, str]) -> frozenset[Address]:
+    """The IPv4 addresses on the links `names` (index to name)."""
+    found = set()
+    for _, body in channel.dump(Message(rt.RTM_GETADDR, 0, rt.IFADDR.pack(socket.AF_INET, 0, 0, 0, 0))):
+        family, prefix, _, _, index = rt.IFADDR.unpack_from(body)
+        own = attributes(body[rt.IFADDR.size :]).get(rt.IFA_LOCAL)
+        if family == socket.AF_INET and index in names and own is not None:
+            found.add(Address(names[index], f"{socket.inet_ntoa(own)}/{prefix}"))
+    return frozenset(found)
+
+
+def routes(channel: Channel, names: Mapping[int, str]) -> frozenset[Route]:
+    """The main table's IPv4 routes by way of a gateway, over the links `names`."""
+    found = set()
+    for family, prefix, gateway, destination, index in _routes(channel):
+        if gateway is not None and index in names and family == socket.AF_INET:
+            found.add(Route(f"{destination}/{prefix}", gateway, names[index]))
+    return frozenset(found)
+
+
+def foreign_routes(channel: Channel, names: Mapping[int, str]) -> tuple[str, ...]:
+    """The main table's IPv4 destinations that do not lead over one of the links `names`."""
+    return tuple(
+        sorted(
+            {
+                f"{destination}/{prefix}"
+                for _, prefix, _, destination, index in _routes(channel)
+                if index not in names
+            }
+        )
+    )
+
+
+def statics(channel: Channel, names: Mapping[int, str]) -> frozenset[LinkMac]:
+    """The bridge FDB entries that somebody made by hand on the ports `names`."""
+    found = set()
+    for index, state, flags, entry in _neighbours(channel, socket.AF_BRIDGE):
+        ours = state & rt.NUD_NOARP and not state & rt.NUD_PERMANENT
+        if index in names and ours and not flags & rt.NTF_SELF and rt.NDA_LLADDR in entry:
+            found.add((names[index], _mac(entry[rt.NDA_LLADDR])))
+    return frozenset(found)
+
+
+def forwards(channel: Channel, names: Mapping[int, str]) -> dict[LinkMac, str]:
+    """The FDB entries of the VXLAN devices `names`, MAC to VTEP."""
+    found = {}
+    for index, _, flags, entry in _neighbours(channel, socket.AF_BRIDGE):
+        if index in names and flags & rt.NTF_SELF and rt.NDA_DST in entry and rt.NDA_LLADDR in entry:
+            found[names[index], _mac(entry[rt.NDA_LLADDR])] = socket.inet_ntoa(entry[rt.NDA_DST])
+    return found
+
+
+def neighbours(channel: Channel, names: Mapping[int, str]) -> dict[LinkIp, str]:
+    """The permanent IPv4 neighbours on the VXLAN devices `names`."""
+    found = {}
+    for index, state, _, entry in _neighbours(channel, socket.AF_INET):
+        if index in names and state & rt.NUD_PERMANENT and rt.NDA_LLADDR in entry:
+            found[names[index], socket.inet_ntoa(entry[rt.NDA_DST])] = _mac(entry[rt.NDA_LLADDR])
+    return found
+
+
+def _routes(channel: Channel) -> list[tuple[int, int, str | None, str, int]]:
+    """(family, prefix length, gateway, destination, link index) of each unicast route of the main table."""
+    request = rt.RTMSG.pack(socket.AF_INET, 0, 0, 0, 0, 0, 0, 0, 0)
+    found = []
+    for _, body in channel.dump(Message(rt.RTM_GETROUTE, 0, request)):
+        family, prefix, _, _, table, _, _, kind, _ = rt.RTMSG.unpack_from(body)
+        entry = attributes(body[rt.RTMSG.size :])
+        if table != rt.RT_TABLE_MAIN or kind != rt.RTN_UNICAST:
+            continue
+        gateway = entry.get(rt.RTA_GATEWAY)
+        found.append(
+            (
+                family,
+                prefix,
+                socket.inet_ntoa(gateway) if gateway else None,
+                socket.inet_ntoa(entry.get(rt.RTA_DST, bytes(4))),
+                _u32(entry.get(rt.RTA_OIF, b"")),
+            )
+        )
+    return found
+
+
+def _neighbours(channel: Channel, family: int) -> list[tuple[int, int, int, dict[int, bytes]]]:
+    """(link index, state, flags, attributes) of each neighbour or FDB entry."""
+    found = []
+    try:
+        entries = channel.dump(Message(rt.RTM_GETNEIGH, 0, rt.NDMSG.pack(family, 0, 0, 0, 0)))
+    except OSError as error:
+        if error.errno == errno.EOPNOTSUPP:  # no bridge was ever made here
+            return []
+        raise
+    for _, body in entries:
+        _, index, state, flags, _ = rt.NDMSG.unpack_from(body)
+        found.append((index, state, flags, attributes(body[rt.NDMSG.size :])))
+    return found
+
+
+def _vxlan(info: Mapping[int, bytes]) -> Vxlan:
+    data = attributes(info.get(rt.IFLA_INFO_DATA, b""))
+    local = data.get(rt.IFLA_VXLAN_LOCAL, bytes(4))
+    port = int.from_bytes(data.get(rt.IFLA_VXLAN_PORT, b""), "big")
+    return Vxlan(_u32(data.get(rt.IFLA_VXLAN_ID, b"")), socket.inet_ntoa(local), port)
+
+
+def _port(info: Mapping[int, bytes]) -> Port:
+    data = attributes(info.get(rt.IFLA_INFO_SLAVE_DATA, b""))
+    return Port(
+        learning=_flag(data, rt.IFLA_BRPORT_LEARNING),
+        flood=_flag(data, rt.IFLA_BRPORT_UNICAST_FLOOD),
+        multicast_flood=_flag(data, rt.IFLA_BRPORT_MCAST_FLOOD),
+        isolated=_flag(data, rt.IFLA_BRPORT_ISOLATED),
+    )
+
+
+def _flag(data: Mapping[int, bytes], kind: int) -> bool:
+    return data.get(kind, b"\0")[0] != 0
+
+
+def _u32(data: bytes) -> int:
+    return int.from_bytes(data, sys.byteorder)
+
+
+def _mac(data: bytes) -> str:
+    return ":".join(f"{byte:02x}" for byte in data)

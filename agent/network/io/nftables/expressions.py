@@ -1,0 +1,169 @@
+"""Statements to bytecode.
+
+The kernel's little machine has 16 registers of four bytes (8 to 23), which rules use as they need. An
+expression that loads writes one, one that compares ends the rule if it does not match, and a statement is
+one or more expressions in a row. The layout of each is its NFTA_*_ enumeration in nf_tables.h.
+"""
+
+import socket
+import struct
+from ipaddress import IPv4Network
+
+from ...firewall import (
+    Balance,
+    Dispatch,
+    Drop,
+    FromAddress,
+    InLink,
+    Masquerade,
+    OutLink,
+    Reject,
+    Statement,
+    Target,
+    ToAddress,
+    ToPort,
+    ToThisHost,
+    Translated,
+)
+from ..wire import attribute, nested, text, u8, u32_big
+
+REGISTER = 8  # NFT_REG32_00
+NEXT_REGISTER = 9
+VERDICT_REGISTER = 0
+
+PROTOCOL_NUMBERS = {"tcp": 6, "udp": 17, "sctp": 132}
+
+_EQUAL, _UNEQUAL = 0, 1
+_NETWORK_HEADER, _TRANSPORT_HEADER = 1, 2
+_SOURCE_OFFSET, _DESTINATION_OFFSET = 12, 16
+_DESTINATION_PORT_OFFSET = 2
+_META_IIFNAME, _META_OIFNAME, _META_L4PROTO = 6, 7, 16
+_CT_STATUS, _IPS_DST_NAT = 2, 1 << 5
+_FIB_RESULT_ADDRTYPE, _FIB_DADDR, _RTN_LOCAL = 3, 2, 2
+_NAT_DNAT = 1
+_NF_DROP = 0
+_LINK_NAME_BYTES = 16
+
+
+def expression(name: str, *data: bytes) -> bytes:
+    """One expression, as an element of a rule's list."""
+    return nested(1, text(1, name), nested(2, *data))
+
+
+def encode(statement: Statement, map_id: int) -> bytes:
+    """The expressions of one statement. `map_id` is the transaction's number for a `Balance`'s map."""
+    match statement:
+        case FromAddress(cidr, negated):
+            return _address(_SOURCE_OFFSET, cidr, negated)
+        case ToAddress(cidr, negated):
+            return _address(_DESTINATION_OFFSET, cidr, negated)
+        case InLink(name, negated):
+            return _meta(_META_IIFNAME, REGISTER) + _compare(_link_name(name), negated)
+        case OutLink(name, negated):
+            return _meta(_META_OIFNAME, REGISTER) + _compare(_link_name(name), negated)
+        case ToPort(protocol, port):
+            return (
+                _meta(_META_L4PROTO, REGISTER)
+                + _compare(bytes((PROTOCOL_NUMBERS[protocol],)))
+                + _payload(_TRANSPORT_HEADER, _DESTINATION_PORT_OFFSET, 2, REGISTER)
+                + _compare(struct.pack(">H", port))
+            )
+        case ToThisHost():
+            loaded = (u32_big(1, REGISTER), u32_big(2, _FIB_RESULT_ADDRTYPE), u32_big(3, _FIB_DADDR))
+            return expression("fib", *loaded) + _compare(struct.pack("=I", _RTN_LOCAL))
+        case Translated(negated):
+            status = struct.pack("=I", _IPS_DST_NAT)
+            return (
+                expression("ct", u32_big(1, REGISTER), u32_big(2, _CT_STATUS))
+                + expression(
+                    "bitwise",
+                    u32_big(1, REGISTER),
+                    u32_big(2, REGISTER),
+                    u32_big(3, 4),
+                    nested(4, attribute(1, status)),
+                    nested(5, attribute(1, bytes(4))),
+                )
+                + _compare(bytes(4), negated=not negated)
+            )
+        case Reject(code):
+            return expression("reject", u32_big(1, 0), u8(2, code))
+        case Masquerade():
+            return expression("masq")
+        case Drop():
+            verdict = nested(2, nested(2, u32_big(1, _NF_DROP)))
+            return expression("immediate", u32_big(1, VERDICT_REGISTER), verdict)
+        case Balance(targets, _):
+            return _balance(targets, map_id)
+        case Dispatch():
+            raise AssertionError("a Dispatch needs its map's kind: use `dispatch`")
+
+
+def dispatch_by_address(name: str) -> bytes:
+    """Jump to what the map holds for the destination address."""
+    return _payload(_NETWORK_HEADER, _DESTINATION_OFFSET, 4, REGISTER) + _verdict(name)
+
+
+def dispatch_by_port(name: str) -> bytes:
+    """Jump to what the map holds for transport protocol and destination port."""
+    return (
+        _meta(_META_L4PROTO, REGISTER)
+        + _payload(_TRANSPORT_HEADER, _DESTINATION_PORT_OFFSET, 2, NEXT_REGISTER)
+        + _verdict(name)
+    )
+
+
+def target(to: Target) -> bytes:
+    """A target as a map's value: the address, and the port if it is to change."""
+    packed = socket.inet_aton(to.address)
+    return packed + struct.pack(">H", to.port) + b"\0\0" if to.port else packed
+
+
+def _balance(targets: tuple[Target, ...], map_id: int) -> bytes:
+    """Count connections modulo their number, look the target up, translate."""
+    port = (u32_big(5, NEXT_REGISTER),) if targets[0].port else ()
+    return (
+        expression("numgen", u32_big(1, REGISTER), u32_big(2, len(targets)), u32_big(3, 0), u32_big(4, 0))
+        + expression(
+            "lookup", text(1, "__map%d"), u32_big(2, REGISTER), u32_big(3, REGISTER), u32_big(4, map_id)
+        )
+        + expression("nat", u32_big(1, _NAT_DNAT), u32_big(2, socket.AF_INET), u32_big(3, REGISTER), *port)
+    )
+
+
+def _verdict(name: str) -> bytes:
+    return expression("lookup", text(1, name), u32_big(2, REGISTER), u32_big(3, VERDICT_REGISTER))
+
+
+def _address(offset: int, cidr: str, negated: bool) -> bytes:
+    net = IPv4Network(cidr)
+    masked = b""
+    if net.prefixlen < 32:
+        masked = expression(
+            "bitwise",
+            u32_big(1, REGISTER),
+            u32_big(2, REGISTER),
+            u32_big(3, 4),
+            nested(4, attribute(1, net.netmask.packed)),
+            nested(5, attribute(1, bytes(4))),
+        )
+    loaded = _payload(_NETWORK_HEADER, offset, 4, REGISTER)
+    return loaded + masked + _compare(net.network_address.packed, negated)
+
+
+def _payload(base: int, offset: int, length: int, register: int) -> bytes:
+    return expression(
+        "payload", u32_big(1, register), u32_big(2, base), u32_big(3, offset), u32_big(4, length)
+    )
+
+
+def _meta(key: int, register: int) -> bytes:
+    return expression("meta", u32_big(1, register), u32_big(2, key))
+
+
+def _compare(value: bytes, negated: bool = False) -> bytes:
+    how = _UNEQUAL if negated else _EQUAL
+    return expression("cmp", u32_big(1, REGISTER), u32_big(2, how), nested(3, attribute(1, value)))
+
+
+def _link_name(name: str) -> bytes:
+    return name.encode().ljust(_LINK_NAME_BYTES, b"\0")

@@ -1,0 +1,86 @@
+"""What firewall tables of ours a namespace holds, as far as it can be told (`TableView`)."""
+
+import errno
+from collections.abc import Collection, Iterator
+
+from ...firewall import KeyKind, TableView
+from ..wire import Channel, attribute_list, attributes, string, text
+from .messages import BODY_OFFSET, GETCHAIN, GETRULE, GETSET, GETSETELEM, GETTABLE, message
+from .transactions import COMMENT, SET_ANONYMOUS, key_text
+
+_UNREADABLE_BASE = "base-changed"  # like no digest, and still a base chain's
+
+
+def tables(channel: Channel, ours: Collection[str]) -> dict[str, TableView]:
+    """The tables of the IPv4 family with the names `ours` that are there."""
+    present = {string(each[1]) for each in _list(channel, GETTABLE, b"")} & set(ours)
+    return {name: TableView(_chains(channel, name), _maps(channel, name)) for name in sorted(present)}
+
+
+def _list(channel: Channel, kind: int, filter_: bytes) -> Iterator[dict[int, bytes]]:
+    try:
+        entries = channel.dump(message(kind, filter_))
+    except OSError as error:
+        if error.errno == errno.ENOENT:  # gone since it was listed
+            return
+        raise
+    for _, body in entries:
+        yield attributes(body[BODY_OFFSET:])
+
+
+def _chains(channel: Channel, table: str) -> dict[str, str]:
+    base = {string(each[3]): 4 in each for each in _list(channel, GETCHAIN, b"") if string(each[1]) == table}
+    said: dict[str, list[str]] = {name: [] for name in base}
+    for rule in _list(channel, GETRULE, text(1, table)):
+        if string(rule[1]) == table:
+            said.setdefault(string(rule[2]), []).append(_comment(rule.get(7, b"")))
+    return {name: _digest(comments, base.get(name, False)) for name, comments in said.items()}
+
+
+def _comment(userdata: bytes) -> str:
+    """The comment in a rule's user data: entries of type, length, value; a comment's type is 0."""
+    offset = 0
+    while offset + 2 <= len(userdata):
+        kind, length = userdata[offset], userdata[offset + 1]
+        if kind == 0:
+            return string(userdata[offset + 2 : offset + 2 + length])
+        offset += 2 + length
+    return ""
+
+
+def _digest(comments: list[str], base: bool) -> str:
+    """What all rules of a chain agree on, if none is missing, moved or added."""
+    total = len(comments)
+    digests = set()
+    for place, comment in enumerate(comments, 1):
+        parts = comment.split()
+        if len(parts) != 3 or parts[0] != COMMENT or parts[2] != f"{place}/{total}":
+            digests.add("")
+        else:
+            digests.add(parts[1])
+    agreed = digests.pop() if len(digests) == 1 else ""
+    if base:
+        return agreed if agreed.startswith("base-") else _UNREADABLE_BASE
+    return agreed if not agreed.startswith("base-") else ""
+
+
+def _maps(channel: Channel, table: str) -> dict[str, dict[str, str]]:
+    found = {}
+    for each in _list(channel, GETSET, text(1, table)):
+        flags = int.from_bytes(each.get(3, b""), "big")
+        if string(each[1]) == table and not flags & SET_ANONYMOUS:
+            wide = int.from_bytes(each[5], "big") == 8
+            kind = KeyKind.PORT if wide else KeyKind.ADDRESS
+            found[string(each[2])] = _elements(channel, table, string(each[2]), kind)
+    return found
+
+
+def _elements(channel: Channel, table: str, name: str, kind: KeyKind) -> dict[str, str]:
+    found = {}
+    for answer in _list(channel, GETSETELEM, text(1, table) + text(2, name)):
+        for _, element in attribute_list(answer.get(3, b"")):
+            inner = attributes(element)
+            key = attributes(inner[1])[1]
+            verdict = attributes(attributes(inner.get(2, b"")).get(2, b""))
+            found[key_text(kind, key)] = string(verdict.get(2, b""))
+    return found

@@ -1,0 +1,194 @@
+"""Operations on tables to the messages of one transaction, which the kernel takes whole or not at all."""
+
+import socket
+import struct
+from collections.abc import Iterator, Mapping
+from itertools import count
+
+from ...firewall import Balance, Chain, Dispatch, KeyKind, Rule, Table, VerdictMap
+from ...ops import EditTable, RemoveTable, ReplaceTable
+from ..wire import NLM_F_APPEND, Message, attribute, nested, text, u32_big
+from .expressions import PROTOCOL_NUMBERS, dispatch_by_address, dispatch_by_port, encode, target
+from .messages import (
+    DELCHAIN,
+    DELRULE,
+    DELSETELEM,
+    DELTABLE,
+    NEWCHAIN,
+    NEWRULE,
+    NEWSET,
+    NEWSETELEM,
+    NEWTABLE,
+    create,
+    message,
+)
+
+SET_ANONYMOUS, SET_CONSTANT, SET_MAP = 1, 2, 8
+JUMP = -3
+COMMENT = "covey"
+
+_DATA_VERDICT = 0xFFFFFF00
+_TYPE_IPV4 = 7  # for `nft list`; the kernel only keeps these numbers
+_TYPE_INTEGER = 4
+_TYPE_PROTOCOL_PORT = 12 << 6 | 13
+_TYPE_IPV4_PORT = 7 << 6 | 13
+_KEY_BYTES = {KeyKind.ADDRESS: 4, KeyKind.PORT: 8}
+_KEY_TYPES = {KeyKind.ADDRESS: _TYPE_IPV4, KeyKind.PORT: _TYPE_PROTOCOL_PORT}
+_ELEMENTS_PER_MESSAGE = 1_000  # an attribute has at most 64 KiB
+
+
+def encode_operation(step: ReplaceTable | EditTable | RemoveTable) -> list[Message]:
+    """The messages of one operation."""
+    match step:
+        case RemoveTable(_, name):
+            return [message(DELTABLE, text(1, name))]
+        case ReplaceTable(_, table):
+            return list(_replace(table))
+        case EditTable():
+            return list(_edit(step))
+
+
+def key_bytes(kind: KeyKind, key: str) -> bytes:
+    """A map's key as the kernel holds it."""
+    if kind is KeyKind.ADDRESS:
+        return socket.inet_aton(key)
+    protocol, port = key.split()
+    return bytes((PROTOCOL_NUMBERS[protocol], 0, 0, 0)) + struct.pack(">H", int(port)) + b"\0\0"
+
+
+def key_text(kind: KeyKind, key: bytes) -> str:
+    """A map's key as we write it."""
+    if kind is KeyKind.ADDRESS:
+        return socket.inet_ntoa(key)
+    names = {number: name for name, number in PROTOCOL_NUMBERS.items()}
+    return f"{names.get(key[0], key[0])} {int.from_bytes(key[4:6], 'big')}"
+
+
+def _replace(table: Table) -> Iterator[Message]:
+    name = text(1, table.name)
+    yield create(NEWTABLE, name)  # so that there is one to remove
+    yield message(DELTABLE, name)
+    yield create(NEWTABLE, name)
+    numbers = count(1)
+    for chain in table.chains:
+        yield _chain(table, chain)
+    for each in table.maps:
+        yield _map(table, each, next(numbers))
+        yield from _elements(NEWSETELEM, table.name, each.name, each.kind, each.elements)
+    for chain in table.chains:
+        yield from _rules(table, chain, numbers)
+
+
+def _edit(step: EditTable) -> Iterator[Message]:
+    table = step.table
+    numbers = count(1)
+    for chain in step.put:
+        yield _chain(table, chain)
+        yield message(DELRULE, text(1, table.name) + text(2, chain.name))
+        yield from _rules(table, chain, numbers)
+    kinds = {each.name: each.kind for each in table.maps}
+    for name, keys in step.unset.items():
+        gone = dict.fromkeys(keys, "")
+        yield from _elements(DELSETELEM, table.name, name, kinds[name], gone)
+    for name, elements in step.set.items():
+        yield from _elements(NEWSETELEM, table.name, name, kinds[name], elements)
+    for name in step.drop:
+        yield message(DELRULE, text(1, table.name) + text(2, name))
+        yield message(DELCHAIN, text(1, table.name) + text(3, name))
+
+
+def _chain(table: Table, chain: Chain) -> Message:
+    body = text(1, table.name) + text(3, chain.name)
+    if chain.base is not None:
+        body += nested(4, u32_big(1, chain.base.hook), u32_big(2, chain.base.priority))
+        body += text(7, chain.base.kind)
+    return create(NEWCHAIN, body)
+
+
+def _map(table: Table, each: VerdictMap, number: int) -> Message:
+    return create(
+        NEWSET,
+        text(1, table.name)
+        + text(2, each.name)
+        + u32_big(3, SET_MAP)
+        + u32_big(4, _KEY_TYPES[each.kind])
+        + u32_big(5, _KEY_BYTES[each.kind])
+        + u32_big(6, _DATA_VERDICT)
+        + u32_big(7, 0)
+        + u32_big(10, number),
+    )
+
+
+def _elements(
+    kind: int, table: str, name: str, keys: KeyKind, elements: Mapping[str, str]
+) -> Iterator[Message]:
+    """Elements to set, or (with empty chain names) to remove."""
+    packed = []
+    for key, chain in elements.items():
+        inner = nested(1, attribute(1, key_bytes(keys, key)))
+        if chain:
+            inner += nested(2, nested(2, u32_big(1, JUMP), text(2, chain)))
+        packed.append(nested(1, inner))
+    make = create if kind == NEWSETELEM else message
+    for first in range(0, len(packed), _ELEMENTS_PER_MESSAGE):
+        some = nested(3, *packed[first : first + _ELEMENTS_PER_MESSAGE])
+        yield make(kind, text(1, table) + text(2, name) + some)
+
+
+def _rules(table: Table, chain: Chain, numbers: Iterator[int]) -> Iterator[Message]:
+    """The chain's rules, each after the anonymous map it looks into, each with its comment."""
+    for place, rule in enumerate(chain.rules, 1):
+        number = next(numbers)
+        for statement in rule:
+            if isinstance(statement, Balance):
+                yield from _targets(table, statement, number)
+        comment = f"{COMMENT} {chain.digest} {place}/{len(chain.rules)}".encode() + b"\0"
+        yield create(
+            NEWRULE,
+            text(1, table.name)
+            + text(2, chain.name)
+            + nested(4, _bytecode(table, rule, number))
+            + attribute(7, bytes((0, len(comment))) + comment),
+            NLM_F_APPEND,
+        )
+
+
+def _bytecode(table: Table, rule: Rule, number: int) -> bytes:
+    kinds = {each.name: each.kind for each in table.maps}
+    code = b""
+    for statement in rule:
+        if isinstance(statement, Dispatch):
+            by_port = kinds[statement.map] is KeyKind.PORT
+            code += dispatch_by_port(statement.map) if by_port else dispatch_by_address(statement.map)
+        else:
+            code += encode(statement, number)
+    return code
+
+
+def _targets(table: Table, balance: Balance, number: int) -> Iterator[Message]:
+    """The map from a running number to a target."""
+    total = len(balance.targets)
+    with_port = bool(balance.targets[0].port)
+    yield create(
+        NEWSET,
+        text(1, table.name)
+        + text(2, "__map%d")
+        + u32_big(3, SET_ANONYMOUS | SET_CONSTANT | SET_MAP)
+        + u32_big(4, _TYPE_INTEGER)
+        + u32_big(5, 4)
+        + u32_big(6, _TYPE_IPV4_PORT if with_port else _TYPE_IPV4)
+        + u32_big(7, 8 if with_port else 4)
+        + nested(9, u32_big(1, total))
+        + u32_big(10, number),
+    )
+    packed = [
+        nested(
+            1,
+            nested(1, attribute(1, struct.pack("=I", place))),
+            nested(2, attribute(1, target(balance.targets[(place + balance.start) % total]))),
+        )
+        for place in range(total)
+    ]
+    head = text(1, table.name) + text(2, "__map%d") + u32_big(4, number)
+    for first in range(0, total, _ELEMENTS_PER_MESSAGE):
+        yield create(NEWSETELEM, head + nested(3, *packed[first : first + _ELEMENTS_PER_MESSAGE]))

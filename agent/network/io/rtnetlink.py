@@ -1,0 +1,221 @@
+"""Links, addresses, routes, FDB and neighbours as rtnetlink messages.
+
+What experience taught, and the code relies on: a veth's other end must not be asked to be up in the message
+that makes it (ENOTCONN); one RTM_NEWLINK may carry master, state, MTU, MAC and the other end's namespace;
+a VXLAN device made from one namespace with IFLA_NET_NS_FD of another keeps its UDP socket in the first.
+"""
+
+import socket
+import struct
+from ipaddress import IPv4Interface, IPv4Network
+
+from ..state import Address, Kind, Link, Port, Route
+from .wire import (
+    NLM_F_ACK,
+    NLM_F_CREATE,
+    NLM_F_EXCL,
+    NLM_F_REPLACE,
+    NLM_F_REQUEST,
+    Message,
+    attribute,
+    nested,
+    text,
+    u8,
+    u16_big,
+    u32,
+)
+
+RTM_NEWLINK = 16
+RTM_DELLINK = 17
+RTM_GETLINK = 18
+RTM_NEWADDR = 20
+RTM_DELADDR = 21
+RTM_GETADDR = 22
+RTM_NEWROUTE = 24
+RTM_DELROUTE = 25
+RTM_GETROUTE = 26
+RTM_NEWNEIGH = 28
+RTM_DELNEIGH = 29
+RTM_GETNEIGH = 30
+
+IFF_UP = 1
+IFLA_ADDRESS = 1
+IFLA_IFNAME = 3
+IFLA_MTU = 4
+IFLA_LINK = 5
+IFLA_MASTER = 10
+IFLA_LINKINFO = 18
+IFLA_NET_NS_FD = 28
+IFLA_INFO_KIND = 1
+IFLA_INFO_DATA = 2
+IFLA_INFO_SLAVE_KIND = 4
+IFLA_INFO_SLAVE_DATA = 5
+
+IFLA_BR_MCAST_SNOOPING = 23
+IFLA_VXLAN_ID = 1
+IFLA_VXLAN_LOCAL = 4
+IFLA_VXLAN_LEARNING = 7
+IFLA_VXLAN_PROXY = 11
+IFLA_VXLAN_PORT = 15
+VETH_INFO_PEER = 1
+IFLA_BRPORT_LEARNING = 8
+IFLA_BRPORT_UNICAST_FLOOD = 9
+IFLA_BRPORT_MCAST_FLOOD = 27
+IFLA_BRPORT_ISOLATED = 33
+
+IFA_ADDRESS = 1
+IFA_LOCAL = 2
+IFA_BROADCAST = 4
+RTA_DST = 1
+RTA_OIF = 4
+RTA_GATEWAY = 5
+RT_TABLE_MAIN = 254
+RTPROT_STATIC = 4
+RTN_UNICAST = 1
+NDA_DST = 1
+NDA_LLADDR = 2
+NUD_NOARP = 0x40
+NUD_PERMANENT = 0x80
+NTF_SELF = 2
+NTF_MASTER = 4
+
+IFINFO = struct.Struct("=BxHiII")
+IFADDR = struct.Struct("=BBBBi")
+RTMSG = struct.Struct("=BBBBBBBBI")
+NDMSG = struct.Struct("=BxxxiHBB")
+
+_DO = NLM_F_REQUEST | NLM_F_ACK
+_MAKE = _DO | NLM_F_CREATE | NLM_F_EXCL
+_PUT = _DO | NLM_F_CREATE | NLM_F_REPLACE
+
+
+def mac_bytes(mac: str) -> bytes:
+    """The six bytes of a MAC address."""
+    return bytes.fromhex(mac.replace(":", ""))
+
+
+def bridge(link: Link) -> Message:
+    """Make a bridge without multicast snooping, for nothing here is multicast."""
+    kind = (text(IFLA_INFO_KIND, "bridge"), nested(IFLA_INFO_DATA, u8(IFLA_BR_MCAST_SNOOPING, 0)))
+    return _new_link(link, nested(IFLA_LINKINFO, *kind))
+
+
+def vxlan(link: Link, namespace_fd: int | None) -> Message:
+    """Make a VXLAN device in the namespace `namespace_fd`, with its UDP socket in the channel's own.
+
+    It does not learn, has no default destination, and answers ARP from its neighbours.
+    """
+    assert link.vxlan is not None
+    data = nested(
+        IFLA_INFO_DATA,
+        u32(IFLA_VXLAN_ID, link.vxlan.vni),
+        attribute(IFLA_VXLAN_LOCAL, socket.inet_aton(link.vxlan.local)),
+        u8(IFLA_VXLAN_LEARNING, 0),
+        u8(IFLA_VXLAN_PROXY, 1),
+        u16_big(IFLA_VXLAN_PORT, link.vxlan.port),
+    )
+    where = u32(IFLA_NET_NS_FD, namespace_fd) if namespace_fd is not None else b""
+    return _new_link(link, nested(IFLA_LINKINFO, text(IFLA_INFO_KIND, "vxlan"), data) + where, up=False)
+
+
+def veth(link: Link, other: Link, other_fd: int, master: int) -> Message:
+    """Make a veth pair: `link` here, in `master` and up, and `other`, down, in the namespace `other_fd`."""
+    peer = IFINFO.pack(0, 0, 0, 0, 0) + _described(other) + u32(IFLA_NET_NS_FD, other_fd)
+    data = nested(IFLA_INFO_DATA, attribute(VETH_INFO_PEER, peer))
+    info = nested(IFLA_LINKINFO, text(IFLA_INFO_KIND, "veth"), data)
+    return _new_link(link, info + u32(IFLA_MASTER, master))
+
+
+def set_link(link: Link, index: int, master: int | None) -> Message:
+    """Bring a link up (or down), with MTU, MAC and master where given."""
+    up = IFF_UP if link.up else 0
+    body = IFINFO.pack(0, 0, index, up, IFF_UP) + _described(link, named=False)
+    if master is not None:
+        body += u32(IFLA_MASTER, master)
+    return Message(RTM_NEWLINK, _DO, body)
+
+
+def set_port(index: int, port: Port) -> Message:
+    """Say how the link's bridge treats it."""
+    data = nested(
+        IFLA_INFO_SLAVE_DATA,
+        u8(IFLA_BRPORT_LEARNING, port.learning),
+        u8(IFLA_BRPORT_UNICAST_FLOOD, port.flood),
+        u8(IFLA_BRPORT_MCAST_FLOOD, port.multicast_flood),
+        u8(IFLA_BRPORT_ISOLATED, port.isolated),
+    )
+    info = nested(IFLA_LINKINFO, text(IFLA_INFO_SLAVE_KIND, "bridge"), data)
+    return Message(RTM_NEWLINK, _DO, IFINFO.pack(0, 0, index, 0, 0) + info)
+
+
+def remove_link(name: str) -> Message:
+    """Remove a link by its name."""
+    return Message(RTM_DELLINK, _DO, IFINFO.pack(0, 0, 0, 0, 0) + text(IFLA_IFNAME, name))
+
+
+def address(given: Address, index: int, *, remove: bool = False) -> Message:
+    """Put an address on a link, or take it off."""
+    interface = IPv4Interface(given.cidr)
+    own = interface.ip.packed
+    body = IFADDR.pack(socket.AF_INET, interface.network.prefixlen, 0, 0, index)
+    body += attribute(IFA_LOCAL, own) + attribute(IFA_ADDRESS, own)
+    if interface.network.prefixlen < 31 and not remove:
+        body += attribute(IFA_BROADCAST, interface.network.broadcast_address.packed)
+    return Message(RTM_DELADDR, _DO, body) if remove else Message(RTM_NEWADDR, _PUT, body)
+
+
+def route(given: Route, index: int, *, remove: bool = False) -> Message:
+    """Put a route by way of a gateway, or remove it."""
+    net = IPv4Network(given.cidr)
+    body = RTMSG.pack(socket.AF_INET, net.prefixlen, 0, 0, RT_TABLE_MAIN, RTPROT_STATIC, 0, RTN_UNICAST, 0)
+    if net.prefixlen:
+        body += attribute(RTA_DST, net.network_address.packed)
+    body += attribute(RTA_GATEWAY, socket.inet_aton(given.via)) + u32(RTA_OIF, index)
+    return Message(RTM_DELROUTE, _DO, body) if remove else Message(RTM_NEWROUTE, _PUT, body)
+
+
+def static(index: int, mac: str, *, remove: bool = False) -> Message:
+    """Tell a bridge that a MAC address is behind the port `index`, for good; or take that back."""
+    body = NDMSG.pack(socket.AF_BRIDGE, index, NUD_NOARP, NTF_MASTER, 0)
+    body += attribute(NDA_LLADDR, mac_bytes(mac))
+    return Message(RTM_DELNEIGH, _DO, body) if remove else Message(RTM_NEWNEIGH, _PUT, body)
+
+
+def forward(index: int, mac: str, vtep: str) -> Message:
+    """Tell a VXLAN device which VTEP a MAC address is behind."""
+    body = NDMSG.pack(socket.AF_BRIDGE, index, NUD_PERMANENT | NUD_NOARP, NTF_SELF, 0)
+    body += attribute(NDA_DST, socket.inet_aton(vtep)) + attribute(NDA_LLADDR, mac_bytes(mac))
+    return Message(RTM_NEWNEIGH, _PUT, body)
+
+
+def unforward(index: int, mac: str) -> Message:
+    """Take back a `forward`."""
+    body = NDMSG.pack(socket.AF_BRIDGE, index, NUD_PERMANENT, NTF_SELF, 0)
+    return Message(RTM_DELNEIGH, _DO, body + attribute(NDA_LLADDR, mac_bytes(mac)))
+
+
+def neighbour(index: int, ip: str, mac: str) -> Message:
+    """A permanent neighbour, which the VXLAN device's proxy answers ARP from."""
+    body = NDMSG.pack(socket.AF_INET, index, NUD_PERMANENT, 0, 0)
+    body += attribute(NDA_DST, socket.inet_aton(ip)) + attribute(NDA_LLADDR, mac_bytes(mac))
+    return Message(RTM_NEWNEIGH, _PUT, body)
+
+
+def unneighbour(index: int, ip: str) -> Message:
+    """Take back a `neighbour`."""
+    body = NDMSG.pack(socket.AF_INET, index, NUD_PERMANENT, 0, 0)
+    return Message(RTM_DELNEIGH, _DO, body + attribute(NDA_DST, socket.inet_aton(ip)))
+
+
+def _new_link(link: Link, rest: bytes, *, up: bool = True) -> Message:
+    flag = IFF_UP if up and link.up else 0
+    return Message(RTM_NEWLINK, _MAKE, IFINFO.pack(0, 0, 0, flag, flag) + _described(link) + rest)
+
+
+def _described(link: Link, *, named: bool = True) -> bytes:
+    described = text(IFLA_IFNAME, link.name) if named else b""
+    if link.mtu and link.kind is not Kind.LOOPBACK:
+        described += u32(IFLA_MTU, link.mtu)
+    if link.mac:
+        described += attribute(IFLA_ADDRESS, mac_bytes(link.mac))
+    return described

@@ -1,0 +1,107 @@
+"""What network namespaces hold, as data: the same words for what is there and what should be.
+
+A node is a mapping from namespace name to `Netns`. The name is that of the file under `RUN/netns`; the
+node's own namespace is `NODE`. A field that the kernel fills in by itself is empty in a wish, and then
+matches anything.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from .firewall import Table, TableView
+
+NODE = ""
+
+
+class Kind(StrEnum):
+    """What a link is, by the kernel's own names."""
+
+    LOOPBACK = "loopback"
+    BRIDGE = "bridge"
+    VXLAN = "vxlan"
+    VETH = "veth"
+
+
+@dataclass(frozen=True, slots=True)
+class Vxlan:
+    """A VXLAN device's fixed parameters. `local` is the VTEP address its packets come from."""
+
+    vni: int
+    local: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """How a bridge treats a link. Nothing is learned; `flood` sends unknown unicast there."""
+
+    learning: bool = False
+    flood: bool = False
+    multicast_flood: bool = False
+    isolated: bool = False
+
+
+KERNEL_PORT = Port(learning=True, flood=True, multicast_flood=True)  # what a fresh port has
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One link. `peer` is (namespace, name) of a veth's other end; it is unknown (None) when read back."""
+
+    name: str
+    kind: Kind
+    mtu: int = 0
+    mac: str = ""
+    up: bool = True
+    master: str = ""
+    port: Port | None = None
+    vxlan: Vxlan | None = None
+    peer: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Address:
+    """An IPv4 address with its prefix length (`10.0.0.3/24`) on a link."""
+
+    link: str
+    cidr: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Route:
+    """A route by way of a gateway; those that come with addresses are the kernel's own affair."""
+
+    cidr: str
+    via: str
+    link: str
+
+
+LinkMac = tuple[str, str]
+LinkIp = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Netns:
+    """One namespace.
+
+    `forwards` are VXLAN FDB entries ((link, MAC) to VTEP), `statics` bridge FDB entries (port, MAC),
+    `neighbours` permanent ones ((link, IP) to MAC). `tables` is what can be read back of a firewall,
+    `rules` the whole of it, in wishes only. `sysctls` are paths under /proc/sys, with `/`.
+    """
+
+    links: Mapping[str, Link] = field(default_factory=dict[str, Link])
+    addresses: frozenset[Address] = frozenset()
+    routes: frozenset[Route] = frozenset()
+    statics: frozenset[LinkMac] = frozenset()
+    forwards: Mapping[LinkMac, str] = field(default_factory=dict[LinkMac, str])
+    neighbours: Mapping[LinkIp, str] = field(default_factory=dict[LinkIp, str])
+    tables: Mapping[str, TableView] = field(default_factory=dict[str, TableView])
+    rules: Mapping[str, Table] = field(default_factory=dict[str, Table])
+    sysctls: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+LOOPBACK_DOWN = Link("lo", Kind.LOOPBACK, up=False)
+FRESH = Netns(links={"lo": LOOPBACK_DOWN})  # what a new namespace holds
+
+Node = Mapping[str, Netns]
