@@ -55,6 +55,7 @@ status_reports_in_flight_max = 16
 status_report_tasks_max = 1_000
 
 # --- the control API -------------------------------------------------------------------------------
+server_stop_grace_s = 2.0
 page_items_max = 500
 log_batches_queued_max = 64
 watch_batch_ms = 50
@@ -70,6 +71,7 @@ planner_debounce_ms = 5
 planner_pass_objects_max = 8_000  # objects one planning pass writes: one transaction, and a short stall
 planner_retry_ms = 100  # after a transaction was refused for another reason than a conflict
 revisions_kept_per_service = 10
+update_monitor_margin_ms = 1_000  # a monitor period outlasts the delay between two places by this
 orphan_after_ms = 24 * 3_600 * 1_000
 explanation_refresh_ms = 2_000  # a pending task's explanation is rewritten at most this often
 

@@ -1,5 +1,7 @@
 """The gRPC side of the control API: requests are read, checked, and turned into transactions."""
 
+import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from random import Random
@@ -174,20 +176,17 @@ class ControlServer:
     ) -> AsyncIterator[pb.WatchServiceResponse]:
         if self._store.get(Service, request.service_id) is None:
             raise NotFound(f"there is no service {request.service_id!r}")
-        async with self._store.watch() as watch:
+        with contextlib.closing(self._store.watch()) as watch:
             touched = True
-            while True:
-                service = self._store.get(Service, request.service_id)
-                if service is None:
-                    return
+            while (service := self._store.get(Service, request.service_id)) is not None:
                 if touched:
                     yield self._progress(service)
-                commits = await watch.gather(limits.watch_batch_ms)
-                touched = any(
-                    _concerns(change.before or change.after, service.id)
-                    for c in commits
-                    for change in c.changes
-                )
+                commits = await watch.batch()
+                if not commits:
+                    raise Unavailable("this manager is stopping; ask again")
+                await asyncio.sleep(limits.watch_batch_ms / 1000)  # let what belongs together gather
+                changes = [change for commit in commits for change in commit.changes]
+                touched = any(_concerns(change.before or change.after, service.id) for change in changes)
 
     def _progress(self, service: Service) -> pb.WatchServiceResponse:
         tasks = self._store.find(Task, BY_SERVICE, service.id)

@@ -71,6 +71,8 @@ class Dispatcher:
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._writes: asyncio.Queue[WriteNode | WriteStatuses] = asyncio.Queue()
         self._outboxes: dict[str, Outbox] = {}
+        # The machine reads the store as it is now; the watch, opened in the same breath, misses nothing after.
+        self._watch = store.watch()
         self.machine = Sessions(store)
 
     def open(self, session_id: str) -> Outbox:
@@ -86,6 +88,14 @@ class Dispatcher:
         """Hand the machine an event."""
         self._events.put_nowait(event)
 
+    def tell(self, node_id: str, message: ManagerMessage) -> bool:
+        """Send a message of somebody else's to a node's agent; False if it has no session here."""
+        session_id = self.machine.by_node.get(node_id)
+        if session_id is None:
+            return False
+        self._send(session_id, message)
+        return True
+
     async def run(self) -> None:
         """Run until cancelled or broken."""
         async with asyncio.TaskGroup() as group:
@@ -94,9 +104,8 @@ class Dispatcher:
             group.create_task(self._drive())
 
     async def _follow_store(self) -> None:
-        async with self._store.watch() as watch:
-            async for commit in watch:
-                self.post(Committed(commit))
+        async for commit in self._watch:
+            self.post(Committed(commit))
 
     async def _drive(self) -> None:
         while True:

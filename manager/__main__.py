@@ -1,0 +1,42 @@
+"""The manager's process: `python -m manager --config RUN/node.json`; coveyd starts it."""
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+from pathlib import Path
+
+import covey.wire  # noqa: F401  before grpc is imported by anything: it sets what TLS versions grpc takes
+from covey.errors import CoveyError
+from covey.model import node_config
+from manager.driver import run
+
+
+def main() -> int:
+    """Run a manager; returns 0 after SIGTERM, 1 if it had to give up."""
+    parser = argparse.ArgumentParser(prog="manager", description="One of a cluster's managers.")
+    parser.add_argument("--config", type=Path, required=True, help="what coveyd wrote for its processes")
+    arguments = parser.parse_args()
+    try:
+        config = node_config.load(arguments.config)
+        logging.basicConfig(
+            level=config.log_level.upper(), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
+        )
+        asyncio.run(_main(config))
+    except* CoveyError as group:
+        for error in group.exceptions:
+            logging.getLogger("manager").error("%s", error)
+        return 1
+    return 0
+
+
+async def _main(config: node_config.NodeConfig) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await run(config, stop)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
