@@ -101,7 +101,7 @@ def _form(place: Place, asked: Record, say: Say) -> None:
             peer = f"{address_of(first)}:{limits.control_port}"
             covey(place, node, "join", "--token", token, "--advertise-addr", address_of(node), peer)
     say("nodes to be ready")
-    members.wait_until(lambda: _ready(place, first) >= set(asked.nodes), "all nodes ready", _ready_bound_s)
+    members.wait_until(lambda: ready(place, first) >= set(asked.nodes), "all nodes ready", _ready_bound_s)
 
 
 def _belongs(place: Place, node: str) -> bool:
@@ -110,8 +110,8 @@ def _belongs(place: Place, node: str) -> bool:
     return bool(info["node_id"])
 
 
-def _ready(place: Place, manager: str) -> set[str]:
-    """The nodes that the manager calls ready, by name."""
+def ready(place: Place, manager: str) -> set[str]:
+    """The nodes that `manager` calls ready, by name."""
     listed = json.loads(covey(place, manager, "node", "ls", "--format", "json"))
     return {str(node["hostname"]) for node in listed if node["status"] == "ready"}
 

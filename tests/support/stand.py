@@ -1,0 +1,113 @@
+"""A dev cluster that tests stand on, used by what any user would type."""
+
+import json
+import os
+import re
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from covey.errors import CoveyError
+from devcluster import cluster, members, nodes
+from devcluster.place import OUTSIDE, Place, address_of
+from devcluster.record import Record
+
+Row = dict[str, object]
+ANSWER = re.compile(r"version=(\S+) task=(\S+) node=(\S+) client=(\S+)")
+BOUND_S = 60.0
+
+
+@dataclass
+class Stand:
+    """A dev cluster, and the questions that tests ask it."""
+
+    place: Place
+    asked: Record
+
+    @property
+    def web(self) -> str:
+        return f"{self.place.registry}/demo/web"
+
+    @property
+    def tools(self) -> str:
+        return f"{self.place.registry}/demo/tools:1"
+
+    def covey(self, *arguments: str, node: str = "m1") -> str:
+        return cluster.covey(self.place, node, *arguments, bound_s=BOUND_S)
+
+    def refused(self, *arguments: str) -> str:
+        """The words with which a command is refused."""
+        with pytest.raises(CoveyError) as refused:
+            self.covey(*arguments)
+        return str(refused.value)
+
+    def rows(self, *arguments: str) -> list[Row]:
+        return list(json.loads(self.covey(*arguments, "--format", "json")))
+
+    def tasks(self, service: str) -> list[Row]:
+        return self.rows("service", "ps", service)
+
+    def running(self, service: str) -> list[Row]:
+        return [
+            task for task in self.tasks(service) if (task["state"], task["desired_state"]) == ("running",) * 2
+        ]
+
+    def spread(self, service: str) -> Counter[str]:
+        return Counter(str(task["node"]) for task in self.running(service))
+
+    def exec(self, member: str, *program: str) -> str:
+        """What a program prints in a member's network; empty if it fails."""
+        argv, variables = cluster.inside(self.place, member, program)
+        done = subprocess.run(
+            argv, capture_output=True, text=True, timeout=30, check=False, env=os.environ | variables
+        )
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    def curl(self, node: str, port: int, member: str = OUTSIDE) -> str:
+        return self.exec(member, "curl", "-s", "--max-time", "3", f"http://{address_of(node)}:{port}/")
+
+    def answers(self, node: str, port: int) -> bool:
+        return bool(ANSWER.search(self.curl(node, port)))
+
+    def until(self, what: str, look: Callable[[], object], bound_s: float = BOUND_S) -> None:
+        deadline = time.monotonic() + bound_s
+        while not look():
+            if time.monotonic() > deadline:
+                pytest.fail(f"waited {bound_s:g} s in vain for {what}\n{self.words()}")
+            time.sleep(0.1)
+
+    def words(self) -> str:
+        """The end of each node's log."""
+        return "\n".join(
+            f"--- {node}\n{members.last_words(self.place, node, 30)}" for node in self.asked.nodes
+        )
+
+    def power_on(self) -> None:
+        """Every node up, healed and ready, whatever the test before did."""
+        for node in self.asked.nodes:
+            nodes.boot(self.place, node)
+            cluster.Fabric(self.place).heal(node)
+        for node in self.asked.nodes:
+            nodes.wait_for_answer(self.place, node)
+        self.until("all nodes ready", lambda: cluster.ready(self.place, "m1") >= set(self.asked.nodes))
+
+    def sweep(self) -> None:
+        """No services and no networks of a test before."""
+        for service in self.rows("service", "ls"):
+            self.covey("service", "rm", str(service["name"]))
+        for network in self.rows("network", "ls"):
+            if network["name"] != "ingress":
+                self.until(
+                    f"network {network['name']} to go", lambda name=str(network["name"]): self._gone(name)
+                )
+
+    def _gone(self, network: str) -> bool:
+        try:
+            self.covey("network", "rm", network)
+        except CoveyError:
+            return False
+        return True
