@@ -3,11 +3,13 @@
 import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from devcluster import members, namespaces, record, registry, sweep
 from devcluster.fabric import Fabric, default_publish
+from devcluster.images import demo
 from devcluster.place import REGISTRY, Place
 
 pytestmark = pytest.mark.root
@@ -47,3 +49,11 @@ def test_starting_it_again_changes_nothing(place: Place) -> None:
     registry.start(place)
     registry.push_samples(place)
     assert members.processes_of_member(place, REGISTRY) == before
+
+
+def test_written_images_are_kept_while_current(tmp_path: Path) -> None:
+    demo.write_all(tmp_path)
+    before = (tmp_path / "demo-tools-1" / "index.json").stat().st_mtime_ns
+    demo.write_all(tmp_path)
+    assert (tmp_path / "demo-tools-1" / "index.json").stat().st_mtime_ns == before
+    assert {path.name for path in tmp_path.iterdir()} == {"demo-web-1", "demo-web-2", "demo-tools-1", "stamp"}
