@@ -111,6 +111,11 @@ class Store:
         try:
             found = await log.newest_snapshot()
             tables = snapshot.decode(found.index, found.chunks) if found else Tables()
+            if tables.index > log.last_index:
+                raise errors.Corrupt(
+                    f"the newest snapshot is of index {tables.index}, and the log ends at {log.last_index}: the log was "
+                    "lost or replaced; restore the whole state from a backup"
+                )
             store = cls(log, tables, clock_ns)
             store._following = asyncio.create_task(store._follow(), name="covey-store")
         except BaseException:
