@@ -18,6 +18,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="manager", description="One of a cluster's managers.")
     parser.add_argument("--config", type=Path, required=True, help="what coveyd wrote for its processes")
     arguments = parser.parse_args()
+    failed = False
     try:
         config = node_config.load(arguments.config)
         logging.basicConfig(
@@ -27,8 +28,8 @@ def main() -> int:
     except* CoveyError as group:
         for error in group.exceptions:
             logging.getLogger("manager").error("%s", error)
-        return 1
-    return 0
+        failed = True
+    return int(failed)
 
 
 async def _main(config: node_config.NodeConfig) -> None:

@@ -1,0 +1,178 @@
+"""Every refusal names the field, the value and the remedy; what is sound passes."""
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from covey.errors import InvalidArgument
+from covey.model.specs import (
+    ContainerSpec,
+    DnsConfig,
+    EndpointSpec,
+    IpamConfig,
+    Mount,
+    NetworkAttachmentSpec,
+    NetworkSpec,
+    Placement,
+    PortConfig,
+    ResourceRequirements,
+    Resources,
+    RestartPolicy,
+    ServiceMode,
+    ServiceSpec,
+    SpreadPreference,
+    TaskSpec,
+    TmpfsOptions,
+    UpdateConfig,
+)
+from covey.model.states import EndpointMode, MountKind, Protocol, PublishMode, ServiceModeKind
+from manager.control import validate
+
+SOUND = ServiceSpec(
+    name="web",
+    labels={"team": "a"},
+    task=TaskSpec(
+        container=ContainerSpec(
+            image="registry.example:5000/demo/web:1",
+            env=("A=b", "C="),
+            hostname="web-{{.Task.Slot}}".replace("{{.Task.Slot}}", "1"),
+            stop_signal="SIGQUIT",
+            capability_add=("NET_ADMIN", "cap_chown"),
+            capability_drop=("ALL",),
+            mounts=(
+                Mount(kind=MountKind.BIND, source="/srv", target="/data"),
+                Mount(kind=MountKind.VOLUME, source="vol-1", target="/vol"),
+                Mount(kind=MountKind.VOLUME, target="/anonymous"),
+                Mount(kind=MountKind.TMPFS, target="/tmp", tmpfs=TmpfsOptions(size_bytes=1 << 20)),
+            ),
+            hosts=("db:10.0.0.1",),
+            dns=DnsConfig(nameservers=("192.0.2.1",)),
+        ),
+        resources=ResourceRequirements(
+            limits=Resources(nano_cpus=10**9, memory_bytes=64 << 20, pids=100),
+            reservations=Resources(nano_cpus=10**8, memory_bytes=32 << 20),
+        ),
+        placement=Placement(
+            constraints=("node.role == worker", "node.labels.disk != hdd"),
+            preferences=(SpreadPreference(spread="node.labels.zone"),),
+        ),
+        networks=(NetworkAttachmentSpec(target="net", aliases=("www",)),),
+    ),
+    endpoint=EndpointSpec(
+        ports=(
+            PortConfig(target_port=80, published_port=8080),
+            PortConfig(target_port=53, published_port=8080, protocol=Protocol.UDP),
+        )
+    ),
+)
+
+
+def container(**changes: Any) -> ServiceSpec:
+    return task(container=replace(SOUND.task.container, **changes))
+
+
+def task(**changes: Any) -> ServiceSpec:
+    return replace(SOUND, task=replace(SOUND.task, **changes))
+
+
+def ports(*published: PortConfig, mode: EndpointMode = EndpointMode.VIP) -> ServiceSpec:
+    return replace(SOUND, endpoint=EndpointSpec(mode=mode, ports=published))
+
+
+UNSOUND = {
+    "name: 'a b' is not a name": replace(SOUND, name="a b"),
+    "name: '' is not a name": replace(SOUND, name=""),
+    "labels: 'a=b' is not a label's key": replace(SOUND, labels={"a=b": ""}),
+    "mode: 'replicated-job' is not supported": replace(
+        SOUND, mode=ServiceMode(kind=ServiceModeKind.REPLICATED_JOB)
+    ),
+    "replicas: -1 is not between 0 and": replace(SOUND, mode=ServiceMode(replicas=-1)),
+    "demo/Web": container(image="demo/Web"),
+    "env: '=x' is not NAME=value": container(env=("=x",)),
+    "workdir: 'srv' is not absolute": container(workdir="srv"),
+    "hostname: '-' is not a host name": container(hostname="-"),
+    "stop-signal: 'SIGNOPE' is not a signal": container(stop_signal="SIGNOPE"),
+    "stop-grace-period: -1 is negative": container(stop_grace_ns=-1),
+    "cap-add: 'FLY' is not a capability": container(capability_add=("FLY",)),
+    "host: 'db' is not NAME:ADDRESS": container(hosts=("db",)),
+    "dns: 'one' is not an IP address": container(dns=DnsConfig(nameservers=("one",))),
+    "mount source: 'srv' is not an absolute path": container(mounts=(Mount(source="srv", target="/d"),)),
+    "mount target: 'd' is not an absolute path": container(mounts=(Mount(source="/srv", target="d"),)),
+    "mount source: '../x' is not a volume's name": container(
+        mounts=(Mount(kind=MountKind.VOLUME, source="../x", target="/d"),)
+    ),
+    "mount: '/d' is mounted on twice": container(mounts=(Mount(source="/a", target="/d"),) * 2),
+    "tmpfs-size: -1 is negative": container(
+        mounts=(Mount(kind=MountKind.TMPFS, target="/d", tmpfs=TmpfsOptions(size_bytes=-1)),)
+    ),
+    "limit-cpu: 0.0001 is less than 0.001": task(
+        resources=ResourceRequirements(limits=Resources(nano_cpus=100_000))
+    ),
+    "reserve-memory: 1024 bytes are less than the least, 4 MiB": task(
+        resources=ResourceRequirements(reservations=Resources(memory_bytes=1024))
+    ),
+    "reserve-cpu: 2.0 is more than the limit of 1.0": task(
+        resources=ResourceRequirements(Resources(nano_cpus=10**9), Resources(nano_cpus=2 * 10**9))
+    ),
+    "restart-delay: -1 is negative": task(restart=RestartPolicy(delay_ns=-1)),
+    "node.labels.x > 3": task(placement=Placement(constraints=("node.labels.x > 3",))),
+    "placement-pref: 'zone' is not node.labels.NAME": task(
+        placement=Placement(preferences=(SpreadPreference(spread="zone"),))
+    ),
+    "network: 'n' is attached twice": task(networks=(NetworkAttachmentSpec(target="n"),) * 2),
+    "update-parallelism: -1 is negative": replace(SOUND, update=UpdateConfig(parallelism=-1)),
+    "rollback-max-failure-ratio: 2.0 is not between 0 and 1": replace(
+        SOUND, rollback=UpdateConfig(max_failure_ratio=2.0)
+    ),
+    "publish: 'sctp' is not supported": ports(PortConfig(protocol=Protocol.SCTP, target_port=1)),
+    "publish: 0 is not a port of the container": ports(PortConfig(published_port=80)),
+    "publish: 70000 is not a port": ports(PortConfig(target_port=80, published_port=70000)),
+    "is published twice": ports(*[PortConfig(target_port=t, published_port=80) for t in (1, 2)]),
+    "cannot go with dnsrr": ports(PortConfig(target_port=80), mode=EndpointMode.DNSRR),
+    "more than the": container(env=tuple(f"V{i}={'x' * 1000}" for i in range(600))),
+}
+
+
+def test_a_sound_service_passes() -> None:
+    validate.check_service(SOUND)
+    validate.check_service(
+        ports(PortConfig(target_port=80, publish_mode=PublishMode.HOST), mode=EndpointMode.DNSRR)
+    )
+
+
+@pytest.mark.parametrize("sentence", UNSOUND)
+def test_an_unsound_service_is_refused_with_a_sentence(sentence: str) -> None:
+    with pytest.raises(InvalidArgument) as refusal:
+        validate.check_service(UNSOUND[sentence])
+    assert sentence in str(refusal.value)
+
+
+UNSOUND_NETWORKS = {
+    "driver: 'bridge' is not supported": NetworkSpec(name="n", driver="bridge"),
+    "subnet: '10.0.0.1/24' is not a subnet": NetworkSpec(name="n", ipam=(IpamConfig(subnet="10.0.0.1/24"),)),
+    "subnet: 'fd00::/64' is not IPv4": NetworkSpec(name="n", ipam=(IpamConfig(subnet="fd00::/64"),)),
+    "subnet: '10.0.0.0/31' is too small": NetworkSpec(name="n", ipam=(IpamConfig(subnet="10.0.0.0/31"),)),
+    "gateway: '10.1.0.1' is not an address in 10.0.0.0/24": NetworkSpec(
+        name="n", ipam=(IpamConfig(subnet="10.0.0.0/24", gateway="10.1.0.1"),)
+    ),
+    "ip-range: '10.1.0.0/28' is not inside 10.0.0.0/24": NetworkSpec(
+        name="n", ipam=(IpamConfig(subnet="10.0.0.0/24", ip_range="10.1.0.0/28"),)
+    ),
+    "subnet: '' is needed": NetworkSpec(name="n", ipam=(IpamConfig(gateway="10.1.0.1"),)),
+    "opt mtu: '12' is not a size of packets": NetworkSpec(name="n", options={"mtu": "12"}),
+    "opt: 'encrypted' is not supported": NetworkSpec(name="n", options={"encrypted": ""}),
+    "opt: 'colour' is not an option": NetworkSpec(name="n", options={"colour": "red"}),
+}
+
+
+@pytest.mark.parametrize("sentence", UNSOUND_NETWORKS)
+def test_an_unsound_network_is_refused_with_a_sentence(sentence: str) -> None:
+    with pytest.raises(InvalidArgument) as refusal:
+        validate.check_network(UNSOUND_NETWORKS[sentence])
+    assert sentence in str(refusal.value)
+
+
+def test_a_sound_network_passes() -> None:
+    ipam = IpamConfig(subnet="10.9.0.0/24", gateway="10.9.0.1", ip_range="10.9.0.128/25")
+    validate.check_network(NetworkSpec(name="n", ipam=(ipam,), options={"mtu": "1400"}))
