@@ -45,6 +45,9 @@ from .outbox import Outbox
 from .tables import apply_delta
 
 
+NEVER = ClusterVersion()
+
+
 class Phase(Enum):
     """How far the session has come."""
 
@@ -65,7 +68,7 @@ class Session:
     description: NodeDescription
     managers: tuple[str, ...]
     dice: Random
-    last_seen: ClusterVersion = ClusterVersion()
+    last_seen: ClusterVersion = NEVER
     tables: dict[str, NetworkTable] = field(default_factory=dict[str, NetworkTable])
     now_ms: int = 0
     phase: Phase = Phase.AWAY

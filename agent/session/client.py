@@ -1,0 +1,120 @@
+"""The session's stream over gRPC: dialling, and translating between structs and messages."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+
+import msgspec
+from google.protobuf.message import Message
+
+from covey.errors import CoveyError
+from covey.model.assignments import Assignments
+from covey.model.objects import NodeDescription
+from covey.model.tables import NetworkTable, NetworkTableDelta
+from covey.v1.dispatcher_pb2 import AgentMessage, ManagerMessage
+from covey.wire.client import Channel
+from covey.wire.codec import from_message, to_message
+from covey.wire.services import Dispatcher
+
+from .events import Connected, Disconnected, Heard
+from .messages import (
+    Down,
+    Heartbeat,
+    LogSubscription,
+    Register,
+    SessionStarted,
+    StatusAcknowledged,
+    StatusReport,
+    TablesApplied,
+    Up,
+)
+
+log = logging.getLogger(__name__)
+
+UP: dict[type[Up], str] = {
+    Register: "register",
+    Heartbeat: "heartbeat",
+    StatusReport: "status_report",
+    TablesApplied: "tables_applied",
+    NodeDescription: "description",
+}
+DOWN: dict[str, type[Down]] = {
+    "session_started": SessionStarted,
+    "status_acknowledged": StatusAcknowledged,
+    "assignments": Assignments,
+    "table": NetworkTable,
+    "table_delta": NetworkTableDelta,
+    "log_subscription": LogSubscription,
+}
+_UP_MESSAGES = {name: type(getattr(AgentMessage(), name)) for name in UP.values()}
+
+Post = Callable[[Connected | Disconnected | Heard], None]
+
+
+def encode(message: Up) -> AgentMessage:
+    """Wrap what the agent says."""
+    name = UP[type(message)]
+    parts: dict[str, Message] = {name: to_message(message, _UP_MESSAGES[name])}
+    return AgentMessage(**parts)  # type: ignore[arg-type]
+
+
+def decode(message: ManagerMessage) -> Down | None:
+    """Unwrap what a manager says; None if it is a kind of message that this version does not know."""
+    name = message.WhichOneof("kind")
+    if name is None:
+        return None
+    struct: msgspec.Struct = from_message(getattr(message, name), DOWN[name])
+    return struct  # type: ignore[return-value]
+
+
+class Streams:
+    """The agent's streams to managers, by number; in practice one, and the one before it ending."""
+
+    def __init__(self, connect: Callable[[str], Channel], post: Post) -> None:
+        self._connect = connect
+        self._post = post
+        self._outgoing: dict[int, asyncio.Queue[Up]] = {}
+        self._running: dict[int, asyncio.Task[None]] = {}
+
+    def dial(self, number: int, address: str) -> None:
+        """Open stream `number`; Connected or Disconnected follows."""
+        self._outgoing[number] = asyncio.Queue()
+        self._running[number] = asyncio.create_task(self._run(number, address), name=f"session {number}")
+
+    def send(self, number: int, message: Up) -> None:
+        """Send on the stream, after what was sent before; nothing happens if it is gone."""
+        if number in self._outgoing:
+            self._outgoing[number].put_nowait(message)
+
+    def hang_up(self, number: int) -> None:
+        """Close the stream."""
+        if number in self._running:
+            self._running[number].cancel()
+
+    async def close(self) -> None:
+        """Close all streams."""
+        running = list(self._running.values())
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    async def _run(self, number: int, address: str) -> None:
+        reason = f"{address} ended the session"
+        try:
+            async with self._connect(address) as channel:
+                self._post(Connected(number))
+                talk = channel.talk(Dispatcher.session, self._source(number))
+                async for message in talk:
+                    heard = decode(message)
+                    if heard is not None:
+                        self._post(Heard(number, heard))
+        except (CoveyError, OSError) as error:
+            reason = str(error)
+        finally:
+            del self._outgoing[number], self._running[number]
+            self._post(Disconnected(number, reason))
+
+    async def _source(self, number: int) -> AsyncIterator[AgentMessage]:
+        outgoing = self._outgoing[number]
+        while True:
+            yield encode(await outgoing.get())

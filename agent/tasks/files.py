@@ -1,0 +1,88 @@
+"""The small files a container finds: /etc/hosts; and what its name server needs to know."""
+
+from collections.abc import Iterable
+from ipaddress import ip_address
+
+from msgspec import Struct
+
+from agent.dns.feed import Resolver, ResolverNetwork, Upstream
+from agent.dns.resolv import ndots_of
+from agent.network.seam import Sandbox
+from covey.errors import InvalidArgument
+from covey.model.specs import ContainerSpec
+
+_LOCAL = """\
+127.0.0.1\tlocalhost
+::1\tlocalhost ip6-localhost ip6-loopback
+fe00::\tip6-localnet
+ff00::\tip6-mcastprefix
+ff02::1\tip6-allnodes
+ff02::2\tip6-allrouters
+"""
+_NO_ADDRESS = "127.0.1.1"  # Debian's place for the own name of a host without a fixed address
+
+
+class NodeFacts(Struct, frozen=True):
+    """What a container is told of its node: its id and name, and the node's own resolver settings."""
+
+    node_id: str = ""
+    name: str = ""
+    upstreams: tuple[Upstream, ...] = ()
+    search: tuple[str, ...] = ()
+
+
+def hostname_of(task_id: str, spec: ContainerSpec) -> str:
+    """The container's host name: the user's, or the first twelve characters of the task's id."""
+    return spec.hostname or task_id[:12]
+
+
+def hosts_file(hostname: str, sandbox: Sandbox, extra: Iterable[str]) -> str:
+    """The text of /etc/hosts: the loopback names, the user's lines, and the container's own name.
+
+    Its own name stands for its address on its first network, as with Docker. An extra line is `IP NAME...`,
+    as in Swarm's API, or `NAME:IP`, as on Docker's command line.
+    """
+    overlays = [a for a in sandbox.attachments if not a.network.spec.ingress]
+    own = overlays[0].endpoint.addresses if overlays else ()
+    lines = [_extra_line(text) for text in extra]
+    lines += [f"{address}\t{hostname}" for address in own or (_NO_ADDRESS,)]
+    return _LOCAL + "\n".join(lines) + "\n"
+
+
+def _extra_line(text: str) -> str:
+    words = text.split()
+    if len(words) == 1:
+        name, _, address = text.partition(":")
+        words = [address, name]
+    try:
+        ip_address(words[0] if words else "")
+    except ValueError:
+        raise InvalidArgument(f"host {text!r} is neither NAME:IP nor 'IP NAME'; give an address") from None
+    if not all(words[1:]) or len(words) < 2:
+        raise InvalidArgument(f"host {text!r} has no name; write NAME:IP")
+    return f"{words[0]}\t{' '.join(words[1:])}"
+
+
+def resolver_of(sandbox: Sandbox, netns: str, spec: ContainerSpec, node: NodeFacts) -> Resolver:
+    """How names are answered in the container: its networks first, then the user's servers or the node's.
+
+    Names of the ingress network are nobody's business, as with Docker.
+    """
+    dns = spec.dns
+    upstreams, search = node.upstreams, node.search
+    options: tuple[str, ...] = ()
+    if dns is not None:
+        if dns.nameservers:
+            upstreams = tuple(Upstream(address, from_node=False) for address in dns.nameservers)
+        search = dns.search or search
+        options = dns.options
+    overlays = [a.network for a in sandbox.attachments if not a.network.spec.ingress]
+    return Resolver(
+        task_id=sandbox.task_id,
+        netns=netns,
+        networks=tuple(ResolverNetwork(network.id, network.spec.name) for network in overlays),
+        upstreams=upstreams,
+        search=search,
+        ndots=ndots_of(options),
+        options=options,
+    )

@@ -1,0 +1,168 @@
+"""Carrying out what the tasks machine decided: one coroutine per action, its end an event."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from agent.dns.seam import Names
+from agent.images.seam import Images
+from agent.network.seam import Networks
+from agent.runtime.seam import Exit, Runtime
+from agent.tasks.events import (
+    Action,
+    Attach,
+    Create,
+    Discard,
+    Exited,
+    Failure,
+    Finished,
+    Pull,
+    Release,
+    Result,
+    Signal,
+    Start,
+    Trouble,
+)
+from agent.tasks.lifecycle import Act
+from agent.tasks.tables import Applied, Apply
+from covey import limits
+from covey.errors import AlreadyExists, CoveyError, NotFound, PermissionDenied, Refused
+
+log = logging.getLogger(__name__)
+
+_ACTS: dict[type[Action], Act] = {
+    Pull: Act.PULL,
+    Attach: Act.ATTACH,
+    Create: Act.CREATE,
+    Start: Act.START,
+    Release: Act.RELEASE,
+    Discard: Act.DISCARD,
+}
+
+
+class Disk(Protocol):
+    """What must be durable before anything is done."""
+
+    async def settled(self, ticket: int) -> None:
+        """Wait until what was put up to `ticket` is durable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """The parts of the node that tasks need. `post` takes the events that come of them."""
+
+    runtime: Runtime
+    images: Images
+    networks: Networks
+    names: Names
+    disk: Disk
+    post: Callable[[Finished | Exited | Applied], None]
+
+    async def perform(self, action: Action, ticket: int) -> None:
+        """Carry out `action` once everything decided before it is on disk; post one Finished."""
+        act = action.act if isinstance(action, Signal) else _ACTS[type(action)]
+        result: Result = None
+        failure: Failure | None
+        try:
+            failure = await self._durable(ticket)
+            if failure is None:
+                async with asyncio.timeout(_bound_s(action)):
+                    result = await self._do(action)
+        except TimeoutError:
+            text = f"to {act} took longer than {limits.task_action_timeout_s:g} s"
+            failure = Failure(Trouble.PASSING, text)
+        except asyncio.CancelledError:  # wanted no more, or the agent is ending
+            failure = Failure(Trouble.PASSING, f"to {act} was given up")
+        except (CoveyError, OSError) as error:
+            failure = _failure(error, act)
+        except Exception as error:
+            log.exception("task %s: to %s failed by our own fault", action.task_id, act)
+            failure = Failure(Trouble.FATAL, f"internal error while trying to {act}: {error!r}")
+        if failure is not None:
+            log.info("task %s: cannot %s: %s", action.task_id, act, failure.text)
+        self.post(Finished(action.task_id, act, result, failure))
+
+    async def _durable(self, ticket: int) -> Failure | None:
+        try:
+            await self.disk.settled(ticket)
+        except CoveyError as error:
+            return Failure(Trouble.NOT_BEGUN, str(error))
+        return None
+
+    async def _do(self, action: Action) -> Result:
+        match action:
+            case Pull(_, reference, auth):
+                return await self.images.ensure(reference, auth)
+            case Attach(_, sandbox):
+                return await self.networks.attach(sandbox)
+            case Create():
+                return await self._create(action)
+            case Start(task_id):
+                await self.runtime.start(task_id)
+            case Signal(task_id, _, number):
+                await self.runtime.signal(task_id, number)
+            case Release(task_id):
+                self.names.drop_resolver(task_id)
+                await self.networks.detach(task_id)
+            case Discard(task_id):
+                await self.runtime.remove(task_id)
+        return None
+
+    async def _create(self, action: Create) -> int:
+        """Make the container while the DNS server opens its sockets."""
+        self.names.set_resolver(action.resolver)
+        try:
+            pid = await self.runtime.create(action.container)
+        except AlreadyExists:  # half of a former try; never started, or the agent would know it
+            await self.runtime.remove(action.task_id)
+            pid = await self.runtime.create(action.container)
+        try:
+            await self.names.ready(action.task_id)
+        except CoveyError:
+            await self.runtime.remove(action.task_id)
+            raise
+        return pid
+
+    async def watch(self, task_id: str) -> None:
+        """Post Exited when the container ends, however long that takes."""
+        while True:
+            try:
+                exit = await self.runtime.wait(task_id)
+            except NotFound as error:
+                exit = Exit(None, reason=str(error))
+            except (CoveyError, OSError) as error:
+                log.warning("task %s: its end cannot be waited for, trying again: %s", task_id, error)
+                await asyncio.sleep(limits.task_retry_delay_ms / 1000)
+                continue
+            self.post(Exited(task_id, exit))
+            return
+
+    async def put_in_force(self, apply: Apply) -> None:
+        """Give a network's table to the DNS server and the kernel; post one Applied."""
+        error = ""
+        try:
+            if apply.table is None:
+                self.names.drop_table(apply.network_id)
+                await self.networks.forget(apply.network_id)
+            else:
+                self.names.set_table(apply.table)
+                await self.networks.apply(apply.table)
+        except (CoveyError, OSError) as fault:
+            error = str(fault) or repr(fault)
+        self.post(Applied(apply.network_id, error))
+
+
+def _bound_s(action: Action) -> float | None:
+    """How long an action may take; a pull is bounded by the image store."""
+    return None if isinstance(action, Pull) else limits.task_action_timeout_s
+
+
+def _failure(error: Exception, act: Act) -> Failure:
+    text = str(error) or repr(error)
+    if isinstance(error, Refused):
+        denied = act is Act.PULL and isinstance(error, PermissionDenied)
+        return Failure(Trouble.FATAL, text, denied=denied)
+    return Failure(Trouble.PASSING, text)
