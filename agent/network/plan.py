@@ -74,7 +74,7 @@ def _doomed(have: Node, want: Node) -> dict[str, set[str]]:
             if link.peer is None or _stands(have, doomed, name, link.name):
                 continue
             other, end = link.peer
-            if end in have[other].links:
+            if other in have and end in have[other].links:
                 doomed[other].add(end)
     return doomed
 

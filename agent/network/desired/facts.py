@@ -108,6 +108,18 @@ def subnet(network: Network, within: str) -> IPv4Network:
     raise FailedPrecondition(f"address {within} is in no subnet of network {network.id} (subnets: {known})")
 
 
+def check(sandbox: Sandbox) -> None:
+    """Raise `FailedPrecondition` if a sandbox cannot be built from what its managers said."""
+    for attachment in sandbox.attachments:
+        network = attachment.network
+        if not network.vni:
+            raise FailedPrecondition(
+                f"network {network.spec.name or network.id} has no VNI yet; the manager must allocate it "
+                "before a task is assigned"
+            )
+        subnet(network, address(attachment))
+
+
 def mtu(network: Network, host: Host) -> int:
     """The MTU on the network: its option `mtu`, or what VXLAN leaves of the host's."""
     asked = network.spec.options.get("mtu", "")

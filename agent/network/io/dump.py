@@ -53,6 +53,21 @@ def links(channel: Channel) -> dict[str, Found]:
     return result
 
 
+def mtu_of(channel: Channel, address: str) -> int:
+    """The MTU of the link that has this IPv4 address; 0 if none has."""
+    wanted = socket.inet_aton(address)
+    request = Message(rt.RTM_GETADDR, 0, rt.IFADDR.pack(socket.AF_INET, 0, 0, 0, 0))
+    holders = {
+        rt.IFADDR.unpack_from(body)[4]
+        for _, body in channel.dump(request)
+        if attributes(body[rt.IFADDR.size :]).get(rt.IFA_LOCAL) == wanted
+    }
+    for _, body in channel.dump(Message(rt.RTM_GETLINK, 0, rt.IFINFO.pack(0, 0, 0, 0, 0))):
+        if rt.IFINFO.unpack_from(body)[2] in holders:
+            return _u32(attributes(body[rt.IFINFO.size :])[rt.IFLA_MTU])
+    return 0
+
+
 def addresses(channel: Channel, names: Mapping[int, str]) -> frozenset[Address]:
     """The IPv4 addresses on the links `names` (index to name)."""
     found = set()

@@ -1,0 +1,270 @@
+"""The real make of `Networks`: facts in, wishes and plans out, carried out by one thread.
+
+The driver remembers what it last built (`_have`) and plans from that, so an attach costs no reading. At the
+first call, and after any fault, it reads the node back instead. It runs inside the node's own network
+namespace, which in production is the host's.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from covey import limits
+from covey.errors import FailedPrecondition, Refused
+from covey.model.objects import Network
+from covey.model.tables import NetworkTable
+
+from . import names, sweep
+from .desired import Facts, gateway, namespace
+from .desired import names as wanted_names
+from .desired.facts import Host, check, overlays
+from .desired.task import has_way_out
+from .io import conntrack, sysctl
+from .io.kernel import carry_out
+from .io.observe import observe, surroundings
+from .io.places import Places
+from .plan import plan
+from .seam import NetworkFault, Networks, Sandbox
+from .state import NODE, Netns
+
+R = TypeVar("R")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where the node's namespaces are bound, who the node is, and where its VXLAN packets come from."""
+
+    netns_dir: Path
+    node_id: str
+    data_address: str
+    vxlan_port: int = limits.vxlan_port
+
+
+class NetlinkNetworks:
+    """See `Networks`. All kernel work runs on one thread, in the order of the calls."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._places = Places(settings.netns_dir)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="network")
+        self._turn = asyncio.Lock()
+        self._networks: dict[str, Network] = {}
+        self._tables: dict[str, NetworkTable] = {}
+        self._sandboxes: dict[str, Sandbox] = {}
+        self._have: dict[str, Netns] | None = None
+        self._broken: tuple[str, ...] = ()
+        self._facts: Facts | None = None
+
+    async def learn(self, network: Network) -> None:
+        """See `Networks.learn`."""
+
+        def work() -> None:
+            if self._networks.get(network.id) != network:
+                self._networks[network.id] = network
+                self._converge(self._around(network.id))
+
+        await self._in_turn(work)
+
+    async def attach(self, sandbox: Sandbox) -> str:
+        """See `Networks.attach`."""
+
+        def work() -> None:
+            check(sandbox)
+            before = self._sandboxes.get(sandbox.task_id)
+            for each in sandbox.attachments:
+                self._networks.setdefault(each.network.id, each.network)
+            self._sandboxes[sandbox.task_id] = sandbox
+            try:
+                self._converge(self._touched(before, sandbox))
+            except BaseException:
+                self._sandboxes.pop(sandbox.task_id)  # what was half built goes with the next call
+                self._have = None
+                raise
+            self._places.rest(sandbox.task_id)
+
+        await self._in_turn(work)
+        return str(self._settings.netns_dir / sandbox.task_id)
+
+    async def detach(self, task_id: str) -> None:
+        """See `Networks.detach`."""
+
+        def work() -> None:
+            before = self._sandboxes.pop(task_id, None)
+            self._converge({NODE, task_id} | self._touched(before, None))
+
+        await self._in_turn(work)
+
+    async def apply(self, table: NetworkTable) -> None:
+        """See `Networks.apply`."""
+
+        def work() -> None:
+            before = self._facts
+            self._tables[table.network_id] = table
+            self._converge(self._around(table.network_id))
+            if before is None or (
+                self._facts is not None and sweep.needed(before, self._facts, table.network_id)
+            ):
+                self._sweep({table.network_id})
+
+        await self._in_turn(work)
+
+    async def forget(self, network_id: str) -> None:
+        """See `Networks.forget`."""
+
+        def work() -> None:
+            around = self._around(network_id)
+            self._networks.pop(network_id, None)
+            self._tables.pop(network_id, None)
+            self._converge(around)
+
+        await self._in_turn(work)
+
+    async def reconcile(
+        self,
+        networks: Iterable[Network],
+        tables: Iterable[NetworkTable],
+        sandboxes: Iterable[Sandbox],
+    ) -> None:
+        """See `Networks.reconcile`."""
+
+        def work() -> None:
+            self._networks = {network.id: network for network in networks}
+            self._tables = {table.network_id: table for table in tables}
+            self._sandboxes = {sandbox.task_id: sandbox for sandbox in sandboxes}
+            self._have = None
+            self._drop_refused()
+            self._converge(None)
+            self._sweep(self._tables.keys())
+
+        await self._in_turn(work)
+
+    async def close(self) -> None:
+        """See `Networks.close`."""
+        await self._in_turn(self._places.close)
+        self._thread.shutdown()
+
+    async def _in_turn(self, work: Callable[[], R]) -> R:
+        async with self._turn:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def _around(self, network_id: str) -> set[str]:
+        """The namespaces that a network's table shows in."""
+        members = {
+            task_id
+            for task_id, sandbox in self._sandboxes.items()
+            if any(each.network.id == network_id for each in overlays(sandbox))
+        }
+        network = self._networks.get(network_id)
+        mesh = {NODE} if network is None or network.spec.ingress else set()
+        return mesh | members | ({names.sandbox(network_id)} if members else set())
+
+    def _touched(self, *sandboxes: Sandbox | None) -> set[str]:
+        """The namespaces in which a task's coming or going shows."""
+        touched = {NODE}
+        for sandbox in sandboxes:
+            if sandbox is not None:
+                touched |= {sandbox.task_id, *(names.sandbox(each.network.id) for each in overlays(sandbox))}
+        return touched
+
+    def _converge(self, scope: Collection[str] | None) -> None:
+        """Make the namespaces in `scope` what they should be; all (None) if nobody knows what is there."""
+        if self._have is None:
+            scope = None
+            self._read_back()
+        assert self._have is not None
+        facts = self._facts = self._current_facts()
+        wanted = wanted_names(facts)
+        every = wanted | self._have.keys() | set(self._broken)
+        chosen = every if scope is None else every & set(scope)
+        want = {name: namespace(facts, name) for name in sorted(chosen & wanted)}
+        have = {name: self._have[name] for name in sorted(chosen) if name in self._have}
+        if scope is None:
+            have = {name: self._with_settings(name, have[name], want.get(name)) for name in have}
+        try:
+            carry_out(self._places, plan(have, want, [each for each in self._broken if each in chosen]))
+        except BaseException:
+            self._have = None
+            self._places.close()
+            raise
+        for name in chosen - wanted:
+            self._have.pop(name, None)
+        self._have.update(want)
+        self._broken = tuple(each for each in self._broken if each not in chosen)
+
+    def _drop_refused(self) -> None:
+        """Leave out sandboxes that contradict themselves: one bad assignment must not stop all the others."""
+        for task_id, sandbox in list(self._sandboxes.items()):
+            try:
+                check(sandbox)
+            except Refused as error:
+                _log.error("task %s is left without networks: %s", task_id, error)
+                del self._sandboxes[task_id]
+
+    def _with_settings(self, name: str, have: Netns, want: Netns | None) -> Netns:
+        if want is None:
+            return have
+        return replace(have, sysctls=sysctl.read(self._places.path(name), want.sysctls))
+
+    def _read_back(self) -> None:
+        """Learn what is there, what the host is like, and which gateway addresses are given."""
+        settings = self._settings
+        try:
+            around = surroundings(self._places, settings.data_address)
+            found = observe(self._places)
+        except OSError as error:
+            self._places.close()
+            raise NetworkFault(f"cannot read back the node's networks: {error}") from error
+        if not around.mtu:
+            raise FailedPrecondition(
+                f"no link of this host has the data address {settings.data_address}; "
+                "give one that is there (--data-path-addr)"
+            )
+        host = Host(
+            settings.node_id,
+            settings.data_address,
+            around.mtu,
+            settings.vxlan_port,
+            around.ipv6,
+            around.bridge_filter,
+        )
+        standing = gateway.recover(found.node)
+        if standing is None:
+            standing = gateway.choose([*found.foreign_routes, *self._subnets()])
+        self._have, self._broken = dict(found.node), found.broken
+        self._facts = Facts(host, standing)
+
+    def _subnets(self) -> list[str]:
+        attached = (each.network for box in self._sandboxes.values() for each in box.attachments)
+        return [each.cidr for network in [*self._networks.values(), *attached] for each in network.subnets]
+
+    def _current_facts(self) -> Facts:
+        """The facts of now: gateway addresses for exactly the tasks that have a way out."""
+        assert self._facts is not None
+        out = [task for task, sandbox in self._sandboxes.items() if has_way_out(sandbox)]
+        return replace(
+            self._facts,
+            gateway=self._facts.gateway.with_tasks(out),
+            networks=dict(self._networks),
+            tables=dict(self._tables),
+            sandboxes=dict(self._sandboxes),
+        )
+
+    def _sweep(self, network_ids: Collection[str]) -> None:
+        assert self._facts is not None
+        for each in sweep.sweeps(self._facts, network_ids):
+            try:
+                count = conntrack.forget(self._places.filtering(each.netns), each.stale)
+            except OSError as error:
+                raise NetworkFault(
+                    f"cannot forget connections in {each.netns or 'the node'}: {error}"
+                ) from error
+            if count:
+                _log.info("%s: forgot %d connections to endpoints that are gone", each.netns or "node", count)
+
+
+_: type[Networks] = NetlinkNetworks

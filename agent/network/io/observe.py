@@ -1,0 +1,73 @@
+"""Reading a whole node back: what every namespace of ours holds, and what the host is like."""
+
+from dataclasses import dataclass
+
+from .. import names
+from ..state import NODE, Kind, Netns, Node
+from . import dump, sysctl
+from .nftables import readback
+from .places import Places
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What is there. `broken` are files in the namespaces' directory that no namespace is bound to."""
+
+    node: Node
+    broken: tuple[str, ...]
+    foreign_routes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What of the host the wishes depend on."""
+
+    mtu: int
+    ipv6: bool
+    bridge_filter: bool
+
+
+def observe(places: Places) -> Observed:
+    """Read everything of ours: the node's own namespace and every one bound in its directory."""
+    bound, broken = places.bound()
+    node = {NODE: _netns(places, NODE)}
+    for name in bound:
+        node[name] = _netns(places, name)
+        places.rest(name)
+    ours = {each.index: name for name, each in _ours(places, NODE).items()}
+    return Observed(node, tuple(broken), dump.foreign_routes(places.routing(NODE), ours))
+
+
+def surroundings(places: Places, vtep: str) -> Surroundings:
+    """Look at the host: the MTU of the link that has the VTEP address, and kernel features."""
+    return Surroundings(
+        mtu=dump.mtu_of(places.routing(NODE), vtep),
+        ipv6=sysctl.present("net/ipv6/conf/default/disable_ipv6"),
+        bridge_filter=sysctl.present("net/bridge/bridge-nf-call-iptables"),
+    )
+
+
+def _ours(places: Places, name: str) -> dict[str, dump.Found]:
+    found = dump.links(places.routing(name))
+    return {
+        link: each
+        for link, each in found.items()
+        if names.link_is_ours(name, link) and (name != NODE or each.link.kind is not Kind.LOOPBACK)
+    }
+
+
+def _netns(places: Places, name: str) -> Netns:
+    channel = places.routing(name)
+    found = _ours(places, name)
+    indexes = {each.index: link for link, each in found.items() if each.link.kind is not Kind.LOOPBACK}
+    vxlans = {each.index: link for link, each in found.items() if each.link.kind is Kind.VXLAN}
+    ports = {each.index: link for link, each in found.items() if each.link.master}
+    return Netns(
+        links={link: each.link for link, each in found.items()},
+        addresses=dump.addresses(channel, indexes),
+        routes=dump.routes(channel, indexes),
+        statics=dump.statics(channel, ports) if ports else frozenset(),
+        forwards=dump.forwards(channel, vxlans) if vxlans else {},
+        neighbours=dump.neighbours(channel, vxlans) if vxlans else {},
+        tables=readback.tables(places.filtering(name), names.TABLES),
+    )

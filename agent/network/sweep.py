@@ -1,0 +1,84 @@
+"""Which tracked connections must be forgotten once an endpoint is gone.
+
+Connection tracking pins a flow to the backend it was first sent to. While an endpoint drains that is what
+we want; once its row has left the table, a UDP sender would talk to nobody for as long as it talks, and a
+TCP client would wait for its timeout. Forgetting the flow sends the next packet through the rules again: UDP
+reaches another backend, TCP is reset at once. The rule needs no memory of the past: a flow is stale if it
+was sent to one of our addresses and is answered by nobody in the table. So it also catches what was sent to
+a virtual address before there was a rule for it.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+
+from covey.model.states import EndpointMode
+
+from .desired.facts import Facts, ipv4, overlays
+from .desired.node import ingress_network
+from .state import NODE
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A tracked connection: where it was sent, who answers, and its original tuple as the kernel wrote it."""
+
+    destination: str
+    answered_by: str
+    original: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Which flows of one namespace are stale: sent to `destinations`, or answered from `subnets` (those
+    that were translated by the mesh), by nobody `alive`.
+    """
+
+    netns: str
+    destinations: frozenset[str]
+    subnets: tuple[IPv4Network, ...]
+    alive: frozenset[str]
+
+    def stale(self, flow: Flow) -> bool:
+        """Tell whether the flow must be forgotten."""
+        if flow.answered_by in self.alive:
+            return False
+        if flow.destination in self.destinations:
+            return True
+        translated = flow.answered_by != flow.destination
+        answered_by = IPv4Address(flow.answered_by)
+        return translated and any(answered_by in each for each in self.subnets)
+
+
+def needed(before: Facts, after: Facts, network_id: str) -> bool:
+    """Tell whether the change of a network's table can have left stale flows: someone left, or a VIP came."""
+    if _alive(before, network_id) - _alive(after, network_id):
+        return True
+    return bool(_virtual(after, network_id) - _virtual(before, network_id))
+
+
+def sweeps(facts: Facts, network_ids: Collection[str]) -> list[Sweep]:
+    """The sweeps after a change of the tables of `network_ids`, one for each namespace concerned."""
+    found = []
+    for task, sandbox in facts.sandboxes.items():
+        concerned = {each.network.id for each in overlays(sandbox)} & set(network_ids)
+        virtual = frozenset[str]().union(*(_virtual(facts, each) for each in concerned))
+        if virtual:
+            alive = frozenset[str]().union(*(_alive(facts, each) for each in concerned))
+            found.append(Sweep(task, virtual, (), alive))
+    mesh = ingress_network(facts)
+    if mesh is not None and mesh.id in network_ids:
+        subnets = tuple(IPv4Network(each.cidr) for each in mesh.subnets if ":" not in each.cidr)
+        found.append(Sweep(NODE, frozenset(), subnets, _alive(facts, mesh.id)))
+    return found
+
+
+def _alive(facts: Facts, network_id: str) -> frozenset[str]:
+    here = (each for _, each in facts.attachments(network_id))
+    rows = facts.table(network_id).endpoints
+    return frozenset(ipv4(each) for each in rows) | {ipv4(each.endpoint) for each in here}
+
+
+def _virtual(facts: Facts, network_id: str) -> frozenset[str]:
+    services = facts.table(network_id).services
+    return frozenset(each.virtual_ip for each in services if each.mode is EndpointMode.VIP) - {""}
