@@ -83,6 +83,7 @@ subnet_prefix_length = 24
 ingress_subnet_default = "10.255.0.0/16"
 published_port_first = 30_000
 published_port_last = 32_767
+addresses_per_subnet_max = 1 << 20  # a wider subnet is used up to here
 vxlan_overhead_bytes = 50
 gateway_route_prefix_length_min = 8  # a wider route (the default one) is no claim on a subnet
 netlink_timeout_s = 10.0
@@ -100,6 +101,19 @@ bootstrap_host_requests_per_s = 2
 bootstrap_burst = 400
 bootstrap_requests_per_s = 100
 bootstrap_hosts_remembered = 4096
+certificate_renewal_from_part = 0.5  # of its lifetime; spread, so that not all nodes come at once
+certificate_renewal_to_part = 0.8
+certificate_renewal_look_s = 30
+certificate_renewal_retry_ms_min = 5_000
+certificate_renewal_retry_ms_max = 3_600_000
+
+# --- coveyd ----------------------------------------------------------------------------------------
+child_backoff_ms_min = 100
+child_backoff_ms_max = 10_000
+child_stable_ms = 30_000
+child_stop_ms = 10_000
+manager_ready_ms = 20_000
+stop_tasks_timeout_s = 600  # tasks choose their own grace periods
 
 # --- containers ------------------------------------------------------------------------------------
 container_log_bytes_max = 10 * 1024 * 1024  # per file

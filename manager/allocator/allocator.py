@@ -1,0 +1,242 @@
+"""The allocator: what has changed, and in which order it is dealt with."""
+
+from collections.abc import Container
+from ipaddress import IPv4Address
+from random import Random
+
+from msgspec.structs import replace
+
+from covey.errors import Refused
+from covey.model.objects import (
+    Cluster,
+    Endpoint,
+    Network,
+    Node,
+    Revision,
+    Service,
+    Task,
+    TaskStatus,
+    VirtualIp,
+)
+from covey.model.specs import ClusterSpec
+from covey.model.states import EndpointMode, Protocol, TaskState
+from manager.store.draft import Draft
+from manager.store.transaction import Change
+from manager.store.view import BY_NODE, BY_SERVICE
+
+from . import endpoints, subnets
+from .addresses import Addresses
+from .ports import Ports
+
+
+class Allocator:
+    """Writes into a draft what networks, services, nodes and tasks lack."""
+
+    def __init__(self, dice: Random) -> None:
+        self._dice = dice
+        self._addresses = Addresses()
+        self._ports = Ports()
+        self._ingress_id = ""
+        self._networks: set[str] = set()  # all of them, to look for overlaps and to try again
+        self._dirty_networks = False
+        self._dirty_services: set[str] = set()
+        self._dirty_nodes: set[str] = set()
+        self._dirty_tasks: dict[str, None] = {}  # in the order in which they came
+        self._blocked: dict[str, None] = {}
+        self._try_again = False  # something changed that may help the blocked
+
+    @property
+    def busy(self) -> bool:
+        """Tell whether there is something to look at now."""
+        dirty = self._dirty_networks or self._dirty_services or self._dirty_nodes or self._dirty_tasks
+        return bool(dirty) or (self._try_again and bool(self._blocked))
+
+    @property
+    def blocked(self) -> Container[str]:
+        """The tasks that must not be scheduled, because they lack an address or a port."""
+        return self._blocked
+
+    def observe(self, change: Change) -> None:
+        """Take note of a change; `before` may be missing, which only means more to look at."""
+        before, after, kind = change.before, change.after, change.kind
+        if kind is Task:
+            self._observe_task(change.id, before, after)
+        elif kind is Endpoint:
+            self._addresses.observe_endpoint(change.id, after if isinstance(after, Endpoint) else None)
+            self._try_again = self._try_again or after is None
+        elif kind is Service:
+            service = after if isinstance(after, Service) else None
+            self._addresses.observe_service(change.id, service)
+            self._ports.observe(change.id, service)
+            self._dirty_services.add(change.id)
+            self._try_again = True
+        elif kind is Network:
+            self._observe_network(change.id, after)
+        elif kind is Node:
+            if before is None or after is None:
+                self._dirty_nodes.add(change.id)
+        elif kind is Cluster:
+            self._dirty_networks = self._try_again = True
+
+    def _observe_task(self, id: str, before: object, after: object) -> None:
+        if isinstance(before, Task) and isinstance(after, Task):
+            old, new = before.status.state, after.status.state
+            if before.desired_state is after.desired_state and old is new:
+                return
+            if before.desired_state is after.desired_state and TaskState.PENDING <= new < TaskState.RUNNING:
+                return
+        if after is None:
+            self._blocked.pop(id, None)
+        self._dirty_tasks[id] = None
+
+    def _observe_network(self, id: str, after: object) -> None:
+        network = after if isinstance(after, Network) else None
+        self._addresses.observe_network(id, network)
+        if network is None:
+            self._networks.discard(id)
+        else:
+            self._networks.add(id)
+        if network is not None and network.spec.ingress and not network.pending_delete:
+            self._ingress_id = id
+        elif self._ingress_id == id:
+            self._ingress_id = ""
+        self._dirty_networks = self._try_again = True
+
+    def plan(self, draft: Draft, now_ns: int, objects_max: int) -> None:
+        """Give what is lacking; about `objects_max` tasks at most, the rest is dealt with next time."""
+        if self._dirty_networks:
+            self._plan_networks(draft)
+        self._plan_nodes(draft)
+        self._plan_services(draft)
+        self._plan_tasks(draft, now_ns, objects_max)
+
+    def _plan_networks(self, draft: Draft) -> None:
+        self._dirty_networks = False
+        networks = [network for id in sorted(self._networks) if (network := draft.get(Network, id))]
+        spec = _cluster_spec(draft)
+        for network in networks:
+            if network.pending_delete or network.spec.driver != "overlay" or network.vni:
+                continue
+            others = [
+                other
+                for id in self._networks - {network.id}
+                if (other := draft.get(Network, id)) and (other.vni or other.subnets)
+            ]
+            allocated = subnets.allocate(network, others, spec)
+            if allocated != network:
+                draft.put(allocated)
+                self._addresses.observe_network(network.id, allocated)
+            if network.spec.ingress and allocated.vni:
+                self._dirty_nodes.update(node.id for node in draft.all(Node))
+
+    def _plan_nodes(self, draft: Draft) -> None:
+        ingress = draft.get(Network, self._ingress_id) if self._ingress_id else None
+        ready = ingress is not None and self._addresses.known(ingress.id)
+        for node_id in sorted(self._dirty_nodes):
+            mine = [e for e in draft.find(Endpoint, BY_NODE, node_id) if not e.task_id]
+            if draft.get(Node, node_id) is None:
+                for endpoint in mine:
+                    draft.delete(Endpoint, endpoint.id)
+                    self._addresses.observe_endpoint(endpoint.id, None)
+            elif ingress is not None and ready and not any(e.network_id == ingress.id for e in mine):
+                made = endpoints.node_endpoint(self._addresses, ingress, node_id, self._dice)
+                if made is not None:
+                    draft.put(made)
+                    self._addresses.observe_endpoint(made.id, made)
+        self._dirty_nodes.clear()
+
+    def _plan_services(self, draft: Draft) -> None:
+        for service_id in sorted(self._dirty_services):
+            service = draft.get(Service, service_id)
+            if service is not None and not service.pending_delete:
+                self._plan_service(draft, service)
+        self._dirty_services.clear()
+
+    def _plan_service(self, draft: Draft, service: Service) -> None:
+        revision = draft.get(Revision, service.revision_id)
+        assert revision is not None, f"the current revision of service {service.name} is there"
+        reserved = {(Protocol.UDP, _cluster_spec(draft).vxlan_port)}
+        error, ports = "", service.ports
+        try:
+            ports = self._ports.allocate(service, revision.spec.endpoint.ports, reserved)
+        except Refused as refusal:
+            error = str(refusal)
+        vips: tuple[VirtualIp, ...] = ()
+        if revision.spec.endpoint.mode is EndpointMode.VIP:
+            targets = [attachment.target for attachment in revision.spec.task.networks]
+            vips, lack = self._virtual_ips(draft, service, targets)
+            error = error or lack
+        after = replace(service, ports=ports, virtual_ips=vips, allocation_error=error)
+        if after != service:
+            draft.put(after)
+            self._ports.observe(after.id, after)
+            self._addresses.observe_service(after.id, after)
+
+    def _virtual_ips(
+        self, draft: Draft, service: Service, targets: list[str]
+    ) -> tuple[tuple[VirtualIp, ...], str]:
+        """An address on each network of the service; those it leaves keep theirs while tasks are on them."""
+        had = {ip.network_id: ip for ip in service.virtual_ips}
+        vips: list[VirtualIp] = []
+        lack = ""
+        for network_id in dict.fromkeys(targets):
+            if network_id in had:
+                vips.append(had.pop(network_id))
+                continue
+            number = self._addresses.take(network_id) if self._addresses.known(network_id) else None
+            if number is None:
+                network = draft.get(Network, network_id)
+                name = network.spec.name if network is not None else network_id
+                lack = (
+                    f"network {name} has no address left for the service's virtual IP; remove tasks from it"
+                )
+            else:
+                vips.append(VirtualIp(network_id, str(IPv4Address(number))))
+        if had:
+            on = {endpoint.network_id for endpoint in draft.find(Endpoint, BY_SERVICE, service.id)}
+            vips.extend(ip for network_id, ip in had.items() if network_id in on)
+        return tuple(vips), lack
+
+    def _plan_tasks(self, draft: Draft, now_ns: int, objects_max: int) -> None:
+        todo = list(self._dirty_tasks)[:objects_max]
+        for task_id in todo:
+            del self._dirty_tasks[task_id]
+            if endpoints.settle(draft, self._addresses, task_id):
+                self._try_again = True
+        retry = [id for id in self._blocked if id not in self._dirty_tasks] if self._try_again else []
+        self._try_again = False
+        for task_id in dict.fromkeys((*todo, *retry)):
+            task = draft.get(Task, task_id)
+            if (
+                task is None
+                or task.status.state > TaskState.PENDING
+                or task.desired_state > TaskState.RUNNING
+            ):
+                self._blocked.pop(task_id, None)
+                continue
+            self._plan_task(draft, task, now_ns)
+
+    def _plan_task(self, draft: Draft, task: Task, now_ns: int) -> None:
+        service, revision = draft.get(Service, task.service_id), draft.get(Revision, task.revision_id)
+        assert service is not None, f"the service of task {task.id} is there"
+        assert revision is not None, f"the revision of task {task.id} is there"
+        reason = service.allocation_error if task.revision_id == service.revision_id else ""
+        if not reason:
+            networks = endpoints.networks_of(revision.spec, self._ingress_id)
+            reason = endpoints.give(draft, self._addresses, task, networks, self._dice)
+        if reason:
+            self._blocked[task.id] = None
+            if task.status.err != reason or task.status.state is TaskState.NEW:
+                status = TaskStatus(TaskState.PENDING, "waiting for an address or a port", reason, now_ns)
+                draft.put(replace(task, status=status))
+            return
+        freed = task.id in self._blocked
+        self._blocked.pop(task.id, None)
+        if task.status.state is TaskState.NEW or freed:
+            status = TaskStatus(TaskState.PENDING, "waiting for a node", "", now_ns)
+            draft.put(replace(task, status=status))
+
+
+def _cluster_spec(draft: Draft) -> ClusterSpec:
+    cluster = next(iter(draft.all(Cluster)), None)
+    return cluster.spec if cluster is not None else ClusterSpec()

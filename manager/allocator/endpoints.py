@@ -1,0 +1,112 @@
+"""The endpoints of a task: one for each network, from the moment it is made until it has ended."""
+
+from ipaddress import IPv4Address
+from random import Random
+
+from msgspec.structs import replace
+
+from covey.ids import new_id
+from covey.model.objects import Endpoint, Network, Task
+from covey.model.specs import ServiceSpec
+from covey.model.states import EndpointState, PublishMode, TaskState
+from manager.store.draft import Draft
+from manager.store.view import BY_TASK
+
+from .addresses import Addresses
+
+
+def networks_of(spec: ServiceSpec, ingress_id: str) -> list[str]:
+    """The networks a task of this spec stands on, in the order of its interfaces."""
+    networks = [attachment.target for attachment in spec.task.networks]
+    if any(port.publish_mode is PublishMode.INGRESS for port in spec.endpoint.ports):
+        networks.append(ingress_id)
+    return networks
+
+
+def settle(draft: Draft, addresses: Addresses, task_id: str) -> bool:
+    """Bring the endpoints of a task in line with its state; tells whether addresses were freed."""
+    task = draft.get(Task, task_id)
+    endpoints = draft.find(Endpoint, BY_TASK, task_id)
+    if not endpoints:
+        return False
+    if task is None or task.status.state.terminal:
+        for endpoint in endpoints:
+            draft.delete(Endpoint, endpoint.id)
+            addresses.observe_endpoint(endpoint.id, None)
+        return True
+    state = state_for(task)
+    for endpoint in endpoints:
+        if endpoint.state is not state:
+            draft.put(replace(endpoint, state=state))
+    return False
+
+
+def state_for(task: Task) -> EndpointState:
+    """Whether traffic may go to a task that has not ended."""
+    if task.desired_state >= TaskState.SHUTDOWN:
+        return EndpointState.DRAINING
+    return EndpointState.ACTIVE if task.status.state is TaskState.RUNNING else EndpointState.JOINING
+
+
+def give(draft: Draft, addresses: Addresses, task: Task, networks: list[str], dice: Random) -> str:
+    """Make the endpoints a task lacks; if one cannot be had, make none and return the reason."""
+    if not networks:
+        return ""
+    had: set[str] = set()
+    if task.meta.version:
+        had = {endpoint.network_id for endpoint in draft.find(Endpoint, BY_TASK, task.id)}
+    made: list[Endpoint] = []
+    for network_id in networks:
+        if network_id in had:
+            continue
+        reason, number = _address(draft, addresses, network_id)
+        if reason:
+            for endpoint in made:
+                addresses.observe_endpoint(endpoint.id, None)
+            return reason
+        endpoint = Endpoint(
+            id=new_id(dice),
+            network_id=network_id,
+            node_id=task.node_id,
+            task_id=task.id,
+            service_id=task.service_id,
+            number=number,
+            addresses=(str(IPv4Address(number)),),
+        )
+        addresses.observe_endpoint(endpoint.id, endpoint)
+        made.append(endpoint)
+    for endpoint in made:
+        draft.put(endpoint)
+    return ""
+
+
+def _address(draft: Draft, addresses: Addresses, network_id: str) -> tuple[str, int]:
+    """Take an address, or say why there is none."""
+    network = draft.get(Network, network_id) if network_id else None
+    if network is None:
+        what = f"network {network_id}" if network_id else "the ingress network"
+        return f"{what} does not exist; create it, or take it out of the service", 0
+    if network.pending_delete:
+        return f"network {network.spec.name} is being removed", 0
+    if not addresses.known(network_id):
+        return f"network {network.spec.name}: {network.allocation_error or 'it has no subnet yet'}", 0
+    number = addresses.take(network_id)
+    if number is None:
+        subnets = ", ".join(subnet.ip_range or subnet.cidr for subnet in network.subnets)
+        return f"network {network.spec.name}: every address of {subnets} is taken; remove tasks from it", 0
+    return "", number
+
+
+def node_endpoint(addresses: Addresses, ingress: Network, node_id: str, dice: Random) -> Endpoint | None:
+    """Make a node's own endpoint on the ingress network; None if no address is left."""
+    number = addresses.take(ingress.id)
+    if number is None:
+        return None
+    return Endpoint(
+        id=new_id(dice),
+        network_id=ingress.id,
+        node_id=node_id,
+        number=number,
+        addresses=(str(IPv4Address(number)),),
+        state=EndpointState.ACTIVE,
+    )

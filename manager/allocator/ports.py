@@ -1,0 +1,113 @@
+"""Published ports: an ingress port belongs to one service in the whole cluster, TCP and UDP apart."""
+
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from covey import limits
+from covey.errors import ResourceExhausted
+from covey.model.objects import Service
+from covey.model.specs import PortConfig
+from covey.model.states import Protocol, PublishMode
+
+Port = tuple[Protocol, int]
+
+RESERVED: dict[Port, str] = {
+    (Protocol.TCP, limits.control_port): "the managers' control port",
+    (Protocol.TCP, limits.bootstrap_port): "the managers' bootstrap port",
+}
+
+
+class Ports:
+    """Who publishes what: a cache of `Service.ports`, updated by `observe`, idempotently.
+
+    Any number of services may publish the same port in host mode, since the scheduler keeps them on
+    different nodes; but an ingress port is open on every node, so it suffers no other.
+    """
+
+    def __init__(self) -> None:
+        self._ingress: dict[Port, set[str]] = {}
+        self._host: dict[Port, set[str]] = {}
+        self._of: dict[str, tuple[PortConfig, ...]] = {}
+        self._names: dict[str, str] = {}
+        self._last_given = limits.published_port_last
+
+    def observe(self, id: str, service: Service | None) -> None:
+        """Take up the ports a service has."""
+        ports = service.ports if service is not None else ()
+        for port in self._of.pop(id, ()):
+            book = self._book(port)
+            holders = book[port.protocol, port.published_port]
+            holders.discard(id)
+            if not holders:
+                del book[port.protocol, port.published_port]
+        for port in ports:
+            self._book(port).setdefault((port.protocol, port.published_port), set()).add(id)
+        if service is not None:
+            self._of[id], self._names[id] = ports, service.name
+        else:
+            self._names.pop(id, None)
+
+    def _book(self, port: PortConfig) -> dict[Port, set[str]]:
+        return self._ingress if port.publish_mode is PublishMode.INGRESS else self._host
+
+    def allocate(
+        self, service: Service, wanted: tuple[PortConfig, ...], reserved: set[Port]
+    ) -> tuple[PortConfig, ...]:
+        """Give the ports a service asks for, with numbers; raises `Refused` with the reason.
+
+        A port that asks for no number keeps the one it has.
+        """
+        given = {place: port for place, port in enumerate(wanted) if port.published_port}
+        for port in given.values():
+            self._check(service.id, port, reserved)
+        taken = reserved | {(port.protocol, port.published_port) for port in given.values()}
+        for place, port in enumerate(wanted):
+            if not port.published_port:
+                number = self._kept(service, port, taken) or self._dynamic(service.id, port, taken)
+                taken.add((port.protocol, number))
+                given[place] = replace(port, published_port=number)
+        return tuple(given[place] for place in range(len(wanted)))
+
+    def _kept(self, service: Service, port: PortConfig, taken: set[Port]) -> int:
+        """The number a port has already, unless something else has it now; 0 if it has none."""
+        for has in service.ports:
+            number = has.published_port
+            same = replace(has, published_port=0) == port
+            if same and (port.protocol, number) not in taken and not self._holder(service.id, port, number):
+                return number
+        return 0
+
+    def _check(self, service_id: str, port: PortConfig, reserved: set[Port]) -> None:
+        key = (port.protocol, port.published_port)
+        text = f"{port.published_port}/{port.protocol.name.lower()}"
+        if key in RESERVED or key in reserved:
+            what = RESERVED.get(key, "the VXLAN port")
+            raise ResourceExhausted(f"port {text} is {what}; publish another one")
+        holder = self._holder(service_id, port, port.published_port)
+        if holder:
+            raise ResourceExhausted(f"port {text} is taken by service {holder}; publish another one")
+
+    def _holder(self, service_id: str, port: PortConfig, number: int) -> str:
+        """The name of another service that stands in the way of publishing this number."""
+        key = (port.protocol, number)
+        holders: set[str] = set(self._ingress.get(key, ()))
+        if port.publish_mode is PublishMode.INGRESS:
+            holders |= self._host.get(key, set())
+        return next((self._names[id] for id in sorted(holders) if id != service_id), "")
+
+    def _dynamic(self, service_id: str, port: PortConfig, taken: set[Port]) -> int:
+        for number in self._round():
+            if (port.protocol, number) not in taken and not self._holder(service_id, port, number):
+                self._last_given = number
+                return number
+        raise ResourceExhausted(
+            f"all dynamic ports from {limits.published_port_first} to {limits.published_port_last} are taken; "
+            "publish a port of your own choice"
+        )
+
+    def _round(self) -> Iterator[int]:
+        """The dynamic range, starting after the number given last."""
+        first, last = limits.published_port_first, limits.published_port_last
+        for step in range(1, last - first + 2):
+            yield first + (self._last_given - first + step) % (last - first + 1)

@@ -1,0 +1,60 @@
+"""Global services: one task on every node that can have one."""
+
+from covey.model.constraint import architecture
+from covey.model.objects import Node, Revision
+from covey.model.states import Availability, NodeState, TaskState
+
+from .places import Place, Scene, fits
+
+
+def shape(scene: Scene) -> list[Place]:
+    """Stop tasks on nodes that may not have one; return the places to keep filled, with new ones.
+
+    A node that is paused, or of which nothing is known for the moment, keeps what it has and gets nothing.
+    """
+    turn = scene.turn
+    filled: list[Place] = []
+    nodes = {node.id: node for node in turn.draft.all(Node) if turn.node(node.id) is not None}
+    for place in list(scene.places.values()):
+        if turn.exhausted:
+            return []
+        node = nodes.get(place.key[1])
+        if node is None or not _may_keep(node, scene.revision):
+            scene.desire(place, place.live, TaskState.SHUTDOWN)
+            if node is None and all(task.status.state.terminal for task in place.tasks):
+                scene.remove(place)
+    for node in nodes.values():
+        if _may_have(node, scene.revision):
+            key = (0, node.id)
+            place = scene.places.get(key) or Place(key)
+            scene.places[key] = place
+            filled.append(place)
+    return filled
+
+
+def _may_keep(node: Node, revision: Revision) -> bool:
+    return (
+        node.status.state is not NodeState.DOWN
+        and node.spec.availability is not Availability.DRAIN
+        and fits(node, revision)
+    )
+
+
+def _may_have(node: Node, revision: Revision) -> bool:
+    return (
+        node.status.state is NodeState.READY
+        and node.spec.availability is Availability.ACTIVE
+        and fits(node, revision)
+        and _runs_here(node, revision)
+    )
+
+
+def _runs_here(node: Node, revision: Revision) -> bool:
+    """Tell whether the image is made for this node; others have no place for it, so they stay without."""
+    platforms = revision.spec.task.placement.platforms
+    mine = node.description.platform
+    return not platforms or any(
+        (not p.os or p.os.lower() == mine.os.lower())
+        and (not p.architecture or architecture(p.architecture) == architecture(mine.architecture))
+        for p in platforms
+    )

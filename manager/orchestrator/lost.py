@@ -1,0 +1,32 @@
+"""Lost tasks: their node is down, drained or removed, so another task takes their place at once."""
+
+from covey.model.objects import Task
+from covey.model.states import TaskState
+
+from .places import Scene
+
+
+def leave_lost_nodes(scene: Scene) -> None:
+    """Have every live task on a lost node told to stop; what fills its place is decided later.
+
+    A node that is down hears of it when it comes back. Of a node that was removed, or has been down for a
+    day, nothing will ever be heard: its tasks are orphaned.
+    """
+    turn = scene.turn
+    for number, task in enumerate(scene.leaving):
+        if _ownerless(scene, task):
+            scene.leaving[number] = turn.orphan(task)
+    for place in scene.places.values():
+        for task in list(place.tasks):
+            if task.status.state.terminal or not turn.left(task):
+                continue
+            if task.desired_state <= TaskState.RUNNING:
+                task = turn.desire(task, TaskState.SHUTDOWN)
+            if _ownerless(scene, task):
+                task = turn.orphan(task)
+            place.put(task)
+
+
+def _ownerless(scene: Scene, task: Task) -> bool:
+    state = task.status.state
+    return state >= TaskState.ASSIGNED and not state.terminal and scene.turn.node(task.node_id) is None

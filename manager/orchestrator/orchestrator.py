@@ -1,0 +1,182 @@
+"""The orchestrator: keeps what must be looked at, and looks at it one service at a time."""
+
+from random import Random
+
+from covey import limits
+from covey.model.objects import Cluster, Network, Node, Object, Service, Task
+from covey.model.states import NodeState, ServiceModeKind, TaskState
+from manager.store.draft import Draft
+from manager.store.transaction import Change
+from manager.store.view import BY_NODE, BY_SERVICE, View
+
+from . import deletion, everywhere, reaper, replicated, restart, rollout, start
+from .lost import leave_lost_nodes
+from .memory import Memory
+from .places import Scene, scene_of
+from .turn import Turn
+
+
+class Orchestrator:
+    """Writes into a draft which tasks there should be. `view` is the store, to find who is affected."""
+
+    def __init__(self, view: View, dice: Random) -> None:
+        self._view = view
+        self._dice = dice
+        self._dirty: set[str] = set()
+        self._due_ms: dict[str, int] = {}
+        self._memory: dict[str, Memory] = {}
+        self._watched: set[str] = set()  # services of which every step of a task matters
+        self._global: set[str] = set()
+        self._doomed_networks: set[str] = set()
+        self._look_at_networks = False
+        self._down_since_ms: dict[str, int | None] = {}  # None until a pass has put a time on it
+        self._given_up: set[str] = set()
+
+    def observe(self, change: Change) -> None:
+        """Take note of a change, and of what must therefore be looked at."""
+        before, after = change.before, change.after
+        if change.kind is Task:
+            self._observe_task(before, after)
+        elif change.kind is Service:
+            if isinstance(after, Service):
+                self._dirty.add(after.id)
+        elif change.kind is Node:
+            self._observe_node(change.id, before, after)
+        elif change.kind is Network and isinstance(after, Network) and after.pending_delete:
+            self._doomed_networks.add(after.id)
+        if self._doomed_networks and (change.kind is Network or after is None):
+            self._look_at_networks = True
+
+    def _observe_task(self, before: Object | None, after: Object | None) -> None:
+        if not isinstance(after, Task):
+            if isinstance(before, Task):
+                self._dirty.add(before.service_id)
+        elif (
+            after.status.state.terminal
+            or after.service_id in self._watched
+            or after.desired_state < TaskState.RUNNING
+        ):
+            self._dirty.add(after.service_id)
+
+    def _observe_node(self, id: str, before: Object | None, after: Object | None) -> None:
+        if isinstance(before, Node) and isinstance(after, Node) and _alike(before, after):
+            return
+        if isinstance(after, Node) and after.status.state is NodeState.DOWN:
+            self._down_since_ms.setdefault(id, None)
+        else:
+            self._down_since_ms.pop(id, None)
+            self._given_up.discard(id)
+        self._dirty.update(self._global)
+        self._touch_node(id)
+
+    def _touch_node(self, id: str) -> None:
+        self._dirty.update(task.service_id for task in self._view.find(Task, BY_NODE, id))
+
+    @property
+    def busy(self) -> bool:
+        """Tell whether there is something to look at now."""
+        return bool(self._dirty) or self._look_at_networks
+
+    @property
+    def wake_at_ms(self) -> int | None:
+        """Say when a timer is next due."""
+        orphans = [
+            since_ms + limits.orphan_after_ms
+            for id, since_ms in self._down_since_ms.items()
+            if since_ms is not None and id not in self._given_up
+        ]
+        return min((*self._due_ms.values(), *orphans), default=None)
+
+    def touch(self, service_id: str) -> None:
+        """Have a service looked at again."""
+        self._dirty.add(service_id)
+
+    def plan(self, draft: Draft, now_ms: int, now_ns: int, objects_max: int) -> None:
+        """Look at every service that something happened to, and write what follows into `draft`.
+
+        At most about `objects_max` objects are written; the rest stays to be looked at.
+        """
+        self._give_up_nodes(now_ms)
+        turn = self._turn(draft, now_ms, now_ns, objects_max)
+        due = {id for id, ms in self._due_ms.items() if ms <= now_ms}
+        todo, self._dirty = sorted(self._dirty | due), set()
+        for number, service_id in enumerate(todo):
+            if turn.exhausted:
+                self._dirty.update(todo[number:])
+                return
+            self._look_at(turn, service_id)
+        self._look_at_networks = False
+        for network_id in sorted(self._doomed_networks):
+            network = draft.get(Network, network_id)
+            if network is None or not network.pending_delete or deletion.remove_network(turn, network):
+                self._doomed_networks.discard(network_id)
+
+    def _turn(self, draft: Draft, now_ms: int, now_ns: int, objects_max: int) -> Turn:
+        cluster = next(iter(draft.all(Cluster)), None)
+        history = limits.task_history_per_slot if cluster is None else cluster.spec.task_history_per_slot
+        return Turn(draft, self._dice, now_ms, now_ns, objects_max, history, frozenset(self._given_up))
+
+    def _give_up_nodes(self, now_ms: int) -> None:
+        """Orphan what stands on nodes that have been down for a day; a new leader waits that day anew."""
+        for node_id, since_ms in self._down_since_ms.items():
+            if since_ms is None:
+                self._down_since_ms[node_id] = now_ms
+            elif since_ms + limits.orphan_after_ms <= now_ms and node_id not in self._given_up:
+                self._given_up.add(node_id)
+                self._touch_node(node_id)
+
+    def _look_at(self, turn: Turn, service_id: str) -> None:
+        self._due_ms.pop(service_id, None)
+        service = turn.draft.get(Service, service_id)
+        if service is None:
+            self._forget(service_id)
+            return
+        memory = self._memory.setdefault(service_id, Memory())
+        tasks = turn.draft.find(Task, BY_SERVICE, service_id)
+        if service.pending_delete:
+            gone = deletion.remove_service(turn, service, tasks)
+            self._global.discard(service_id)
+            self._watched.discard(service_id)
+            if gone:
+                self._forget(service_id)
+        else:
+            self._tend(scene_of(turn, service, memory, tasks))
+        if turn.exhausted:
+            turn.wake_at(turn.now_ms)
+        wake_ms = turn.take_wake()
+        if wake_ms is not None and service_id in self._memory:
+            self._due_ms[service_id] = wake_ms
+
+    def _tend(self, scene: Scene) -> None:
+        kind, id = scene.revision.spec.mode.kind, scene.service.id
+        assert kind in (ServiceModeKind.REPLICATED, ServiceModeKind.GLOBAL), "the API admits no jobs yet"
+        leave_lost_nodes(scene)
+        places = everywhere.shape(scene) if scene.everywhere else replicated.shape(scene)
+        restart.fill(scene, places)
+        rollout.step(scene, places)
+        for place in scene.places.values():
+            start.promote(scene, place)
+        reaper.reap(scene)
+        scene.memory.forget_all_but({task.id for place in scene.places.values() for task in place.tasks})
+        (self._global.add if scene.everywhere else self._global.discard)(id)
+        (self._watched.add if rollout.under_way(scene.service) else self._watched.discard)(id)
+
+    def _forget(self, service_id: str) -> None:
+        self._memory.pop(service_id, None)
+        self._due_ms.pop(service_id, None)
+        self._watched.discard(service_id)
+        self._global.discard(service_id)
+
+
+def _alike(before: Node, after: Node) -> bool:
+    """Tell whether a node's change means nothing to tasks."""
+    return (before.status.state, before.spec, before.description, before.role) == (
+        after.status.state,
+        after.spec,
+        after.description,
+        after.role,
+    )
+
+
+def _timer(node_id: str) -> str:
+    return f"node/{node_id}"

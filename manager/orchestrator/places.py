@@ -1,0 +1,139 @@
+"""Places: where the tasks of a service stand, one after another; a slot, or a node for a global service."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from covey.model.constraint import parse_all
+from covey.model.objects import Node, Revision, Service, Task
+from covey.model.states import ServiceModeKind, TaskState
+
+from .memory import Memory
+from .turn import Turn
+
+PlaceKey = tuple[int, str]
+"""(slot, "") of a replicated service, (0, node id) of a global one."""
+
+
+@dataclass(slots=True)
+class Place:
+    """The tasks that stand, or stood, in one place; those that are to be removed are not among them."""
+
+    key: PlaceKey
+    tasks: list[Task] = field(default_factory=list[Task])
+
+    def put(self, task: Task) -> None:
+        """Take up a new task, or the new state of one."""
+        for number, present in enumerate(self.tasks):
+            if present.id == task.id:
+                self.tasks[number] = task
+                return
+        self.tasks.append(task)
+
+    @property
+    def live(self) -> list[Task]:
+        """The tasks that run or are meant to."""
+        return [task for task in self.tasks if is_live(task)]
+
+    @property
+    def fallen(self) -> list[Task]:
+        """The tasks that ended though nobody had wanted it, and that nobody has looked at yet."""
+        return [
+            task
+            for task in self.tasks
+            if task.status.state.terminal and task.desired_state <= TaskState.RUNNING
+        ]
+
+    @property
+    def newest(self) -> Task | None:
+        """The last task that came here."""
+        return max(self.tasks, key=age, default=None)
+
+
+def is_live(task: Task) -> bool:
+    """Tell whether a task runs or is meant to."""
+    return task.desired_state <= TaskState.RUNNING and not task.status.state.terminal
+
+
+def age(task: Task) -> tuple[bool, int, int, str]:
+    """A key that sorts the tasks of one place from the oldest to the newest.
+
+    Only a place's own history hangs on it, never what runs: creation times may come from two managers.
+    """
+    meta = task.meta
+    return not meta.version, meta.created_at_ns, meta.version, task.id  # one without a version is being made
+
+
+@dataclass(slots=True)
+class Scene:
+    """One service under the planner's eye during a pass."""
+
+    turn: Turn
+    service: Service
+    revision: Revision
+    memory: Memory
+    places: dict[PlaceKey, Place]
+    leaving: list[Task]  # to be removed; in no place any more
+
+    @property
+    def everywhere(self) -> bool:
+        """Tell a global service from a replicated one."""
+        return self.revision.spec.mode.kind is ServiceModeKind.GLOBAL
+
+    def stale(self, task: Task) -> bool:
+        """Tell whether a task must give way to one of the current revision.
+
+        It must if it belongs to another restart generation, or if its node does not satisfy the
+        constraints of a newer revision.
+        """
+        if task.revision_id == self.revision.id:
+            return False
+        revision = self.turn.revision(task.revision_id)
+        if revision.restart_generation != self.revision.restart_generation:
+            return True
+        wanted = self.revision.spec.task.placement.constraints
+        if not task.node_id or wanted == revision.spec.task.placement.constraints:
+            return False
+        node = self.turn.node(task.node_id)
+        return node is not None and not fits(node, self.revision)
+
+    def create(self, place: Place, revision: Revision, desired: TaskState) -> Task:
+        """Put a new task into a place."""
+        slot, node_id = place.key
+        task = self.turn.create(revision, slot, node_id, desired)
+        place.put(task)
+        return task
+
+    def desire(self, place: Place, tasks: Iterable[Task], state: TaskState) -> None:
+        """Raise what is wanted of some tasks of a place."""
+        for task in tasks:
+            place.put(self.turn.desire(task, state))
+
+    def remove(self, place: Place) -> None:
+        """Have a place end: its tasks stop and are forgotten."""
+        for task in place.tasks:
+            self.leaving.append(self.turn.desire(task, TaskState.REMOVE))
+        del self.places[place.key]
+
+
+def fits(node: Node, revision: Revision) -> bool:
+    """Tell whether a node satisfies the constraints of a revision."""
+    return all(c.holds(node) for c in parse_all(revision.spec.task.placement.constraints))
+
+
+def scene_of(turn: Turn, service: Service, memory: Memory, tasks: Iterable[Task]) -> Scene:
+    """Arrange the tasks of a service by place, the places in order."""
+    revision = turn.revision(service.revision_id)
+    everywhere = revision.spec.mode.kind is ServiceModeKind.GLOBAL
+    places: dict[PlaceKey, Place] = {}
+    leaving: list[Task] = []
+    for task in tasks:
+        if task.desired_state >= TaskState.REMOVE:
+            leaving.append(task)
+            continue
+        key = (0, task.node_id) if everywhere else (task.slot, "")
+        place = places.get(key)
+        if place is None:
+            place = places[key] = Place(key)
+        place.tasks.append(task)
+    ordered = dict(sorted(places.items()))
+    return Scene(turn, service, revision, memory, ordered, leaving)

@@ -1,0 +1,53 @@
+"""What is forgotten: tasks that were to be removed, old ended tasks, old revisions."""
+
+from covey.model.objects import Revision, Task
+from covey.model.states import TaskState
+from manager.store.view import BY_SERVICE
+
+from . import revisions
+from .places import Place, Scene, age
+
+
+def reap(scene: Scene) -> None:
+    """Delete what nobody needs any more of one service."""
+    for task in scene.leaving:
+        if not scene.turn.exhausted and removable(task):
+            scene.turn.forget(task)
+    kept = _kept_per_place(scene)
+    for place in scene.places.values():
+        if len(place.tasks) > kept:
+            _thin(scene, place, kept)
+    _prune_revisions(scene)
+
+
+def removable(task: Task) -> bool:
+    """Tell whether a task that is to be removed can go: it has ended, or never had an agent."""
+    return task.status.state.terminal or task.status.state < TaskState.ASSIGNED
+
+
+def _kept_per_place(scene: Scene) -> int:
+    """How many tasks a place shows; more if restarts are counted, because they are counted on these."""
+    attempts = scene.revision.spec.task.restart.max_attempts
+    return max(scene.turn.history_per_place, attempts + 1 if attempts else 0, 1)
+
+
+def _thin(scene: Scene, place: Place, kept: int) -> None:
+    by_age = sorted(place.tasks, key=age)
+    last = by_age[-1]  # it says why a spent place stays empty
+    excess = len(by_age) - kept
+    for task in by_age:
+        if excess <= 0 or scene.turn.exhausted:
+            return
+        if task.status.state.terminal and task.id != last.id:
+            scene.turn.forget(task)
+            place.tasks.remove(task)
+            excess -= 1
+
+
+def _prune_revisions(scene: Scene) -> None:
+    """Forget revisions past the newest few that nothing refers to."""
+    history = scene.turn.draft.find(Revision, BY_SERVICE, scene.service.id)
+    in_use = {task.revision_id for place in scene.places.values() for task in place.tasks}
+    in_use.update(task.revision_id for task in scene.leaving)
+    for revision in revisions.prunable(scene.service, history, in_use):
+        scene.turn.draft.delete(Revision, revision.id)

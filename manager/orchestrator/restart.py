@@ -1,0 +1,112 @@
+"""Restarts: what follows a task that ended, or that lost its node.
+
+A task that ended by itself is followed by another if the restart policy says so, after the policy's delay.
+One that was stopped because its node left is followed at once. If the policy says no, the place is spent:
+it counts as filled, and its dead task stands there until an update brings another one.
+"""
+
+from covey.model.objects import Revision, Task
+from covey.model.specs import RestartPolicy
+from covey.model.states import RestartCondition, TaskState
+
+from . import rollout
+from .places import Place, PlaceKey, Scene, is_live
+
+_ENDED_BY_ITSELF = (TaskState.COMPLETE, TaskState.FAILED, TaskState.REJECTED)
+
+
+def fill(scene: Scene, places: list[Place]) -> None:
+    """Deal with the tasks that ended in these places, and put new ones where none is left."""
+    for place in places:
+        if scene.turn.exhausted:
+            return
+        fallen = place.fallen
+        if fallen:
+            _supervise(scene, place, fallen)
+        elif not place.live:
+            _refill(scene, place)
+
+
+def _supervise(scene: Scene, place: Place, fallen: list[Task]) -> None:
+    """Mark tasks that ended as dealt with, and let the policy decide on what follows."""
+    for task in fallen:
+        if not scene.stale(task):
+            rollout.note_end(scene, task)
+        place.put(scene.turn.desire(task, TaskState.SHUTDOWN))
+    if not place.live:
+        last = max(fallen, key=lambda task: task.status.at_ns)
+        if allowed(scene, place, last):
+            _follow(scene, place, last, scene.revision.spec.task.restart.delay_ns // 1_000_000)
+
+
+def _refill(scene: Scene, place: Place) -> None:
+    """Fill a place in which nothing is meant to run: new, left by a lost task, or spent."""
+    last = place.newest
+    if last is None:
+        scene.create(place, scene.revision, TaskState.RUNNING)
+    elif last.status.state not in _ENDED_BY_ITSELF:
+        _follow(scene, place, last, delay_ms=0)
+    elif last.revision_id != scene.revision.id and not scene.stale(last) and allowed(scene, place, last):
+        _follow(scene, place, last, delay_ms=0)  # the policy may have changed, and with it the answer
+
+
+def _follow(scene: Scene, place: Place, last: Task, delay_ms: int) -> None:
+    """Put another task where `last` was, prepared now and started when its time has come."""
+    memory, now_ms = scene.memory, scene.turn.now_ms
+    task = scene.create(place, _revision_after(scene, last), TaskState.READY)
+    memory.not_before_ms[task.id] = now_ms + delay_ms
+    if last.status.state in _ENDED_BY_ITSELF:
+        memory.restarts_ms.setdefault(place.key, {})[last.id] = now_ms
+    rollout.note_move(scene, place, last, task)
+
+
+def _revision_after(scene: Scene, last: Task) -> Revision:
+    """The revision of a task's follower: the current one, unless a rollout has yet to come to this place.
+
+    So a bad update that was paused does not creep on by restarts.
+    """
+    return scene.turn.revision(last.revision_id) if scene.stale(last) else scene.revision
+
+
+def allowed(scene: Scene, place: Place, last: Task) -> bool:
+    """Tell whether the policy lets a task that ended be followed by another."""
+    policy = scene.revision.spec.task.restart
+    if policy.condition is RestartCondition.NONE:
+        return False
+    if policy.condition is RestartCondition.ON_FAILURE and last.status.state is TaskState.COMPLETE:
+        return False
+    if policy.max_attempts == 0:
+        return True
+    if policy.window_ns:
+        return _recent(scene, place.key, policy) < policy.max_attempts
+    generation = scene.turn.revision(last.revision_id).restart_generation
+    ends = sum(
+        1
+        for task in place.tasks
+        if task.status.state in _ENDED_BY_ITSELF
+        and scene.turn.revision(task.revision_id).restart_generation == generation
+    )
+    return ends <= policy.max_attempts  # the first run is no restart
+
+
+def _recent(scene: Scene, key: PlaceKey, policy: RestartPolicy) -> int:
+    """Count the restarts in a place within the policy's window; older ones are dropped."""
+    since_ms = scene.turn.now_ms - policy.window_ns // 1_000_000
+    restarts = scene.memory.restarts_ms.get(key, {})
+    recent = {id: ms for id, ms in restarts.items() if ms > since_ms}
+    scene.memory.restarts_ms[key] = recent
+    return len(recent)
+
+
+def held_back_ms(scene: Scene, place: Place, task: Task) -> int:
+    """Say until when a prepared task waits for the delay of its restart.
+
+    A new leader, which did not see the restart, waits the whole delay once more.
+    """
+    known = scene.memory.not_before_ms.get(task.id)
+    if known is None:
+        others = [other for other in place.tasks if other.id != task.id and not is_live(other)]
+        ended = any(t.status.state in _ENDED_BY_ITSELF and not scene.stale(t) for t in others)
+        delay_ms = scene.revision.spec.task.restart.delay_ns // 1_000_000 if ended else 0
+        known = scene.memory.not_before_ms[task.id] = scene.turn.now_ms + delay_ms
+    return known

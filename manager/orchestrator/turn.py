@@ -1,0 +1,119 @@
+"""One planning pass, as the orchestrator's parts see it: the draft, the time, the dice, what is left to spend."""
+
+from dataclasses import dataclass, field
+from random import Random
+
+from msgspec.structs import replace
+
+from covey.ids import new_id
+from covey.model.objects import Node, Revision, Task, TaskStatus
+from covey.model.states import Availability, NodeState, TaskState
+from manager.store.draft import Draft
+
+
+@dataclass(slots=True)
+class Turn:
+    """The writing side of a pass. `gone` are nodes that have been down for so long that they are given up."""
+
+    draft: Draft
+    dice: Random
+    now_ms: int
+    now_ns: int
+    objects_left: int
+    history_per_place: int
+    gone: frozenset[str] = frozenset()
+    wake_ms: int | None = None
+    revisions: dict[str, Revision] = field(default_factory=dict[str, Revision])
+    nodes: dict[str, Node | None] = field(default_factory=dict[str, Node | None])
+
+    @property
+    def exhausted(self) -> bool:
+        """Tell whether this pass has written as much as one may; the rest waits for the next."""
+        return self.objects_left <= 0
+
+    def wake_at(self, ms: int) -> None:
+        """Ask for a pass at `ms` at the latest."""
+        self.wake_ms = ms if self.wake_ms is None else min(self.wake_ms, ms)
+
+    def take_wake(self) -> int | None:
+        """Give the moment asked for since this was last called."""
+        wake_ms, self.wake_ms = self.wake_ms, None
+        return wake_ms
+
+    def node(self, id: str) -> Node | None:
+        """Find a node; one that is given up counts as removed."""
+        try:
+            return self.nodes[id]
+        except KeyError:
+            found = None if id in self.gone else self.draft.get(Node, id)
+            self.nodes[id] = found
+            return found
+
+    def dead(self, node_id: str) -> bool:
+        """Tell whether nothing can be heard of what ran on this node."""
+        node = self.node(node_id)
+        return node is None or node.status.state is NodeState.DOWN
+
+    def left(self, task: Task) -> bool:
+        """Tell whether a task has lost its node: it is down, drained or removed."""
+        if not task.node_id:
+            return False
+        node = self.node(task.node_id)
+        return (
+            node is None
+            or node.status.state is NodeState.DOWN
+            or node.spec.availability is Availability.DRAIN
+        )
+
+    def revision(self, id: str) -> Revision:
+        """Find a revision that something refers to, so that it is there."""
+        found = self.revisions.get(id)
+        if found is None:
+            found = self.draft.get(Revision, id)
+            assert found is not None, f"revision {id} is kept as long as something refers to it"
+            self.revisions[id] = found
+        return found
+
+    def create(self, revision: Revision, slot: int, node_id: str, desired: TaskState) -> Task:
+        """Write a new task of `revision` into the draft."""
+        task = Task(
+            id=new_id(self.dice),
+            service_id=revision.service_id,
+            revision_id=revision.id,
+            slot=slot,
+            node_id=node_id,
+            desired_state=desired,
+            status=TaskStatus(state=TaskState.NEW, message="created", at_ns=self.now_ns),
+        )
+        self.draft.put(task)
+        self.objects_left -= 2 + len(revision.spec.task.networks)
+        return task
+
+    def desire(self, task: Task, state: TaskState) -> Task:
+        """Raise what is wanted of a task. One that no agent was ever told of ends right here."""
+        assert state >= task.desired_state, f"the desired state of task {task.id} only rises"
+        after = replace(task, desired_state=state)
+        if state >= TaskState.SHUTDOWN and task.status.state < TaskState.ASSIGNED:
+            ended = TaskStatus(
+                state=TaskState.SHUTDOWN, message="stopped before it had a node", at_ns=self.now_ns
+            )
+            after = replace(after, status=ended)
+        if after != task:
+            self.draft.put(after)
+            self.objects_left -= 2
+        return after
+
+    def orphan(self, task: Task) -> Task:
+        """Give up a task whose node will not report on it any more."""
+        status = TaskStatus(
+            state=TaskState.ORPHANED, message="its node is gone", err=task.status.err, at_ns=self.now_ns
+        )
+        after = replace(task, status=status)
+        self.draft.put(after)
+        self.objects_left -= 2
+        return after
+
+    def forget(self, task: Task) -> None:
+        """Delete a task."""
+        self.draft.delete(Task, task.id)
+        self.objects_left -= 2

@@ -1,0 +1,77 @@
+"""How a rollout begins, ends, pauses or turns back, and the words in which the service says so."""
+
+from msgspec.structs import replace
+
+from covey.model.objects import Revision, UpdateStatus
+from covey.model.states import FailureAction, UpdateState
+from manager.store.view import BY_SERVICE
+
+from . import revisions
+from .memory import RolloutMemory
+from .places import Scene
+
+ROLLBACK = (UpdateState.ROLLBACK_STARTED, UpdateState.ROLLBACK_PAUSED, UpdateState.ROLLBACK_COMPLETED)
+
+
+def begin(scene: Scene) -> None:
+    """Say that a rollout has begun."""
+    _put(scene, UpdateStatus(UpdateState.UPDATING, scene.turn.now_ns, 0, "update in progress"))
+
+
+def complete(scene: Scene) -> None:
+    """Say that a rollout is through."""
+    back = _going_back(scene)
+    state = UpdateState.ROLLBACK_COMPLETED if back else UpdateState.COMPLETED
+    started_ns = scene.service.update_status.started_at_ns
+    message = "rollback completed" if back else "update completed"
+    _put(scene, UpdateStatus(state, started_ns, scene.turn.now_ns, message))
+    scene.memory.rollout = None
+
+
+def too_many_failures(scene: Scene, memory: RolloutMemory) -> bool:
+    """Act on failures past the ratio that is borne; tells whether the rollout goes no further this way."""
+    back = _going_back(scene)
+    spec = scene.revision.spec
+    config = spec.rollback if back else spec.update
+    if not memory.failed or len(memory.failed) / memory.total <= config.max_failure_ratio:
+        return False
+    if config.failure_action is FailureAction.CONTINUE:
+        return False
+    task_id = max(memory.failed)
+    if config.failure_action is FailureAction.ROLLBACK and not back and _roll_back(scene, task_id):
+        return True
+    noun, state = ("rollback", UpdateState.ROLLBACK_PAUSED) if back else ("update", UpdateState.PAUSED)
+    started_ns = scene.service.update_status.started_at_ns
+    message = f"{noun} paused due to failure or early termination of task {task_id}"
+    _put(scene, UpdateStatus(state, started_ns, 0, message))
+    scene.memory.rollout = None
+    scene.turn.wake_at(scene.turn.now_ms)  # half done places are put in order
+    return True
+
+
+def _roll_back(scene: Scene, task_id: str) -> bool:
+    """Make the revision before the current one current again; false if there is none."""
+    turn = scene.turn
+    history = list(turn.draft.find(Revision, BY_SERVICE, scene.service.id))
+    to = revisions.before(scene.revision, history)
+    if to is None:
+        return False
+    back = revisions.rolled_back(scene.service, scene.revision, to, turn.dice)
+    turn.draft.put(back)
+    service = revisions.adopt(scene.service, scene.revision, back)
+    message = f"rolling back update due to failure or early termination of task {task_id}"
+    status = UpdateStatus(UpdateState.ROLLBACK_STARTED, turn.now_ns, 0, message)
+    scene.service = replace(service, update_status=status)
+    turn.draft.put(scene.service)
+    scene.memory.rollout = None
+    turn.wake_at(turn.now_ms)
+    return True
+
+
+def _going_back(scene: Scene) -> bool:
+    return scene.service.update_status.state in ROLLBACK
+
+
+def _put(scene: Scene, status: UpdateStatus) -> None:
+    scene.service = replace(scene.service, update_status=status)
+    scene.turn.draft.put(scene.service)
