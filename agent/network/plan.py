@@ -178,17 +178,10 @@ def _addressing(name: str, have: Netns, want: Netns) -> Iterator[Operation]:
 
 
 def _bridging(name: str, have: Netns, want: Netns) -> Iterator[Operation]:
-    moved = {
-        link.name
-        for link in want.links.values()
-        if link.name in have.links and have.links[link.name].master != link.master
-    }
-    for port, mac in sorted(want.statics):
-        if (port, mac) not in have.statics or port in moved:
-            yield ops.AddStatic(name, port, mac)
+    for port, mac in sorted(want.statics - have.statics):
+        yield ops.AddStatic(name, port, mac)
     for port, mac in sorted(have.statics - want.statics):
-        if port not in moved:
-            yield ops.RemoveStatic(name, port, mac)
+        yield ops.RemoveStatic(name, port, mac)
     set_, unset = _difference(have.forwards, want.forwards)
     for link, mac in set_:
         yield ops.SetForward(name, link, mac, want.forwards[link, mac])
