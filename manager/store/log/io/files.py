@@ -1,5 +1,6 @@
 """Durable directories and files."""
 
+import contextlib
 import errno
 import os
 from pathlib import Path
@@ -14,6 +15,16 @@ def make_directory(path: Path) -> None:
     make_directory(path.parent)
     path.mkdir(mode=0o700, exist_ok=True)
     sync_directory(path.parent)
+
+
+def sync_file(path: Path) -> None:
+    """Make durable what any process has written to a file, if there is one."""
+    with contextlib.suppress(FileNotFoundError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def sync_directory(path: Path) -> None:

@@ -1,6 +1,7 @@
 """The sqlite file that holds the log. Synchronous; used from one thread at a time."""
 
 import contextlib
+import logging
 import os
 import sqlite3
 import zlib
@@ -11,9 +12,10 @@ from typing import Any
 from covey import errors, limits
 
 from ..seam import LogFailed, Record
-from .files import make_directory, refusal, sync_directory
+from .files import make_directory, refusal, sync_directory, sync_file
 
 FORMAT = 1
+_log = logging.getLogger(__name__)
 
 
 class Journal:
@@ -25,8 +27,12 @@ class Journal:
         self._unchecked_bytes = 0
         try:
             make_directory(path.parent)
-            # Made by hand for its mode: it holds secrets. sqlite gives its other files the same.
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            if not path.exists():
+                # Made by hand for its mode: it holds secrets. sqlite gives its other files the same.
+                os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            # A run that was killed may have left in the page cache what it never synced. It is about to be
+            # read and acted on, so it must be durable first.
+            sync_file(path.with_name(f"{path.name}-wal"))
             sync_directory(path.parent)
         except OSError as error:
             raise refusal(path, error) from error
@@ -56,9 +62,7 @@ class Journal:
         facts = {"format": FORMAT, "cluster_id": cluster_id, "compacted": 0}
         self._db.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", facts.items())
         self._db.execute("COMMIT")
-        # What the last run left unsynced in the page cache may have been read just now: make it durable
-        # before anything is acted on.
-        self.checkpoint()
+        self._checkpoint_if_room()
         self.compacted: int = self._fact("compacted")
         newest = self._db.execute("SELECT max(place) FROM entry").fetchone()[0]
         self.last_index: int = self.compacted if newest is None else newest
@@ -153,7 +157,15 @@ class Journal:
     def checkpoint_if_due(self) -> None:
         """Bring sqlite's write-ahead file home once it has grown."""
         if self._unchecked_bytes >= limits.log_checkpoint_bytes:
+            self._checkpoint_if_room()
+
+    def _checkpoint_if_room(self) -> None:
+        self._unchecked_bytes = 0
+        try:
             self.checkpoint()
+        except errors.ResourceExhausted as error:
+            # Nothing is lost: what was written stays in the write-ahead file. The next one comes soon enough.
+            _log.error("%s", error)
 
     def checkpoint(self) -> None:
         """Bring sqlite's write-ahead file home, so that it starts from its beginning again."""
@@ -162,7 +174,6 @@ class Journal:
         except sqlite3.Error as error:
             raise self._failure(error) from error
         assert not busy, "nobody else has the journal open"
-        self._unchecked_bytes = 0
 
     def close(self) -> None:
         """Let go of the file."""
