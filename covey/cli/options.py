@@ -1,0 +1,111 @@
+"""Options as click knows them: types that read by `covey.cli.parse`, and sets that many commands share."""
+
+from collections.abc import Callable, Mapping
+from enum import IntEnum
+from typing import Any, TypeVar
+
+import click
+
+from covey.errors import Refused
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Parsed(click.ParamType[Any]):
+    """A parameter read by a function of `covey.cli.parse`; what it refuses is a usage error."""
+
+    def __init__(self, name: str, read: Callable[[str], Any]) -> None:
+        self.name = name
+        self._read = read
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read `value`, unless it is a default that was read before."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._read(value)
+        except Refused as error:
+            self.fail(str(error), param, ctx)
+
+
+class Named(click.Choice[str]):
+    """One member of an enumeration, by its name as Docker writes it (`stop-first`)."""
+
+    def __init__(self, enumeration: type[IntEnum]) -> None:
+        self._members = {word(member): member for member in enumeration}
+        super().__init__(list(self._members), case_sensitive=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the member."""
+        if isinstance(value, IntEnum):
+            return value
+        return self._members[super().convert(value, param, ctx)]
+
+
+def word(member: IntEnum) -> str:
+    """Write a member of an enumeration as people do: lower case, with dashes."""
+    return member.name.lower().replace("_", "-")
+
+
+def given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep the options that were given: click has None for the others, and () for those that repeat."""
+    return {name: value for name, value in options.items() if value is not None and value != ()}
+
+
+def example(*lines: str) -> str:
+    """Return the epilog of a command's help."""
+    return (
+        "\b\n" + ("Example:" if len(lines) == 1 else "Examples:") + "".join(f"\n  {line}" for line in lines)
+    )
+
+
+def filters(known: str) -> Callable[[F], F]:
+    """Add `--filter`; `known` names the keys, space-separated."""
+    from_text = Parsed("filter", lambda text: _filter(text, tuple(known.split())))
+    return click.option(
+        "-f",
+        "--filter",
+        "filters",
+        type=from_text,
+        multiple=True,
+        metavar="KEY=VALUE",
+        help=f"Show only what matches; keys: {known.replace(' ', ', ')}. The same key twice means either.",
+    )
+
+
+def _filter(text: str, known: tuple[str, ...]) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or key not in known:
+        raise Refused(f"{text!r} is not a filter: write KEY=VALUE; the keys are {', '.join(known)}")
+    return key, value
+
+
+def passes(filters: tuple[tuple[str, str], ...], values: Mapping[str, Callable[[str], bool]]) -> bool:
+    """Tell whether something passes: for each key, one of the wanted values must hold."""
+    wanted: dict[str, list[str]] = {}
+    for key, value in filters:
+        wanted.setdefault(key, []).append(value)
+    return all(any(values[key](value) for value in choices) for key, choices in wanted.items())
+
+
+quiet_ids = click.option("-q", "--quiet", is_flag=True, help="Print only ids, one a line.")
+
+output_format = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="Print a table, or one JSON array.",
+)
+
+no_trunc = click.option("--no-trunc", is_flag=True, help="Print ids and messages in full.")
+
+no_resolve = click.option("--no-resolve", is_flag=True, help="Print ids instead of names.")
+
+detach = click.option(
+    "-d",
+    "--detach",
+    is_flag=True,
+    help="Return at once instead of waiting until the tasks run.",
+)

@@ -1,0 +1,98 @@
+"""Has a service come to be what was asked for? Pure: a moment in, a verdict and lines to show out."""
+
+from dataclasses import dataclass
+
+from covey.client.views import Progress
+from covey.model.objects import Task
+from covey.model.states import TaskState, UpdateState
+
+from ..options import word
+from .tasks import is_global
+from .text import short
+
+_FAILED_UPDATES = {
+    UpdateState.PAUSED: "the update is paused",
+    UpdateState.ROLLBACK_PAUSED: "the rollback is paused",
+    UpdateState.ROLLBACK_COMPLETED: "the update failed and was rolled back",
+}
+_MOVING = (UpdateState.UPDATING, UpdateState.ROLLBACK_STARTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One slot (or node): the state of its task, and what is wrong with it."""
+
+    name: str
+    state: TaskState
+    good: bool
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How far the service is. `failed` says, in words, that waiting longer is of no use."""
+
+    places: tuple[Place, ...]
+    desired: int
+    converged: bool
+    failed: str = ""
+
+    @property
+    def running(self) -> int:
+        """How many places have what was asked for."""
+        return sum(place.good for place in self.places)
+
+
+def assess(progress: Progress, restarts: bool) -> Verdict:
+    """Judge one moment.
+
+    `restarts` says that the request called for new tasks: only those of the newest revision count then, until
+    the managers say that the update is complete. (They learn of it a moment after the request is answered.)
+    """
+    detail = progress.detail
+    update = detail.service.update_status
+    only = detail.service.revision_id if restarts and update.state is not UpdateState.COMPLETED else ""
+    places = _places(progress, only)
+    problem = _FAILED_UPDATES.get(update.state, "")
+    if problem and update.message:
+        problem += f": {update.message}"
+    if detail.service.allocation_error:
+        problem = problem or detail.service.allocation_error
+    surplus = restarts and any(
+        task.desired_state > TaskState.RUNNING
+        and TaskState.STARTING <= task.status.state <= TaskState.RUNNING
+        for task in progress.tasks
+    )
+    settled = update.state not in _MOVING and not surplus and not problem
+    good = sum(place.good for place in places)
+    # A global service may find no node at all: then there is nothing to wait for, but it is not nothing yet.
+    reached = good == detail.desired and len(places) <= max(detail.desired, good)
+    return Verdict(places, detail.desired, settled and reached, problem)
+
+
+def _places(progress: Progress, only_revision: str) -> tuple[Place, ...]:
+    everywhere = is_global(progress.detail)
+    newest: dict[str, Task] = {}
+    for task in sorted(progress.tasks, key=lambda task: (task.meta.created_at_ns, task.id)):
+        if task.desired_state <= TaskState.RUNNING:
+            newest[task.node_id if everywhere else f"{task.slot:06d}"] = task
+    failures = _failures(progress, everywhere)
+    return tuple(
+        Place(
+            name=short(task.node_id) if everywhere else str(task.slot),
+            state=task.status.state,
+            good=task.status.state is TaskState.RUNNING and only_revision in ("", task.revision_id),
+            error=task.status.err or (failures.get(key, "") if task.status.state < TaskState.RUNNING else ""),
+        )
+        for key, task in sorted(newest.items())
+    )
+
+
+def _failures(progress: Progress, everywhere: bool) -> dict[str, str]:
+    """Return what went wrong last in each place, to be shown while its next task is not running yet."""
+    found = {}
+    for task in sorted(progress.tasks, key=lambda task: (task.status.at_ns, task.id)):
+        if task.status.state in (TaskState.FAILED, TaskState.REJECTED) and task.status.err:
+            key = task.node_id if everywhere else f"{task.slot:06d}"
+            found[key] = f"{word(task.status.state)} before: {task.status.err}"
+    return found

@@ -1,0 +1,128 @@
+"""Drawing the progress of a service while it converges."""
+
+from types import TracebackType
+from typing import Protocol, Self
+
+import click
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from covey.model.states import TaskState
+
+from ..options import word
+from .converge import Place, Verdict
+from .text import first_line
+
+_LADDER = [state for state in TaskState if state <= TaskState.RUNNING]
+_BAR_CHARS = 24
+_OTHER_LINES = 4
+
+
+class Screen(Protocol):
+    """Where progress is shown."""
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the terminal as it was."""
+        ...
+
+    def show(self, verdict: Verdict, steady_for_s: float) -> None:
+        """Show one moment. `steady_for_s` counts down while what runs is being watched for a while."""
+        ...
+
+
+def screen(quiet: bool) -> Screen:
+    """Choose: nothing, lines for a log, or a living display for a terminal."""
+    if quiet:
+        return Silent()
+    console = Console()
+    return Living(console) if console.is_terminal else Lines()
+
+
+class Silent:
+    """Shows nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def show(self, verdict: Verdict, steady_for_s: float) -> None:
+        """Show nothing."""
+
+
+class Lines(Silent):
+    """Prints a line when the count changes, and each error once."""
+
+    def __init__(self) -> None:
+        self._said = set[str]()
+        self._last = ""
+
+    def show(self, verdict: Verdict, steady_for_s: float) -> None:
+        """Print what is new."""
+        overall = overall_text(verdict)
+        if overall != self._last:
+            click.echo(overall)
+            self._last = overall
+        for place in verdict.places:
+            line = f"task {place.name}: {first_line(place.error)}"
+            if place.error and line not in self._said:
+                self._said.add(line)
+                click.echo(line)
+
+
+class Living:
+    """Redraws one line per task, as many as the terminal has room for; those that lag come first."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = Live(console=console, auto_refresh=False, transient=False)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def show(self, verdict: Verdict, steady_for_s: float) -> None:
+        """Redraw."""
+        room = max(1, self._console.height - _OTHER_LINES)
+        shown = verdict.places
+        if len(shown) > room:
+            shown = tuple(sorted(shown, key=lambda place: place.good))[:room]
+        text = Text(overall_text(verdict) + "\n", no_wrap=True, overflow="ellipsis")
+        for place in shown:
+            text.append(f"{place.name}/{verdict.desired}: ".rjust(9))
+            text.append(_bar(place), style="green" if place.good else "")
+            text.append(f" {word(place.state):<10}")
+            if place.error and not place.good:
+                text.append(f" {first_line(place.error)}", style="red")
+            text.append("\n")
+        if len(verdict.places) > len(shown):
+            text.append(f"  and {len(verdict.places) - len(shown)} more\n")
+        if verdict.converged and steady_for_s > 0:
+            text.append(f"verify: watching for {steady_for_s:.0f} more seconds that the tasks keep running\n")
+        self._live.update(text, refresh=True)
+
+
+def overall_text(verdict: Verdict) -> str:
+    """Return the line that counts."""
+    return f"overall progress: {verdict.running} out of {verdict.desired} tasks"
+
+
+def _bar(place: Place) -> str:
+    step = _LADDER.index(place.state) if place.state in _LADDER else 0
+    filled = round(_BAR_CHARS * step / (len(_LADDER) - 1))
+    return "[" + "=" * filled + ">" * (filled < _BAR_CHARS) + " " * (_BAR_CHARS - filled - 1) + "]"

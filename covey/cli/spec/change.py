@@ -1,0 +1,134 @@
+"""Applying options to a service's spec."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from covey.errors import InvalidArgument, NotFound
+from covey.model.specs import DnsConfig, NodeSpec, ServiceSpec
+from covey.model.states import Availability, NodeRole
+
+from .fields import CAPABILITIES, LISTS, MAPS, SCALARS, Listed
+from .refusals import check
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+Given = Mapping[str, Any]
+
+ADD, REMOVE = "_add", "_rm"
+
+
+def created(given: Given) -> ServiceSpec:
+    """Return the spec of a new service. Lists are given under their plain names (`env`, `publish`)."""
+    given = {f"{name}{ADD}" if name in LISTS or name in MAPS else name: given[name] for name in given}
+    return changed(ServiceSpec(), given)
+
+
+def changed(spec: ServiceSpec, given: Given) -> ServiceSpec:
+    """Return `spec` with the given options applied.
+
+    Raises InvalidArgument for options that contradict each other or the spec, NotFound for a `--...-rm` of
+    what is not there.
+    """
+    check(spec, given)
+    result = spec
+    if given.get("image", spec.task.container.image) != spec.task.container.image:
+        result = _put(result, "task.container.image_digest", "")  # it belonged to the other image
+    for option, path in SCALARS.items():
+        if option in given:
+            result = _put(result, path, given[option])
+    for option, path in MAPS.items():
+        result = _put(result, path, _merged(option, _get(result, path), given))
+    for option, listed in LISTS.items():
+        if given.get(option + ADD) or given.get(option + REMOVE):
+            entries = _entries(option, listed, _get(result, listed.path) or (), given)
+            result = _put(result, listed.path, entries)
+    result = _with_capabilities(result, given)
+    if given.get("force"):
+        result = _put(result, "task.force_update", spec.task.force_update + 1)
+    return result
+
+
+def changed_node(spec: NodeSpec, given: Given) -> NodeSpec:
+    """Return a node's spec with the given options applied."""
+    labels = _merged("label", spec.labels, given)
+    role: NodeRole = given.get("role", spec.role)
+    availability: Availability = given.get("availability", spec.availability)
+    return NodeSpec(labels=labels, role=role, availability=availability)
+
+
+def _merged(option: str, present: dict[str, str], given: Given) -> dict[str, str]:
+    merged = dict(present)
+    for key in given.get(option + REMOVE, ()):
+        if key not in merged:
+            raise _not_there(option, key, merged)
+        del merged[key]
+    merged.update(dict(given.get(option + ADD, ())))
+    return merged
+
+
+def _entries(option: str, listed: Listed, present: Iterable[Any], given: Given) -> tuple[Any, ...]:
+    kept: dict[Any, list[Any]] = {}
+    for entry in present:
+        kept.setdefault(listed.key(entry), []).append(entry)
+    for name in given.get(option + REMOVE, ()):
+        if listed.named(name) not in kept:
+            raise _not_there(option, name, kept)
+        del kept[listed.named(name)]
+    added: dict[Any, list[Any]] = {}
+    for entry in given.get(option + ADD, ()):
+        same = added.setdefault(listed.key(entry), [])
+        if option != "publish":
+            same.clear()  # the last one wins, but one port may be published at several places
+        if entry not in same:
+            same.append(entry)
+    return tuple(entry for entries in (kept | added).values() for entry in entries)
+
+
+def _with_capabilities(spec: ServiceSpec, given: Given) -> ServiceSpec:
+    for mine, option in zip(CAPABILITIES, ("cap_add", "cap_drop"), strict=True):
+        names = [name.upper().removeprefix("CAP_") for name in given.get(option, ())]
+        if not names:
+            continue
+        (other,) = set(CAPABILITIES) - {mine}
+        spec = _put(spec, other, tuple(name for name in _get(spec, other) if name not in names))
+        spec = _put(spec, mine, tuple(dict.fromkeys((*_get(spec, mine), *names))))
+    return spec
+
+
+def _not_there(option: str, name: object, present: Iterable[object]) -> NotFound:
+    flag = f"--{option.replace('_', '-')}-rm"
+    known = ", ".join(map(str, present)) or "none"
+    return NotFound(f"{flag} {name}: the service has no such entry; there are: {known}")
+
+
+def _get(value: Any, path: str) -> Any:
+    for name in path.split("."):
+        value = getattr(value, name) if value is not None else None
+    return value
+
+
+def _put(value: S, path: str, new: Any) -> S:
+    name, dot, rest = path.partition(".")
+    if not dot:
+        return replace(value, **{name: new})
+    inner = getattr(value, name)
+    if inner is None:
+        assert name == "dns", f"{name} is the only optional struct on a path, and it is not in {path}"
+        inner = DnsConfig()
+    return replace(value, **{name: _put(inner, rest, new)})
+
+
+def scaled(spec: ServiceSpec, replicas: int) -> ServiceSpec:
+    """Return the spec with another number of replicas; raises InvalidArgument for a service that has none."""
+    return changed(spec, {"replicas": replicas})
+
+
+def scale_argument(text: str) -> tuple[str, int]:
+    """Read one argument of `service scale`, `SERVICE=REPLICAS`."""
+    name, equals, count = text.rpartition("=")
+    if not equals or not name or not count.isdecimal():
+        raise InvalidArgument(f"{text!r} is not SERVICE=REPLICAS, such as web=5")
+    return name, int(count)
