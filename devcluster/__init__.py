@@ -17,7 +17,7 @@ shared, so the rules below see to it that no shortcut hides in that.
   of them is taken away completely. Only the standard library, so that `sweep` works without .venv.
 * `launch`: the few lines that run between us and `coveyd`: join, enter, name, start.
 * `registry`, `images`: Debian's docker-registry on the fabric, and the sample images in it.
-* `nodes`, `cluster`: a node's life (boot, power loss), and the cluster as a whole.
+* `nodes`, `membership`, `cluster`: a node's life (boot, power loss), init and join, and the cluster as a whole.
 * `cli`: the commands. `demo`: what `make demo` shows. `sweep`: what `make clean` does.
 
 The rules. A cluster is made through the public `covey init` and `covey join` alone. Everything is found

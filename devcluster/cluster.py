@@ -1,25 +1,21 @@
 """A dev cluster as a whole: making it by the public `init` and `join`, looking at it, taking it down."""
 
-import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from covey import limits
 from covey.errors import FailedPrecondition, InvalidArgument, Unavailable
 from covey.io import netns
 
-from . import members, namespaces, nodes, record, registry, sweep
+from . import members, membership, namespaces, nodes, record, registry, sweep
 from .fabric import Fabric
+from .membership import Say
 from .place import OUTSIDE, REGISTRY, Place, address_of
 from .record import Record
 
-Say = Callable[[str], None]
-
 _command_bound_s = 60.0
-_ready_bound_s = 60.0
 
 
 def covey(place: Place, node: str, *arguments: str, bound_s: float = _command_bound_s) -> str:
@@ -63,7 +59,7 @@ def up(place: Place, asked: Record, say: Say) -> Record:
                 booted.result()
             for node in asked.nodes:
                 nodes.wait_for_answer(place, node)
-            _form(place, asked, say)
+            membership.form(place, asked, say)
             say("sample images")
             images.result()
         return asked
@@ -85,35 +81,6 @@ def _adopt(place: Place, asked: Record) -> None:
 def _registry(place: Place) -> None:
     registry.start(place)
     registry.push_samples(place)
-
-
-def _form(place: Place, asked: Record, say: Say) -> None:
-    """Make one cluster of the nodes, by what any user would type; nodes that are in it already stay."""
-    first, *others = asked.nodes
-    if not _belongs(place, first):
-        say(f"covey init on {first}")
-        covey(place, first, "init", "--advertise-addr", address_of(first))
-    for node in others:
-        if not _belongs(place, node):
-            role = "manager" if node in asked.manager_nodes else "worker"
-            token = covey(place, first, "token", "show", role, "-q").strip()
-            say(f"covey join on {node}")
-            peer = f"{address_of(first)}:{limits.control_port}"
-            covey(place, node, "join", "--token", token, "--advertise-addr", address_of(node), peer)
-    say("nodes to be ready")
-    members.wait_until(lambda: ready(place, first) >= set(asked.nodes), "all nodes ready", _ready_bound_s)
-
-
-def _belongs(place: Place, node: str) -> bool:
-    """Whether the node is part of a cluster."""
-    (info,) = json.loads(covey(place, node, "info", "--format", "json"))
-    return bool(info["node_id"])
-
-
-def ready(place: Place, manager: str) -> set[str]:
-    """The nodes that `manager` calls ready, by name."""
-    listed = json.loads(covey(place, manager, "node", "ls", "--format", "json"))
-    return {str(node["hostname"]) for node in listed if node["status"] == "ready"}
 
 
 def down(place: Place) -> None:

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from covey.errors import CoveyError, Unavailable
 
-from . import cluster, nodes
+from . import cluster, membership, nodes
 from .place import OUTSIDE, Place, address_of
 from .record import Record
 
@@ -192,7 +192,7 @@ def lose_a_node(demo: Demo) -> None:
     demo.console.print(f"   [dim]$[/] covey dev start {victim}")
     nodes.boot(demo.place, victim)
     nodes.wait_for_answer(demo.place, victim)
-    demo.until(f"{victim} to be ready", lambda: victim in cluster.ready(demo.place, "m1"))
+    demo.until(f"{victim} to be ready", lambda: victim in membership.ready(demo.place, "m1"))
     demo.saw(f"{victim} is back, and takes what comes next")
 
 

@@ -1,5 +1,6 @@
 """One node's life: boot and power loss, and the end of a single process of it."""
 
+import json
 import os
 import shutil
 import signal
@@ -40,18 +41,24 @@ def coveyd_runs(place: Place, node: str) -> bool:
 
 
 def coveyd(place: Place, node: str) -> list[str]:
-    """The command that a node's init system would run."""
-    resolv_conf = place.home(node) / "resolv.conf"
+    """The command that a node's init system would run; its settings are written to `coveyd.toml` beside it.
+
+    A file of its own, and whole: the machine may have settings for a coveyd that is not ours.
+    """
+    home = place.home(node)
+    resolv_conf, settings = home / "resolv.conf", home / "coveyd.toml"
     resolv_conf.write_text("# The fabric has no resolver: names of the world outside do not resolve here.\n")
-    return [
-        sys.executable, "-m", "node",
-        "--state-dir", str(place.state(node)),
-        "--run-dir", str(place.run(node)),
-        "--node-name", node,
-        "--cgroup-parent", f"/{place.cgroup(node)}/{members.tasks_group}",
-        "--resolv-conf", str(resolv_conf),
-        "--insecure-registry", place.registry,
-    ]  # fmt: skip
+    values = {
+        "state-dir": str(place.state(node)),
+        "run-dir": str(place.run(node)),
+        "node-name": node,
+        "cgroup-parent": f"/{place.cgroup(node)}/{members.tasks_group}",
+        "resolv-conf": str(resolv_conf),
+        "insecure-registry": [place.registry],
+    }
+    # What JSON writes for a string or a list of them, TOML reads.
+    settings.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items()))
+    return [sys.executable, "-P", "-m", "node", "--config", str(settings)]
 
 
 def wait_for_answer(place: Place, node: str) -> None:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import pytest
 
 from covey.errors import CoveyError
-from devcluster import cluster, members, nodes
+from devcluster import cluster, members, membership, nodes
+from devcluster.fabric import Fabric
 from devcluster.place import OUTSIDE, Place, address_of
 from devcluster.record import Record
 
@@ -90,10 +91,10 @@ class Stand:
         """Every node up, healed and ready, whatever the test before did."""
         for node in self.asked.nodes:
             nodes.boot(self.place, node)
-            cluster.Fabric(self.place).heal(node)
+            Fabric(self.place).heal(node)
         for node in self.asked.nodes:
             nodes.wait_for_answer(self.place, node)
-        self.until("all nodes ready", lambda: cluster.ready(self.place, "m1") >= set(self.asked.nodes))
+        self.until("all nodes ready", lambda: membership.ready(self.place, "m1") >= set(self.asked.nodes))
 
     def sweep(self) -> None:
         """No services and no networks of a test before."""

@@ -1,0 +1,90 @@
+"""Making one cluster of booted nodes, by what anybody may ask of coveyd and a manager: init, join, nodes."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from covey import limits
+from covey.client.cluster import connect
+from covey.client.daemon import connect_daemon
+from covey.client.host import Host
+from covey.errors import Unavailable
+from covey.model.states import NodeRole, NodeState
+
+from .place import Place, address_of
+from .record import Record
+
+Say = Callable[[str], None]
+Result = TypeVar("Result")
+
+_ready_bound_s = 60.0
+_manager_bound_s = 30.0
+_poll_s = 0.1
+
+
+def form(place: Place, asked: Record, say: Say) -> None:
+    """Let the first manager begin a cluster and the others join it; nodes that are in one already stay."""
+    asyncio.run(_form(place, asked, say))
+
+
+def ready(place: Place, manager: str) -> set[str]:
+    """The names of the nodes that `manager` calls ready; none while it does not answer."""
+    return asyncio.run(_ready(place, manager))
+
+
+def _host(place: Place, node: str) -> Host:
+    return Host(place.socket(node))
+
+
+async def _form(place: Place, asked: Record, say: Say) -> None:
+    first, *others = asked.nodes
+    if not await _belongs(place, first):
+        say(f"covey init on {first}")
+        async with connect_daemon(_host(place, first)) as daemon:
+            await daemon.init(advertise_address=address_of(first))
+    missing = [node for node in others if not await _belongs(place, node)]
+    tokens = await _retried(lambda: _tokens(place, first), f"the join tokens of {first}") if missing else {}
+    for node in missing:
+        say(f"covey join on {node}")
+        role = NodeRole.MANAGER if node in asked.manager_nodes else NodeRole.WORKER
+        peer = f"{address_of(first)}:{limits.control_port}"
+        async with connect_daemon(_host(place, node)) as daemon:
+            await daemon.join(tokens[role], peer, advertise_address=address_of(node))
+    say("all nodes to be ready")
+    deadline = time.monotonic() + _ready_bound_s
+    while late := set(asked.nodes) - await _ready(place, first):
+        if time.monotonic() > deadline:
+            raise Unavailable(f"{', '.join(sorted(late))}: not ready within {_ready_bound_s:g} s")
+        await asyncio.sleep(_poll_s)
+
+
+async def _belongs(place: Place, node: str) -> bool:
+    async with connect_daemon(_host(place, node)) as daemon:
+        return bool((await daemon.info()).node_id)
+
+
+async def _tokens(place: Place, manager: str) -> dict[NodeRole, str]:
+    async with connect(_host(place, manager)) as cluster:
+        return {role: await cluster.join_token(role) for role in (NodeRole.MANAGER, NodeRole.WORKER)}
+
+
+async def _retried(ask: Callable[[], Coroutine[Any, Any, Result]], what: str) -> Result:
+    """Ask until there is an answer: a manager that has just been started takes a moment."""
+    deadline = time.monotonic() + _manager_bound_s
+    while True:
+        try:
+            return await ask()
+        except Unavailable as error:
+            if time.monotonic() > deadline:
+                raise Unavailable(f"{what}: not within {_manager_bound_s:g} s: {error}") from error
+            await asyncio.sleep(_poll_s)
+
+
+async def _ready(place: Place, manager: str) -> set[str]:
+    try:
+        async with connect(_host(place, manager)) as cluster:
+            listed = await cluster.nodes()
+    except Unavailable:
+        return set()
+    return {node.description.hostname for node in listed if node.status.state == NodeState.READY}
