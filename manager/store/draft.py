@@ -3,6 +3,8 @@
 from collections.abc import Hashable, Iterable, Sequence
 from typing import cast
 
+from msgspec import structs
+
 from covey import errors
 from covey.model.objects import KINDS, Object
 
@@ -65,9 +67,14 @@ class Draft:
         assert obj.id, f"a {noun(type(obj))} has an id"
         kind = type(obj)
         place = (kind, obj.id)
+        if obj.id in self._deleted[kind]:
+            # Created anew after it was deleted here: for everybody else it is an update.
+            self._deleted[kind].discard(obj.id)
+            present = self._base.get(kind, obj.id)
+            if present is not None and not obj.meta.version:
+                obj = structs.replace(obj, meta=present.meta)
         # The older one of two versions is the one that must conflict.
         self._expected[place] = min(self._expected.get(place, obj.meta.version), obj.meta.version)
-        self._deleted[kind].discard(obj.id)
         if obj == self._base.get(kind, obj.id):
             if obj.id in self._written[kind].rows:
                 self._written[kind].delete(obj.id)

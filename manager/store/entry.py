@@ -63,7 +63,30 @@ def decode_object(tag: int, data: Raw | bytes) -> Object:
 
 
 def encode(entry: Entry) -> bytes:
-    """Give the bytes of an entry; raises `ResourceExhausted` if it is larger than an entry may be."""
+    """Give the bytes of an entry; raises `ResourceExhausted` if it is larger than an entry may be.
+
+    Raises `Bug` if an object holds what its type does not allow.
+    """
+    data = _encode(entry)
+    if len(data) > limits.entry_bytes_max:
+        raise errors.ResourceExhausted(
+            f"the change is too large: {len(data)} bytes, and at most {limits.entry_bytes_max} can be "
+            "committed at once; change fewer objects at a time"
+        )
+    try:
+        decode(data)
+    except errors.Corrupt as error:
+        # Once in the log it would stop every manager, at every start, for ever.
+        raise errors.Bug(f"a transaction that nobody could read back: {error}") from error
+    return data
+
+
+def encoded_bytes(entry: Entry) -> int:
+    """Say how large an entry is."""
+    return len(_encode(entry))
+
+
+def _encode(entry: Entry) -> bytes:
     transaction = entry.transaction
     body = _Body(
         entry.proposal,
@@ -72,13 +95,7 @@ def encode(entry: Entry) -> bytes:
         [encode_object(obj) for obj in transaction.put],
         [(TAGS[key.kind], key.id) for key in transaction.delete],
     )
-    data = bytes((FORMAT,)) + _encoder.encode(body)
-    if len(data) > limits.entry_bytes_max:
-        raise errors.ResourceExhausted(
-            f"the change is too large: {len(data)} bytes, and at most {limits.entry_bytes_max} can be "
-            "committed at once; change fewer objects at a time"
-        )
-    return data
+    return bytes((FORMAT,)) + _encoder.encode(body)
 
 
 def decode(data: bytes) -> Entry:

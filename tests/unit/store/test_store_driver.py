@@ -180,6 +180,16 @@ def test_an_entry_too_large_is_refused_before_it_is_written() -> None:
     run(test())
 
 
+def test_an_object_with_a_value_of_the_wrong_type_never_reaches_the_log() -> None:
+    async def test() -> None:
+        async with started() as store:
+            with pytest.raises(errors.Bug, match="stored task cannot be read"):
+                await store.commit(create(store, Task(id="t", slot=None)))  # type: ignore[arg-type]
+            assert store.index == 0
+
+    run(test())
+
+
 def test_a_full_disk_refuses_and_the_store_goes_on() -> None:
     async def test() -> None:
         log = FaultyLog(FakeLog())
