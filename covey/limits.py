@@ -136,6 +136,11 @@ task_runtime_actions_at_once = 6
 task_action_timeout_s = 120.0
 task_error_chars_max = 1_024
 agent_write_batch_ms = 5
+agent_events_per_turn = 256
+container_log_record_bytes_max = 64 * 1024  # a longer line reaches the reader in parts
+container_log_read_bytes = 64 * 1024
+container_log_batch_records = 256
+container_log_follow_ms = 200
 
 # --- other programs --------------------------------------------------------------------------------
 program_output_bytes_max = 16 * 1024 * 1024

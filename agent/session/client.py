@@ -1,8 +1,8 @@
 """The session's stream over gRPC: dialling, and translating between structs and messages."""
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import aclosing
 
 import msgspec
 from google.protobuf.message import Message
@@ -29,8 +29,6 @@ from .messages import (
     Up,
 )
 
-log = logging.getLogger(__name__)
-
 UP: dict[type[Up], str] = {
     Register: "register",
     Heartbeat: "heartbeat",
@@ -48,6 +46,7 @@ DOWN: dict[str, type[Down]] = {
 }
 _UP_MESSAGES = {name: type(getattr(AgentMessage(), name)) for name in UP.values()}
 
+Spawn = Callable[[Coroutine[None, None, None], str], asyncio.Task[None]]
 Post = Callable[[Connected | Disconnected | Heard], None]
 
 
@@ -68,10 +67,15 @@ def decode(message: ManagerMessage) -> Down | None:
 
 
 class Streams:
-    """The agent's streams to managers, by number; in practice one, and the one before it ending."""
+    """The agent's streams to managers, by number; in practice one, and the one before it ending.
 
-    def __init__(self, connect: Callable[[str], Channel], post: Post) -> None:
+    `connect` gives a channel to the manager at an address; `spawn` runs a stream, and is to cancel it when
+    the agent ends.
+    """
+
+    def __init__(self, connect: Callable[[str], Channel], spawn: Spawn, post: Post) -> None:
         self._connect = connect
+        self._spawn = spawn
         self._post = post
         self._outgoing: dict[int, asyncio.Queue[Up]] = {}
         self._running: dict[int, asyncio.Task[None]] = {}
@@ -79,7 +83,9 @@ class Streams:
     def dial(self, number: int, address: str) -> None:
         """Open stream `number`; Connected or Disconnected follows."""
         self._outgoing[number] = asyncio.Queue()
-        self._running[number] = asyncio.create_task(self._run(number, address), name=f"session {number}")
+        task = self._spawn(self._run(number, address), f"session {number}")
+        self._running[number] = task
+        task.add_done_callback(lambda _: self._forget(number))
 
     def send(self, number: int, message: Up) -> None:
         """Send on the stream, after what was sent before; nothing happens if it is gone."""
@@ -91,28 +97,22 @@ class Streams:
         if number in self._running:
             self._running[number].cancel()
 
-    async def close(self) -> None:
-        """Close all streams."""
-        running = list(self._running.values())
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+    def _forget(self, number: int) -> None:
+        del self._outgoing[number], self._running[number]
 
     async def _run(self, number: int, address: str) -> None:
         reason = f"{address} ended the session"
         try:
             async with self._connect(address) as channel:
                 self._post(Connected(number))
-                talk = channel.talk(Dispatcher.session, self._source(number))
-                async for message in talk:
-                    heard = decode(message)
-                    if heard is not None:
-                        self._post(Heard(number, heard))
+                async with aclosing(channel.talk(Dispatcher.session, self._source(number))) as talk:
+                    async for message in talk:
+                        heard = decode(message)
+                        if heard is not None:
+                            self._post(Heard(number, heard))
         except (CoveyError, OSError) as error:
             reason = str(error)
-        finally:
-            del self._outgoing[number], self._running[number]
-            self._post(Disconnected(number, reason))
+        self._post(Disconnected(number, reason))
 
     async def _source(self, number: int) -> AsyncIterator[AgentMessage]:
         outgoing = self._outgoing[number]

@@ -44,7 +44,6 @@ from .messages import (
 from .outbox import Outbox
 from .tables import apply_delta
 
-
 NEVER = ClusterVersion()
 
 

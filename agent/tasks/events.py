@@ -163,7 +163,7 @@ Action = Pull | Attach | Create | Start | Signal | Release | Discard
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Give up the pull under way for the task; a Finished must still come."""
+    """Give up the pull under way for the task; a Finished with a failure must still come."""
 
     task_id: str
 
@@ -206,6 +206,13 @@ class Learn:
 
 
 @dataclass(frozen=True, slots=True)
+class Unlearn:
+    """A network has left the node's set."""
+
+    network_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Rebuild:
     """After a start: exactly these networks, namespaces and resolvers shall be on the host.
 
@@ -224,4 +231,4 @@ class Sweep:
     container_ids: tuple[str, ...]
 
 
-Effect = Action | Cancel | Watch | Report | Unreport | Save | Learn | Rebuild | Sweep
+Effect = Action | Cancel | Watch | Report | Unreport | Save | Learn | Unlearn | Rebuild | Sweep

@@ -150,7 +150,7 @@ TABLE: tuple[Row, ...] = (  # the first line that fits counts
     Row(UP, PREPARING, _boxes(Box.ABSENT), Act.PULL, image=False),
     Row(UP, PREPARING, _boxes(Box.ABSENT), Act.ATTACH, attached=False),
     Row(UP, PREPARING, _boxes(Box.ABSENT), Act.CREATE),
-    Row(UP, PREPARING, _boxes(Box.EXITED), Become(S.REJECTED)),  # a reboot took what was prepared
+    Row(UP, PREPARING, _boxes(Box.EXITED), Act.DISCARD),  # a crash or reboot took what was never started
     Row(UP, _states([S.PREPARING]), _boxes(Box.CREATED, Box.RUNNING), Become(S.READY)),
     Row(RUN, _states([S.READY]), _boxes(Box.CREATED), Become(S.STARTING), tables=True),
     Row(UP, _states([S.READY]), _boxes(Box.RUNNING), Become(S.STARTING)),

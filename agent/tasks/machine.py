@@ -42,6 +42,7 @@ from .events import (
     Sweep,
     TableSettled,
     Trouble,
+    Unlearn,
     Unreport,
     WallClock,
     Watch,
@@ -73,6 +74,11 @@ class Tasks:
     def wake_ms(self) -> int | None:
         """When the next Tick is needed; None if only an event can change anything."""
         return self._alarms[0][0] if self._alarms else None
+
+    def is_over(self, task_id: str) -> bool:
+        """Tell whether the task writes no more: it has ended, or is not of this node."""
+        record = self.records.get(task_id)
+        return record is None or record.status.state.terminal
 
     def step(self, event: Event | Tick) -> Sequence[Effect]:
         """Feed one event; return what the driver must do, in order."""
@@ -122,8 +128,10 @@ class Tasks:
         before = set(self.held.networks)
         saves = self.held.apply(message)
         self._out += saves
+        gone = before - self.held.networks.keys()
+        self.settled -= gone
+        self._out += [Unlearn(network_id) for network_id in sorted(gone)]
         self._out += [Learn(save.value) for save in saves if isinstance(save.value, Network)]
-        self.settled -= before - self.held.networks.keys()
         self._drop([id for id in self.records if id not in self.held.tasks])
         for task in message.changed.tasks:
             self._take(task)

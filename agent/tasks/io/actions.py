@@ -62,7 +62,10 @@ class Hands:
     post: Callable[[Finished | Exited | Applied], None]
 
     async def perform(self, action: Action, ticket: int) -> None:
-        """Carry out `action` once everything decided before it is on disk; post one Finished."""
+        """Carry out `action` once everything decided before it is on disk; post one Finished.
+
+        Cancelled, it posts nothing: whoever cancels it does.
+        """
         act = action.act if isinstance(action, Signal) else _ACTS[type(action)]
         result: Result = None
         failure: Failure | None
@@ -74,8 +77,6 @@ class Hands:
         except TimeoutError:
             text = f"to {act} took longer than {limits.task_action_timeout_s:g} s"
             failure = Failure(Trouble.PASSING, text)
-        except asyncio.CancelledError:  # wanted no more, or the agent is ending
-            failure = Failure(Trouble.PASSING, f"to {act} was given up")
         except (CoveyError, OSError) as error:
             failure = _failure(error, act)
         except Exception as error:
@@ -140,19 +141,28 @@ class Hands:
             self.post(Exited(task_id, exit))
             return
 
-    async def put_in_force(self, apply: Apply) -> None:
-        """Give a network's table to the DNS server and the kernel; post one Applied."""
-        error = ""
+    async def grant(self, apply: Apply) -> None:
+        """Tell the DNS server and the kernel what holds for a network; post one Applied."""
+        wish, error = apply.wish, ""
         try:
-            if apply.table is None:
+            if wish.gone:
                 self.names.drop_table(apply.network_id)
                 await self.networks.forget(apply.network_id)
-            else:
-                self.names.set_table(apply.table)
-                await self.networks.apply(apply.table)
+            if wish.network is not None:
+                await self.networks.learn(wish.network)
+            if wish.table is not None:
+                self.names.set_table(wish.table)
+                await self.networks.apply(wish.table)
         except (CoveyError, OSError) as fault:
             error = str(fault) or repr(fault)
         self.post(Applied(apply.network_id, error))
+
+    async def sweep(self, container_id: str) -> None:
+        """Remove a container of no task here. If that fails, the next start of the agent tries again."""
+        try:
+            await self.runtime.remove(container_id)
+        except (CoveyError, OSError) as error:
+            log.error("container %s of no task cannot be removed: %s", container_id, error)
 
 
 def _bound_s(action: Action) -> float | None:

@@ -110,7 +110,9 @@ class Database:
         """Everything that is there. Raises `Corrupt` if a row cannot be read."""
         rows: dict[str, dict[str, Any]] = {kind: {} for kind in _TYPES}
         try:
-            for kind, id, body in self._sqlite.execute("SELECT kind, id, body FROM rows WHERE kind != 'meta'"):
+            for kind, id, body in self._sqlite.execute(
+                "SELECT kind, id, body FROM rows WHERE kind != 'meta'"
+            ):
                 rows[kind][id] = msgspec.msgpack.decode(body, type=_TYPES[kind])
         except (msgspec.DecodeError, KeyError, sqlite3.DatabaseError) as error:
             raise self._damage(str(error)) from error
@@ -168,7 +170,7 @@ class Database:
         except sqlite3.Error as error:
             self._dirty = {**batch, **self._dirty}
             refusal = self._refusal(error)
-            log.error("%s", refusal)  # noqa: TRY400  the sentence says it all
+            log.error("%s", refusal)
             self._answer(self._put, refusal)
             return False
         self._written = ticket

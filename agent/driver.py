@@ -1,0 +1,207 @@
+"""The agent's one loop: events to the machines, their effects to the world. Decides nothing."""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import agent.session.events as talk
+import agent.tasks.events as work
+from agent.dns.seam import Names
+from agent.images.seam import Images
+from agent.logs.client import LogPublisher
+from agent.network.seam import Networks
+from agent.runtime.seam import Runtime
+from agent.session.client import Streams
+from agent.session.machine import Session
+from agent.tasks import tables
+from agent.tasks.io.actions import Hands
+from agent.tasks.io.db import Database, Remembered, Stored
+from agent.tasks.lifecycle import Act
+from agent.tasks.machine import Tasks
+from agent.tasks.tables import TableQueue, Wish, Wished
+from covey import limits
+from covey.machine import Tick
+from covey.wire.client import Channel
+
+log = logging.getLogger(__name__)
+
+Event = talk.Event | work.Event | tables.Event
+Effect = talk.Effect | work.Effect | tables.Effect
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What an agent is made of. `connect` gives a channel to the manager at an address."""
+
+    runtime: Runtime
+    images: Images
+    networks: Networks
+    names: Names
+    database: Database
+    connect: Callable[[str], Channel]
+
+
+class Agent:
+    """One node's agent. `run` it until it is cancelled; containers go on then."""
+
+    def __init__(self, parts: Parts, session: Session, tasks: Tasks, stored: Stored) -> None:
+        self.session = session
+        self.tasks = tasks
+        self.tables = TableQueue()
+        self._parts = parts
+        self._stored = stored
+        self._inbox: asyncio.Queue[Event] = asyncio.Queue()
+        self._group = asyncio.TaskGroup()
+        post = self._inbox.put_nowait
+        self._hands = Hands(parts.runtime, parts.images, parts.networks, parts.names, parts.database, post)
+        self._streams = Streams(parts.connect, self._spawn, post)
+        self._logs = LogPublisher(
+            parts.connect, self._spawn, parts.runtime.log_path, tasks.is_over, tasks.node.node_id
+        )
+        self._pulls: dict[str, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Take over what a former agent left, then serve until cancelled.
+
+        An error of our own in anything that runs ends the whole: a fresh agent takes over.
+        """
+        async with self._group:
+            self._spawn(self._parts.database.run(), "agent database")
+            await self._take_over()
+            while True:
+                await self._turn()
+
+    async def _take_over(self) -> None:
+        observed = tuple(await self._parts.runtime.list())
+        self._tell_time()
+        effects = self.tasks.step(work.Restored(self._stored.assigned, self._stored.locals, observed))
+        rebuild, *rest = effects
+        assert isinstance(rebuild, work.Rebuild), "what stands is made right before anything else is done"
+        held = list(self.session.tables.values())
+        log.info("taking over %d tasks and %d containers", len(self._stored.assigned.tasks), len(observed))
+        await self._parts.networks.reconcile(rebuild.networks, held, rebuild.sandboxes)
+        self._parts.names.reset(held, rebuild.resolvers)
+        self._perform(rest)
+        self._perform(tables.InForce(table.network_id, table.version) for table in held)
+
+    async def _turn(self) -> None:
+        """Wait for something to happen, or for the time somebody wants to know, and act on it."""
+        events: list[Event] = []
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._patience_s()):
+                events.append(await self._inbox.get())
+        while not self._inbox.empty() and len(events) < limits.agent_events_per_turn:
+            events.append(self._inbox.get_nowait())
+        self._tell_time()
+        for event in events:
+            self._perform(self._step(event))
+
+    def _patience_s(self) -> float | None:
+        wakes = [self.session.wake_ms, self.tasks.wake_ms, self.tables.wake_ms]
+        due_ms = min((wake for wake in wakes if wake is not None), default=None)
+        return None if due_ms is None else max(0, due_ms - _now_ms()) / 1000
+
+    def _tell_time(self) -> None:
+        now = Tick(_now_ms())
+        self._perform(self.tasks.step(work.WallClock(time.time_ns())))
+        self._perform([*self.tasks.step(now), *self.tables.step(now), *self.session.step(now)])
+
+    def _step(self, event: Event) -> Sequence[Effect]:
+        if isinstance(event, talk.Event):
+            return self.session.step(event)
+        if isinstance(event, work.Event):
+            return self.tasks.step(event)
+        return self.tables.step(event)
+
+    def _perform(self, effects: Iterable[Effect]) -> None:
+        """Perform effects in order, and those of the events that come of them, one machine's to another."""
+        waiting = deque(effects)
+        while waiting:
+            for event in self._do(waiting.popleft()):
+                waiting.extend(self._step(event))
+
+    def _do(self, effect: Effect) -> Sequence[Event]:
+        """Do one effect; returns the events that other machines must hear of at once."""
+        match effect:
+            case talk.Assign(assignments):
+                return [work.Assigned(assignments)]
+            case talk.UseTable(table):
+                self._parts.database.put("table", table.network_id, table)
+                return [Wished(table.network_id, Wish(table=table))]
+            case talk.DropTable(network_id):
+                self._parts.database.put("table", network_id, None)
+            case work.Learn(network):
+                return [Wished(network.id, Wish(network=network))]
+            case work.Unlearn(network_id):
+                return [Wished(network_id, Wish(gone=True))]
+            case work.Report(report):
+                return [talk.StatusChanged(report)]
+            case work.Unreport(task_ids):
+                return [talk.TasksDropped(task_ids)]
+            case tables.InForce(network_id, version):
+                return [talk.TableInForce(network_id, version), work.TableSettled(network_id)]
+            case tables.Complain(network_id, error):
+                log.error("network %s is not as it should be, trying again: %s", network_id, error)
+            case talk.Dial() | talk.Send() | talk.HangUp() | talk.Remember() | talk.Subscribe():
+                self._converse(effect)
+            case _:
+                self._work(effect)
+        return ()
+
+    def _converse(self, effect: talk.Dial | talk.Send | talk.HangUp | talk.Remember | talk.Subscribe) -> None:
+        match effect:
+            case talk.Dial(number, address):
+                log.info("session %d: dialling the manager at %s", number, address)
+                self._streams.dial(number, address)
+            case talk.Send(number, message):
+                self._streams.send(number, message)
+            case talk.HangUp(number, reason):
+                log.warning("session %d ended: %s", number, reason)
+                self._streams.hang_up(number)
+                self._logs.session_ended()
+            case talk.Remember(last_seen, managers):
+                self._parts.database.put("session", "", Remembered(last_seen, managers))
+            case talk.Subscribe(subscription):
+                self._logs.subscribe(subscription, self.session.address)
+
+    def _work(self, effect: work.Effect | tables.Apply) -> None:
+        hands, ticket = self._hands, self._parts.database.ticket
+        match effect:
+            case work.Save(kind, id, value):
+                self._parts.database.put(kind, id, value)
+            case work.Pull(task_id):
+                task = self._spawn(hands.perform(effect, ticket), f"pull {task_id}")
+                task.add_done_callback(lambda done: self._pulled(task_id, done))
+                self._pulls[task_id] = task
+            case work.Cancel(task_id):
+                if task_id in self._pulls:
+                    self._pulls[task_id].cancel()
+            case work.Watch(task_id):
+                self._spawn(hands.watch(task_id), f"watch {task_id}")
+            case work.Sweep(container_ids):
+                log.warning("%d containers belong to no task here and are removed", len(container_ids))
+                for container_id in container_ids:
+                    self._spawn(hands.sweep(container_id), f"sweep {container_id}")
+            case tables.Apply(network_id):
+                self._spawn(hands.grant(effect), f"network {network_id}")
+            case (
+                work.Attach() | work.Create() | work.Start() | work.Signal() | work.Release() | work.Discard()
+            ):
+                self._spawn(hands.perform(effect, ticket), f"{type(effect).__name__} {effect.task_id}")
+
+    def _pulled(self, task_id: str, done: asyncio.Task[None]) -> None:
+        self._pulls.pop(task_id, None)
+        if done.cancelled():
+            given_up = work.Failure(work.Trouble.PASSING, "the pull was given up")
+            self._inbox.put_nowait(work.Finished(task_id, Act.PULL, failure=given_up))
+
+    def _spawn(self, coroutine: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+        return self._group.create_task(coroutine, name=name)
+
+
+def _now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000

@@ -1,0 +1,23 @@
+"""What a node says of itself."""
+
+from covey.model.node_config import NodeConfig
+from covey.model.objects import NodeDescription
+from covey.model.specs import Platform, Resources
+
+NANO = 10**9
+
+
+def describe(
+    config: NodeConfig, hostname: str, architecture: str, cpus: int, memory_bytes: int, version: str
+) -> NodeDescription:
+    """The description: what was found on the host, unless the settings say otherwise."""
+    return NodeDescription(
+        hostname=config.node_name or hostname,
+        platform=Platform(os="linux", architecture=architecture),
+        resources=Resources(
+            nano_cpus=config.nano_cpus or cpus * NANO,
+            memory_bytes=config.memory_bytes or memory_bytes,
+        ),
+        engine_version=version,
+        data_address=config.data_address or config.advertise_address,
+    )
