@@ -1,0 +1,298 @@
+"""The OCI runtime behind the seam: creates, starts, watches, takes over and removes containers."""
+
+import asyncio
+import logging
+import os
+import shutil
+import signal as signals
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from agent.runtime.seam import Container, ContainerState, Exit, Observed
+from covey import limits
+from covey.errors import CoveyError, FailedPrecondition, NotFound, Unavailable
+from covey.io.process import Finished, run
+
+from . import cgroups, logs
+from .bundle import Bundle, Phase, Record
+from .host import Host, probe, process_start
+from .io.conmon import explain, launch, reopen_log
+from .io.watch import container_exit, open_process
+from .mounts import unmount
+from .preparation import Preparation, check_id
+from .volumes import Volumes
+
+_log = logging.getLogger(__name__)
+_CLEAN_UP_TRIES = 50
+_CLEAN_UP_PAUSE_S = 0.02
+
+
+class _Entry:
+    """One container as this driver knows it: its record, a pidfd to signal it by, and its coming exit."""
+
+    def __init__(self, bundle: Bundle, record: Record, pidfd: int) -> None:
+        self.bundle = bundle
+        self.record = record
+        self.pidfd = pidfd  # -1 once it has ended
+        self.exit: asyncio.Task[Exit] | None = None
+
+
+class OciRuntime:
+    """The runtime seam over conmon and runc or crun.
+
+    `state_dir` keeps what must outlive the agent, `run_dir` the runtime's own short-lived state; all cgroups are
+    made below `cgroup_parent`. One object at a time may work on a `state_dir`.
+    """
+
+    def __init__(self, state_dir: Path, run_dir: Path, cgroup_parent: str, host: Host | None = None) -> None:
+        self._host = host or probe()
+        self._containers = state_dir / "containers"
+        self._runtime_root = run_dir / "runtime"
+        self._volumes_dir = state_dir / "volumes"
+        self._cgroup_parent = cgroup_parent
+        self._preparation = Preparation(self._host, Volumes(self._volumes_dir), cgroup_parent)
+        self._entries: dict[str, _Entry] = {}
+        self._places = asyncio.Semaphore(limits.container_starts_at_once)
+        self._log_keeper: asyncio.Task[None] | None = None
+        self._conmon_moves = False
+
+    @property
+    def host(self) -> Host:
+        """What was found out about this host."""
+        return self._host
+
+    async def open(self) -> None:
+        """Make the directories, and take over what a former agent left."""
+        for folder in (self._containers, self._runtime_root, self._volumes_dir):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o711)
+        # What we start inherits our cgroup; it is moved only if ours is not the node's.
+        inside = any(cgroups.is_below(path, self._cgroup_parent) for path in cgroups.own())
+        self._conmon_moves = not inside and not self._preparation.by_systemd
+        _log.info("%s", self._host.describe())
+        for directory in sorted(self._containers.iterdir()):
+            await self._take_over(Bundle(directory))
+        self._log_keeper = asyncio.create_task(self._keep_logs())
+
+    async def close(self) -> None:
+        """Let go of everything; containers and their conmons go on."""
+        tasks = [entry.exit for entry in self._entries.values() if entry.exit] + [self._log_keeper]
+        pending = [task for task in tasks if task is not None and not task.done()]
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+        for entry in self._entries.values():
+            self._close_pidfd(entry)
+        self._entries.clear()
+
+    async def create(self, container: Container) -> int:
+        """See the seam. Takes about 50 ms, most of it the runtime's own."""
+        bundle = self._bundle(container.id)
+        async with self._places:
+            record = await asyncio.to_thread(self._prepare, container, bundle)
+            try:
+                pid = await launch(self._conmon_argv(bundle, record), bundle.directory, self._place_conmon)
+                conmon_pid = bundle.read_pid(bundle.conmon_pid)
+                record = msgspec.structs.replace(
+                    record,
+                    phase=Phase.CREATED,
+                    pid=pid,
+                    pid_start=process_start(pid),
+                    conmon_pid=conmon_pid,
+                    conmon_start=process_start(conmon_pid),
+                )
+                bundle.write_record(record)
+            except BaseException:
+                await asyncio.shield(self._clean_up(bundle))
+                raise
+        self._watch(bundle, record)
+        return pid
+
+    async def start(self, container_id: str) -> None:
+        """See the seam."""
+        entry = self._get(container_id)
+        if entry.record.phase is not Phase.CREATED:
+            raise FailedPrecondition(
+                f"container {container_id} is {entry.record.phase}: it cannot be started"
+            )
+        async with self._places:
+            self._record_phase(entry, Phase.STARTING)
+            done = await self._runtime("start", container_id)
+            if done.code != 0:
+                self._record_phase(entry, Phase.CREATED)
+                raise explain(container_id, done.complaint)
+            self._record_phase(entry, Phase.RUNNING)
+
+    async def signal(self, container_id: str, signal: int) -> None:
+        """See the seam. By pidfd: no process is started, and no other process can be hit."""
+        entry = self._get(container_id)
+        if entry.pidfd >= 0:
+            with suppress(ProcessLookupError):
+                signals.pidfd_send_signal(entry.pidfd, signal)
+
+    async def wait(self, container_id: str) -> Exit:
+        """See the seam."""
+        entry = self._get(container_id)
+        assert entry.exit is not None, "every known container is watched"
+        return await asyncio.shield(entry.exit)
+
+    async def remove(self, container_id: str) -> None:
+        """See the seam. Works from whatever a crash left."""
+        bundle = self._bundle(container_id)
+        entry = self._entries.get(container_id)
+        if entry is None and not bundle.directory.exists():
+            return
+        if entry is not None and entry.exit is not None and not entry.exit.done():
+            await self.signal(container_id, signals.SIGKILL)
+            await asyncio.wait([entry.exit], timeout=limits.container_create_timeout_s)
+        async with self._places:
+            await asyncio.shield(self._clean_up(bundle))
+        if entry is not None:
+            if entry.exit is not None:
+                entry.exit.cancel()
+            self._close_pidfd(entry)
+        self._entries.pop(container_id, None)
+
+    async def list(self) -> Sequence[Observed]:
+        """See the seam."""
+        return [self._observed(entry) for _, entry in sorted(self._entries.items())]
+
+    def log_path(self, container_id: str) -> Path:
+        """See the seam."""
+        return self._bundle(container_id).log
+
+    def _bundle(self, container_id: str) -> Bundle:
+        """The container's directory; an id is part of a path, so it is checked each time."""
+        check_id(container_id)
+        return Bundle(self._containers / container_id)
+
+    def _get(self, container_id: str) -> _Entry:
+        entry = self._entries.get(container_id)
+        if entry is None:
+            raise NotFound(f"container {container_id} does not exist on this node")
+        return entry
+
+    @staticmethod
+    def _observed(entry: _Entry) -> Observed:
+        record, ended = entry.record, entry.exit
+        if ended is not None and ended.done():
+            return Observed(record.id, ContainerState.EXITED, record.pid, ended.result(), record.stop_signal)
+        started = record.phase in (Phase.STARTING, Phase.RUNNING)
+        state = ContainerState.RUNNING if started else ContainerState.CREATED
+        return Observed(record.id, state, record.pid, None, record.stop_signal)
+
+    def _prepare(self, container: Container, bundle: Bundle) -> Record:
+        """In a thread: what the container needs on disk, or nothing of it."""
+        existed = bundle.directory.exists()
+        try:
+            return self._preparation.prepare(container, bundle)
+        except CoveyError:
+            if not existed:
+                with suppress(FileNotFoundError):
+                    unmount(bundle.rootfs)
+                    shutil.rmtree(bundle.directory)
+            raise
+
+    def _conmon_argv(self, bundle: Bundle, record: Record) -> Sequence[str]:
+        here = str(bundle.directory)
+        argv = [self._host.conmon, "--api-version", "1", "-c", bundle.id, "-u", bundle.id, "-n", bundle.id]
+        argv += ["-r", self._host.runtime, "-b", here, "-p", str(bundle.pid), "-P", str(bundle.conmon_pid)]
+        argv += ["--exit-dir", str(bundle.exit_dir), "--full-attach", "--no-sync-log"]
+        argv += ["-l", f"k8s-file:{bundle.log}"]
+        if record.log_bytes_max:
+            # Only for the time no agent is there to rotate: conmon drops what it has when it gets there.
+            argv += ["--log-size-max", str(limits.container_log_overrun * record.log_bytes_max)]
+        if self._preparation.by_systemd:
+            argv.append("-s")
+        for argument in self._runtime_options():
+            argv += ["--runtime-arg", argument]
+        return argv
+
+    def _runtime_options(self) -> Sequence[str]:
+        options = ["--root", str(self._runtime_root)]
+        return [*options, "--systemd-cgroup"] if self._preparation.by_systemd else options
+
+    async def _runtime(self, *arguments: str) -> Finished:
+        argv = [self._host.runtime, *self._runtime_options(), *arguments]
+        return await run(argv, timeout_s=limits.container_create_timeout_s)
+
+    def _place_conmon(self, pid: int) -> None:
+        if self._conmon_moves:
+            cgroups.join(self._host.trees, f"{self._cgroup_parent.rstrip('/')}/conmon", pid)
+
+    def _record_phase(self, entry: _Entry, phase: Phase) -> None:
+        entry.record = msgspec.structs.replace(entry.record, phase=phase)
+        entry.bundle.write_record(entry.record)
+
+    def _watch(self, bundle: Bundle, record: Record) -> None:
+        """Know the container from now on; its end will be noticed."""
+        same_boot = record.boot_id == self._host.boot_id
+        pidfd = open_process(record.pid, record.pid_start, same_boot)
+        entry = _Entry(bundle, record, pidfd)
+        watched = os.dup(pidfd) if pidfd >= 0 else -1
+        entry.exit = asyncio.create_task(container_exit(bundle, record, watched, self._host))
+        entry.exit.add_done_callback(lambda _: self._close_pidfd(entry))
+        self._entries[record.id] = entry
+
+    @staticmethod
+    def _close_pidfd(entry: _Entry) -> None:
+        if entry.pidfd >= 0:
+            os.close(entry.pidfd)
+            entry.pidfd = -1
+
+    async def _take_over(self, bundle: Bundle) -> None:
+        """Know a container of a former agent. One whose start was interrupted is asked for its state."""
+        record = bundle.read_record() or Record(bundle.id, Phase.CREATING, "", "")
+        if record.phase is Phase.STARTING:
+            done = await self._runtime("state", bundle.id)
+            created = done.code == 0 and b'"created"' in done.stdout
+            record = msgspec.structs.replace(record, phase=Phase.CREATED if created else Phase.RUNNING)
+            bundle.write_record(record)
+        self._watch(bundle, record)
+        entry = self._entries[record.id]
+        assert entry.exit is not None
+        if entry.pidfd < 0:  # ended meanwhile: have its exit ready for the first `list`
+            await asyncio.wait([entry.exit])
+
+    async def _clean_up(self, bundle: Bundle) -> None:
+        """Remove every trace, in whatever state. The runtime's own `delete` first: it knows what it made."""
+        if (self._runtime_root / bundle.id).exists():
+            await self._runtime("delete", "--force", bundle.id)
+        record = bundle.read_record()
+        place = cgroups.location(record.cgroup) if record and record.cgroup else ""
+        for _ in range(_CLEAN_UP_TRIES):
+            left = await asyncio.to_thread(self._remove_remains, bundle, place)
+            if not left:
+                return
+            await asyncio.sleep(_CLEAN_UP_PAUSE_S)
+        raise Unavailable(
+            f"container {bundle.id} cannot be removed: {', '.join(left)} is still in use; try again"
+        )
+
+    def _remove_remains(self, bundle: Bundle, cgroup: str) -> Sequence[str]:
+        """In a thread: kill what is left, remove cgroups, mount and files; returns what resists still."""
+        if cgroup and cgroups.kill(self._host.trees, cgroup):
+            return [cgroup]
+        left = cgroups.remove(self._host.trees, cgroup) if cgroup else []
+        if left:
+            return left
+        unmount(bundle.rootfs)
+        shutil.rmtree(self._runtime_root / bundle.id, ignore_errors=True)
+        try:
+            shutil.rmtree(bundle.directory)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            return [str(error)]
+        return []
+
+    async def _keep_logs(self) -> None:
+        """Rotate logs that reached their bound, now and then."""
+        while True:
+            await asyncio.sleep(limits.container_log_check_ms / 1000)
+            for entry in list(self._entries.values()):
+                if entry.pidfd >= 0 and logs.is_due(entry.bundle, entry.record):
+                    logs.shift(entry.bundle, entry.record)
+                    reopen_log(str(entry.bundle.control))
