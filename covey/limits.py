@@ -166,5 +166,6 @@ dns_persist_delay_ms = 200
 
 # --- the command line (covey/client, covey/cli) ----------------------------------------------------
 membership_timeout_s = 120.0  # init, join and leave wait for keys, managers and containers
-converge_stable_ms = 5_000  # how long all tasks must run before `create` calls a service converged
+converge_stable_ms = 2_000  # how long all tasks must run before `create` says converged; Docker takes 5 s
+converge_bound_s = 900.0  # then the command ends, and the service goes on in the background
 env_file_bytes_max = 1024 * 1024

@@ -176,6 +176,6 @@ def outcome(arguments: list[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever read us has seen enough. Python would complain once more when it flushes at the end.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         return REFUSED
     return result if isinstance(result, int) else OK

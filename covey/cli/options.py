@@ -31,8 +31,8 @@ class Parsed(click.ParamType[Any]):
 class Named(click.Choice[str]):
     """One member of an enumeration, by its name as Docker writes it (`stop-first`)."""
 
-    def __init__(self, enumeration: type[IntEnum]) -> None:
-        self._members = {word(member): member for member in enumeration}
+    def __init__(self, enumeration: type[IntEnum], without: IntEnum | None = None) -> None:
+        self._members = {word(member): member for member in enumeration if member is not without}
         super().__init__(list(self._members), case_sensitive=False)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:

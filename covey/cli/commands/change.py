@@ -1,0 +1,164 @@
+"""`covey service create` and `covey service update`."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+from click import echo
+from msgspec.structs import replace
+
+from covey import limits
+from covey.client.cluster import ClusterClient, connect
+from covey.client.host import Host
+from covey.errors import InvalidArgument, NotFound
+from covey.model.specs import RegistryAuth, ServiceSpec
+from covey.model.states import ServiceModeKind
+
+from ..app import as_usage, run, warn
+from ..options import Named, Parsed, detach, example, given
+from ..parse import environment, others
+from ..service_options import creating, flattened, updating
+from ..spec.change import changed, created
+from .converging import Waited, wait_for
+
+IMAGE = Parsed("image", others.image)
+LEFT_TO_US = ("detach", "quiet", "env_file", "no_resolve_image", "with_registry_auth")
+
+
+@click.command(
+    context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False},
+    epilog=example(
+        "covey service create --name web --replicas 3 -p 8080:80 nginx:1.27",
+        "covey service create --name db --mount source=data,target=/data --constraint node.labels.disk==ssd db:1",
+        "covey service create --name task --restart-condition none alpine:3 sh -c 'echo done'",
+    ),
+)
+@click.argument("image", type=IMAGE)
+@click.argument("args", nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND] [ARG]...")
+@click.option("--name", help="The service's name, which is also its DNS name. [default: from the image]")
+@click.option(
+    "--mode", type=Named(ServiceModeKind), help="A number of tasks, or one per node. [default: replicated]"
+)
+@click.option(
+    "--env-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    multiple=True,
+    help="A file of environment variables, one a line.",
+)
+@creating
+@detach
+@click.pass_obj
+def create(host: Host, /, **options: Any) -> None:
+    """Create a service: tasks that run IMAGE, kept running, found by name.
+
+    ARGs replace the image's command.
+    """
+    chosen = flattened(given(options))
+    chosen["env"] = (*_from_files(chosen.get("env_file", ())), *chosen.get("env", ()))
+    chosen.setdefault("name", default_name(chosen["image"]))
+    if options["with_registry_auth"]:
+        chosen["registry_auth"] = as_usage(lambda: _credentials(chosen["image"]))
+    spec = as_usage(lambda: created(_meant(chosen)))
+
+    async def work() -> str:
+        async with connect(host) as cluster:
+            service_id, warnings = await cluster.create_service(spec, not options["no_resolve_image"])
+        warn(warnings)
+        echo(service_id)
+        return service_id
+
+    service_id = run(work)
+    if not options["detach"]:
+        wait_for(host, [Waited(service_id, spec.name, restarts=True)], options["quiet"])
+
+
+@click.command(
+    epilog=example(
+        "covey service update --image nginx:1.28 --update-parallelism 2 web",
+        "covey service update --env-add LEVEL=debug --publish-rm 80 --publish-add 9090:80 web",
+        "covey service update --force web",
+    )
+)
+@click.argument("service", metavar="SERVICE")
+@click.option("--image", type=IMAGE, help="The new image.")
+@click.option("--args", type=Parsed("command", others.command), help="The new arguments, as one text.")
+@click.option("--force", is_flag=True, default=None, help="Replace all tasks even if nothing changed.")
+@updating
+@detach
+@click.pass_obj
+def update(host: Host, /, service: str, **options: Any) -> None:
+    """Change a service; tasks are replaced a few at a time if the change calls for it."""
+    chosen = flattened(given(options))
+
+    async def work() -> Waited:
+        async with connect(host) as cluster:
+            before = await cluster.get_service(service)
+            spec = before.revision.spec
+            wanted = dict(chosen)
+            if "network_rm" in wanted:
+                wanted["network_rm"] = [await _attached(cluster, spec, name) for name in wanted["network_rm"]]
+            if "network_add" in wanted:
+                wanted["network_add"] = [
+                    replace(added, target=(await cluster.get_network(added.target)).network.id)
+                    for added in wanted["network_add"]
+                ]
+            if options["with_registry_auth"]:
+                image = wanted.get("image", spec.task.container.image)
+                wanted["registry_auth"] = as_usage(lambda: _credentials(image))
+            new = as_usage(lambda: changed(spec, _meant(wanted)))
+            resolve = "image" in wanted and not options["no_resolve_image"]
+            warn(await cluster.update_service(before.service.id, before.service.meta.version, new, resolve))
+            after = await cluster.get_service(before.service.id)
+        echo(service)
+        restarts = after.revision.restart_generation != before.revision.restart_generation
+        return Waited(before.service.id, before.service.name, restarts)
+
+    waited = run(work)
+    if not options["detach"]:
+        wait_for(host, [waited], options["quiet"])
+
+
+def default_name(image: str) -> str:
+    """Return a service name made of the image's last part; `--name` says it better."""
+    last = image.partition("@")[0].rpartition("/")[2].partition(":")[0]
+    return last.replace(".", "-")[: limits.name_length_chars_max]
+
+
+def _meant(chosen: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in chosen.items() if name not in LEFT_TO_US and value != ()}
+
+
+def _from_files(paths: tuple[Path, ...]) -> list[str]:
+    found = []
+    for path in paths:
+        if path.stat().st_size > limits.env_file_bytes_max:
+            raise click.UsageError(f"{path} has over {limits.env_file_bytes_max} bytes: is it an --env-file?")
+        try:
+            content = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise click.UsageError(f"{path} cannot be read as text: {error}") from error
+        found += as_usage(lambda text=content, name=path: environment.env_file(text, str(name), os.environ))  # type: ignore[misc]
+    return found
+
+
+def _credentials(image: str) -> RegistryAuth:
+    folder = os.environ.get("DOCKER_CONFIG") or str(Path.home() / ".docker")
+    path = Path(folder) / "config.json"
+    try:
+        config = path.read_bytes()
+    except OSError as error:
+        raise InvalidArgument(
+            f"--with-registry-auth: {path} cannot be read ({error.strerror}); log in to the registry first"
+        ) from error
+    return others.credentials(config, str(path), image)
+
+
+async def _attached(cluster: ClusterClient, spec: ServiceSpec, name: str) -> str:
+    """Return the id of a network the service is on, given its name or id."""
+    if any(attachment.target == name for attachment in spec.task.networks):
+        return name
+    network_id = (await cluster.get_network(name)).network.id
+    if not any(attachment.target == network_id for attachment in spec.task.networks):
+        raise NotFound(f"--network-rm {name}: the service is not on this network")
+    return network_id
