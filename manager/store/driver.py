@@ -218,14 +218,15 @@ class Store:
             pass
         # Those that met a conflict queue up, so that they do not go on defeating each other.
         async with self._retrying:
-            for _ in range(limits.commit_retries_max):
+            for retries_left in reversed(range(limits.commit_retries_max)):
                 result, transaction = self._draft(change)
                 try:
                     await self.commit(transaction)
                     return result
-                except errors.Conflict as error:
-                    conflict = error
-            raise conflict
+                except errors.Conflict:
+                    if not retries_left:
+                        raise
+            raise AssertionError("the last retry returns or raises")
 
     def _draft(self, change: Callable[[Draft], R]) -> tuple[R, Transaction]:
         draft = self.draft()
