@@ -20,6 +20,7 @@ dev=(
     docker-registry                          # images on the fabric
     busybox-static iputils-ping curl bind9-dnsutils  # what the sample images are made of
     util-linux procps make git
+    strace                                   # the power-loss test records what reaches the disk
 )
 daemons=(docker-registry)
 

@@ -21,7 +21,7 @@ from manager.ca.admission import the_cluster
 from manager.control.server import ControlServer
 from manager.dispatcher.driver import Dispatcher
 from manager.dispatcher.server import DispatcherServer
-from manager.leader.driver import Leader
+from manager.leader.driver import lead
 from manager.logs.server import LogsServer
 from manager.store.draft import Draft
 from manager.store.driver import Store
@@ -68,7 +68,6 @@ class _Manager:
         self._dice = SystemRandom()
         self._identity_dir: Path = config.identity_dir
         cluster = the_cluster(store)
-        self._leader = Leader(store, self._dice)
         self._dispatcher = Dispatcher(store, self._managers, cluster.spec.vxlan_port)
         self._authority = AuthorityServer(store, self._managers)
         self._logs = LogsServer(store, self._dispatcher, self._dice)
@@ -114,7 +113,7 @@ class _Manager:
         try:
             async with asyncio.TaskGroup() as parts:
                 running = [
-                    parts.create_task(self._leader.run(), name="leader"),
+                    parts.create_task(lead(self._store, self._dice), name="leader"),
                     parts.create_task(self._dispatcher.run(), name="dispatcher"),
                     parts.create_task(self._store.stopped(), name="store"),
                 ]
