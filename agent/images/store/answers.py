@@ -1,0 +1,130 @@
+"""Reading what `containers-storage` prints: images, layers and OCI image configurations."""
+
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct, field
+from msgspec.json import Decoder
+
+from agent.images.seam import ImageConfig, ImageHealthcheck
+from covey.errors import Corrupt
+
+
+class StoredImage(Struct, frozen=True):
+    """One entry of `images --json`: its id, its topmost layer, and the names it goes by."""
+
+    id: str
+    names: tuple[str, ...] | None = None
+    layer: str = ""
+    data: tuple[str, ...] = field(default=(), name="big-data-names")
+
+    @property
+    def config_name(self) -> str:
+        """The name of the data item that holds the image's configuration: the id is its digest."""
+        return f"sha256:{self.id}"
+
+
+class StoredLayer(Struct, frozen=True):
+    """One entry of `layers --json`."""
+
+    id: str
+    parent: str = ""
+
+
+class _Health(Struct, frozen=True):
+    test: tuple[str, ...] | None = field(default=None, name="Test")
+    interval: int = field(default=0, name="Interval")
+    timeout: int = field(default=0, name="Timeout")
+    start_period: int = field(default=0, name="StartPeriod")
+    retries: int = field(default=0, name="Retries")
+
+
+class _Config(Struct, frozen=True):
+    """The `config` object of an OCI image configuration; null stands for absent almost anywhere."""
+
+    entrypoint: tuple[str, ...] | None = field(default=None, name="Entrypoint")
+    cmd: tuple[str, ...] | None = field(default=None, name="Cmd")
+    env: tuple[str, ...] | None = field(default=None, name="Env")
+    user: str | None = field(default=None, name="User")
+    workdir: str | None = field(default=None, name="WorkingDir")
+    stop_signal: str | None = field(default=None, name="StopSignal")
+    volumes: dict[str, object] | None = field(default=None, name="Volumes")
+    ports: dict[str, object] | None = field(default=None, name="ExposedPorts")
+    labels: dict[str, str] | None = field(default=None, name="Labels")
+    health: _Health | None = field(default=None, name="Healthcheck")
+
+
+class _Configuration(Struct, frozen=True):
+    architecture: str = ""
+    os: str = ""
+    config: _Config | None = None
+
+
+T = TypeVar("T")
+_IMAGES: Decoder[tuple[StoredImage, ...] | None] = Decoder(tuple[StoredImage, ...] | None)
+_LAYERS: Decoder[tuple[StoredLayer, ...] | None] = Decoder(tuple[StoredLayer, ...] | None)
+_CONFIGURATION = Decoder(_Configuration)
+
+
+def images(text: bytes) -> tuple[StoredImage, ...]:
+    """The answer to `images --json` or `image --json`."""
+    return _decoded(_IMAGES, text, "image list") or ()
+
+
+def lowerdirs(text: bytes, top: str, root: str) -> tuple[str, ...]:
+    """The directories of the layers from `top` down, out of the answer to `layers --json`.
+
+    `Corrupt` if a layer is missing: an image whose layers are not all there cannot be run.
+    """
+    found = _decoded(_LAYERS, text, "layer list") or ()
+    parents = {layer.id: layer.parent for layer in found}
+    out: list[str] = []
+    layer = top
+    while layer:
+        if layer not in parents or len(out) > len(parents):
+            raise Corrupt(
+                f"{root}: layer {layer} of an image is missing; remove the image, it is pulled again"
+            )
+        out.append(f"{root}/overlay/{layer}/diff")
+        layer = parents[layer]
+    return tuple(out)
+
+
+def configuration(text: bytes) -> tuple[str, str, ImageConfig]:
+    """Operating system, architecture and settings out of an OCI image configuration."""
+    read = _decoded(_CONFIGURATION, text, "image configuration")
+    config = read.config or _Config()
+    health = config.health
+    return (
+        read.os,
+        read.architecture,
+        ImageConfig(
+            entrypoint=config.entrypoint or (),
+            cmd=config.cmd or (),
+            env=config.env or (),
+            user=config.user or "",
+            workdir=config.workdir or "",
+            stop_signal=config.stop_signal or "",
+            volumes=_keys(config.volumes),
+            exposed_ports=_keys(config.ports),
+            labels=config.labels or {},
+            healthcheck=None
+            if health is None
+            else ImageHealthcheck(
+                health.test or (), health.interval, health.timeout, health.start_period, health.retries
+            ),
+        ),
+    )
+
+
+def _keys(mapping: dict[str, object] | None) -> tuple[str, ...]:
+    return tuple(sorted(mapping or {}))
+
+
+def _decoded(decoder: "Decoder[T]", text: bytes, what: str) -> T:
+    try:
+        return decoder.decode(text)
+    except msgspec.DecodeError as error:
+        raise Corrupt(
+            f"the image store's {what} cannot be read ({error}); remove the image and pull it again"
+        ) from error
