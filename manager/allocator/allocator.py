@@ -12,6 +12,7 @@ from covey.model.objects import (
     Endpoint,
     Network,
     Node,
+    Object,
     Revision,
     Service,
     Task,
@@ -101,6 +102,14 @@ class Allocator:
         elif self._ingress_id == id:
             self._ingress_id = ""
         self._dirty_networks = self._try_again = True
+
+    def touch(self, obj: Object) -> None:
+        """Have whom an object belongs to looked at again: what was written of it has not happened."""
+        if isinstance(obj, Endpoint):
+            if obj.task_id:
+                self._dirty_tasks[obj.task_id] = None
+            else:
+                self._dirty_nodes.add(obj.node_id)
 
     def plan(self, draft: Draft, now_ns: int, objects_max: int) -> None:
         """Give what is lacking; about `objects_max` tasks at most, the rest is dealt with next time."""

@@ -1,0 +1,73 @@
+"""The leader in motion: commits come in, transactions go out."""
+
+import asyncio
+import logging
+import time
+from random import Random
+
+from covey import errors
+from covey.machine import Tick
+from manager.store.driver import Store, Watch
+from manager.store.watch import Lagged
+
+from .machine import Changed, Committed, Leader, Refused
+
+_log = logging.getLogger(__name__)
+
+
+async def lead(store: Store, dice: Random) -> None:
+    """Plan until cancelled, or until the store is closed; raises what stops the store, if that was a failure."""
+    while True:
+        watch = store.watch()
+        try:
+            await _plan(store, watch, dice)
+            return
+        except Lagged as error:
+            _log.warning("the leader starts anew: %s", error)
+        finally:
+            watch.close()
+
+
+async def _plan(store: Store, watch: Watch, dice: Random) -> None:
+    leader = Leader(store, dice, _now_ms(), time.time_ns)
+    news = asyncio.ensure_future(watch.batch())
+    committing: asyncio.Task[int] | None = None
+    try:
+        while True:
+            for effect in leader.step(Tick(_now_ms())):
+                committing = asyncio.create_task(store.commit(effect.transaction), name="covey-plan")
+            waiting = {news} if committing is None else {news, committing}
+            await asyncio.wait(waiting, timeout=_pause_s(leader), return_when=asyncio.FIRST_COMPLETED)
+            if news.done():
+                commits = news.result()
+                if not commits:
+                    return
+                for commit in commits:
+                    leader.step(Changed(commit))
+                news = asyncio.ensure_future(watch.batch())
+            if committing is not None and committing.done():
+                leader.step(_outcome(committing))
+                committing = None
+    finally:
+        news.cancel()
+        if committing is not None:
+            committing.cancel()
+
+
+def _outcome(committing: asyncio.Task[int]) -> Committed | Refused:
+    try:
+        committing.result()
+    except errors.Refused as error:
+        level = logging.DEBUG if isinstance(error, errors.Conflict) else logging.WARNING
+        _log.log(level, "a plan was refused: %s", error)
+        return Refused(error)
+    return Committed()
+
+
+def _pause_s(leader: Leader) -> float | None:
+    wake_at_ms = leader.wake_at_ms
+    return None if wake_at_ms is None else max(wake_at_ms - _now_ms(), 0) / 1000
+
+
+def _now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000

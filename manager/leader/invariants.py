@@ -1,0 +1,153 @@
+"""What holds in every state of the store that the leader has written. For tests, simulation and audits.
+
+`validate` reads everything and costs accordingly; it lists all that is wrong, in words.
+"""
+
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv4Network
+
+from covey.model.objects import Endpoint, Network, Node, Revision, Service, Task
+from covey.model.states import (
+    EndpointState,
+    Protocol,
+    PublishMode,
+    ServiceModeKind,
+    TaskState,
+    UpdateOrder,
+)
+from manager.allocator.endpoints import networks_of
+from manager.scheduler.demand import demand_of, holds_node
+from manager.store.view import BY_TASK, View
+
+
+def validate(view: View) -> list[str]:
+    """Say everything that is wrong; an empty list means that all is well."""
+    checks = (_references, _addresses, _subnets, _ports, _endpoints, _places, _hosts)
+    return [wrong for check in checks for wrong in check(view)]
+
+
+def _references(view: View) -> Iterator[str]:
+    """What an object refers to is there."""
+    for service in view.all(Service):
+        if view.get(Revision, service.revision_id) is None:
+            yield f"service {service.id} has no revision {service.revision_id}"
+    for task in view.all(Task):
+        if view.get(Service, task.service_id) is None:
+            yield f"task {task.id} has no service {task.service_id}"
+        if view.get(Revision, task.revision_id) is None:
+            yield f"task {task.id} has no revision {task.revision_id}"
+        if task.status.state >= TaskState.ASSIGNED and not task.status.state.terminal and not task.node_id:
+            yield f"task {task.id} is {task.status.state.name} without a node"
+
+
+def _addresses(view: View) -> Iterator[str]:
+    """An address on a network is held once, and lies in one of its subnets."""
+    held: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for endpoint in view.all(Endpoint):
+        if endpoint.addresses and int(IPv4Address(endpoint.addresses[0])) != endpoint.number:
+            yield f"endpoint {endpoint.id} has number {endpoint.number} and address {endpoint.addresses[0]}"
+        held[endpoint.network_id].update(endpoint.addresses)
+    for service in view.all(Service):
+        for ip in service.virtual_ips:
+            held[ip.network_id][ip.address] += 1
+    for network_id, addresses in held.items():
+        network = view.get(Network, network_id)
+        if network is None:
+            yield f"addresses are held on network {network_id}, which does not exist"
+            continue
+        subnets = [IPv4Network(subnet.cidr) for subnet in network.subnets]
+        gateways = {subnet.gateway for subnet in network.subnets}
+        for address, times in addresses.items():
+            if times > 1:
+                yield f"address {address} of network {network.spec.name} is held {times} times"
+            if address in gateways or not any(IPv4Address(address) in subnet for subnet in subnets):
+                yield f"address {address} is not one that network {network.spec.name} gives"
+
+
+def _subnets(view: View) -> Iterator[str]:
+    """VNIs are unique, and no two subnets overlap."""
+    networks = [network for network in view.all(Network) if network.vni]
+    for vni, times in Counter(network.vni for network in networks).items():
+        if times > 1:
+            yield f"VNI {vni} is given {times} times"
+    spans = sorted(
+        (int(net.network_address), int(net.broadcast_address), network.spec.name)
+        for network in networks
+        for net in (IPv4Network(subnet.cidr) for subnet in network.subnets)
+    )
+    for (_, last, name), (first, _, other) in itertools.pairwise(spans):
+        if first <= last:
+            yield f"networks {name} and {other} overlap"
+
+
+def _ports(view: View) -> Iterator[str]:
+    """An ingress port belongs to one service, and no host port has its number."""
+    ingress: defaultdict[tuple[Protocol, int], list[str]] = defaultdict(list)
+    host: defaultdict[tuple[Protocol, int], list[str]] = defaultdict(list)
+    for service in view.all(Service):
+        for port in service.ports:
+            if not port.published_port:
+                yield f"service {service.name} has a port without a number"
+            book = ingress if port.publish_mode is PublishMode.INGRESS else host
+            book[port.protocol, port.published_port].append(service.name)
+    for key, names in ingress.items():
+        if len(names) + len(host.get(key, ())) > 1:
+            yield f"port {key[1]}/{key[0].name} belongs to {', '.join(names + host.get(key, []))}"
+
+
+def _endpoints(view: View) -> Iterator[str]:
+    """Endpoints belong to tasks that have not ended, and tell what state those are in."""
+    ingress_id = next((n.id for n in view.all(Network) if n.spec.ingress and not n.pending_delete), "")
+    for endpoint in view.all(Endpoint):
+        if not endpoint.task_id:
+            if view.get(Node, endpoint.node_id) is None:
+                yield f"endpoint {endpoint.id} is left of node {endpoint.node_id}"
+            continue
+        task = view.get(Task, endpoint.task_id)
+        if task is None or task.status.state.terminal:
+            yield f"endpoint {endpoint.id} is left of task {endpoint.task_id}"
+        elif endpoint.node_id != task.node_id:
+            yield f"endpoint {endpoint.id} is on node {endpoint.node_id!r}, its task on {task.node_id!r}"
+        elif endpoint.state is EndpointState.ACTIVE and task.status.state is not TaskState.RUNNING:
+            yield f"endpoint {endpoint.id} is active, its task {task.status.state.name}"
+        elif (endpoint.state is EndpointState.DRAINING) != (task.desired_state >= TaskState.SHUTDOWN):
+            yield f"endpoint {endpoint.id} is {endpoint.state.name}, its task desired {task.desired_state.name}"
+    for task in view.all(Task):
+        revision = view.get(Revision, task.revision_id)
+        if revision is not None and holds_node(task):
+            has = sorted(endpoint.network_id for endpoint in view.find(Endpoint, BY_TASK, task.id))
+            if has != sorted(networks_of(revision.spec, ingress_id)):
+                yield f"task {task.id} has endpoints on {has}, not on the networks of its revision"
+
+
+def _places(view: View) -> Iterator[str]:
+    """One task at a time is meant to run in a place, unless an update starts first and stops second."""
+    places: defaultdict[tuple[str, int, str], list[Task]] = defaultdict(list)
+    for task in view.all(Task):
+        if task.desired_state is TaskState.RUNNING and not task.status.state.terminal:
+            revision = view.get(Revision, task.revision_id)
+            everywhere = revision is not None and revision.spec.mode.kind is ServiceModeKind.GLOBAL
+            places[task.service_id, task.slot, task.node_id if everywhere else ""].append(task)
+    for (service_id, slot, node_id), tasks in places.items():
+        revisions = [view.get(Revision, task.revision_id) for task in tasks]
+        start_first = any(
+            UpdateOrder.START_FIRST in (r.spec.update.order, r.spec.rollback.order) for r in revisions if r
+        )
+        if len(tasks) > 1 and not start_first:
+            yield f"{len(tasks)} tasks are meant to run in place {slot or node_id} of service {service_id}"
+
+
+def _hosts(view: View) -> Iterator[str]:
+    """No node has a host port twice, nor more active tasks of a service than its placement allows."""
+    ports: Counter[tuple[str, Protocol, int]] = Counter()
+    for task in view.all(Task):
+        revision = view.get(Revision, task.revision_id)
+        if revision is None or not holds_node(task):
+            continue
+        for protocol, number in demand_of(revision, view.get(Service, task.service_id)).ports:
+            ports[task.node_id, protocol, number] += 1
+    for (node_id, protocol, number), times in ports.items():
+        if times > 1:
+            yield f"port {number}/{protocol.name} of node {node_id} is published {times} times"

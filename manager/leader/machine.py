@@ -1,0 +1,157 @@
+"""The leader's machine: commits in, transactions out, one at a time."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from covey import errors, limits
+from covey.machine import Machine, Tick
+from covey.model.objects import KINDS, Service, Task
+from manager.allocator.allocator import Allocator
+from manager.orchestrator.orchestrator import Orchestrator
+from manager.scheduler.scheduler import Scheduler
+from manager.store.draft import Draft
+from manager.store.transaction import Change, Transaction
+from manager.store.transaction import Commit as Applied
+from manager.store.view import View
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The store has applied an entry."""
+
+    commit: Applied
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The transaction in flight was applied."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The transaction in flight was refused, and nothing of it applied."""
+
+    error: errors.Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Propose a transaction to the store, and answer with `Committed` or `Refused`."""
+
+    transaction: Transaction
+
+
+class Leader:
+    """Plans. `view` is the store; its clocks are `Tick` and `clock_ns`, the time for people to read.
+
+    The machine is told the time by `Tick` before it acts on anything: it plans in `Tick` alone, once
+    `wake_at_ms` has come.
+    """
+
+    def __init__(self, view: View, dice: Random, now_ms: int, clock_ns: Callable[[], int]) -> None:
+        self._view = view
+        self._clock_ns = clock_ns
+        self._orchestrator = Orchestrator(view, dice)
+        self._allocator = Allocator(dice)
+        self._scheduler = Scheduler(view)
+        self._in_flight: Transaction | None = None
+        self._objects_max = limits.planner_pass_objects_max
+        self._now_ms = now_ms
+        self._plan_at_ms: int | None = now_ms
+        self._hold_until_ms = now_ms  # no pass before that
+        for kind in KINDS:
+            for obj in view.all(kind):
+                self._observe(Change(kind, None, obj))
+
+    def step(self, event: Changed | Committed | Refused | Tick) -> Sequence[Commit]:
+        """Feed one event; at most one transaction comes out, and none while another is in flight."""
+        match event:
+            case Changed(commit):
+                for change in commit.changes:
+                    self._observe(change)
+            case Committed():
+                assert self._in_flight is not None, "what is committed was in flight"
+                self._in_flight = None
+                self._objects_max = min(self._objects_max * 2, limits.planner_pass_objects_max)
+            case Refused(error):
+                self._take_back(error)
+            case Tick(now_ms):
+                assert now_ms >= self._now_ms, "time runs forward"
+                self._now_ms = now_ms
+                if self._in_flight is None and self._due():
+                    return self._plan()
+        self._schedule()
+        return ()
+
+    @property
+    def wake_at_ms(self) -> int | None:
+        """When to be told the time next, if nothing happens before."""
+        return None if self._in_flight is not None else self._plan_at_ms
+
+    def _observe(self, change: Change) -> None:
+        self._orchestrator.observe(change)
+        self._allocator.observe(change)
+        self._scheduler.observe(change)
+
+    def _due(self) -> bool:
+        return self._plan_at_ms is not None and self._plan_at_ms <= self._now_ms
+
+    def _schedule(self) -> None:
+        """Plan a moment after the first thing to do, so that what comes together is planned together."""
+        if self._orchestrator.busy or self._allocator.busy or self._scheduler.busy:
+            soon = max(self._now_ms + limits.planner_debounce_ms, self._hold_until_ms)
+            self._plan_at_ms = soon if self._plan_at_ms is None else min(self._plan_at_ms, soon)
+            return
+        timers = (self._orchestrator.wake_at_ms, self._scheduler.wake_at_ms)
+        self._plan_at_ms = min((ms for ms in timers if ms is not None), default=None)
+
+    def _plan(self) -> Sequence[Commit]:
+        """Have everyone plan on one draft. What one has written, the next ones observe like a commit."""
+        now_ns = self._clock_ns()
+        draft = Draft(self._view)
+        self._orchestrator.plan(draft, self._now_ms, now_ns, self._objects_max)
+        for change in self._written(draft.transaction()):
+            self._allocator.observe(change)
+        self._allocator.plan(draft, now_ns, self._objects_max)
+        for change in self._written(draft.transaction()):
+            self._scheduler.observe(change, draft)
+        self._scheduler.plan(draft, self._now_ms, now_ns, self._objects_max, self._allocator.blocked)
+        self._plan_at_ms = None
+        transaction = draft.transaction()
+        self._schedule()
+        if not transaction:
+            return ()
+        self._in_flight = transaction
+        return (Commit(transaction),)
+
+    def _written(self, transaction: Transaction) -> Iterator[Change]:
+        """What a transaction would change."""
+        for obj in transaction.put:
+            yield Change(type(obj), self._view.get(type(obj), obj.id), obj)
+        for key in transaction.delete:
+            yield Change(key.kind, self._view.get(key.kind, key.id), None)
+
+    def _take_back(self, error: errors.Refused) -> None:
+        """Nothing of the draft has happened: have everyone observe what the store has instead."""
+        transaction, self._in_flight = self._in_flight, None
+        assert transaction is not None, "what is refused was in flight"
+        for change in self._written(transaction):
+            present = self._view.get(change.kind, change.id)
+            drafted = change.after or change.before
+            assert drafted is not None, "a change has a before or an after"
+            self._observe(Change(change.kind, drafted if present is None else None, present))
+            self._allocator.touch(drafted)
+            if isinstance(drafted, Task):
+                self._orchestrator.touch(drafted.service_id)
+            elif isinstance(drafted, Service):
+                self._orchestrator.touch(drafted.id)
+        self._objects_max = max(self._objects_max // 2, 1)
+        pause_ms = (
+            limits.planner_debounce_ms if isinstance(error, errors.Conflict) else limits.planner_retry_ms
+        )
+        self._plan_at_ms = None
+        self._hold_until_ms = self._now_ms + pause_ms
+
+
+_: type[Machine[Changed | Committed | Refused, Commit]] = Leader

@@ -1,0 +1,243 @@
+"""Filters: each rules nodes out for one reason, and can say so. A new one is a class and a line in `FILTERS`."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from covey.model.constraint import Constraint, architecture
+from covey.model.specs import Platform
+from covey.model.states import Availability, NodeState
+
+from .demand import Demand
+from .fleet import Host
+from .group import Group
+
+UNLIMITED = 1 << 40
+GIB = 1 << 30
+MIB = 1 << 20
+
+
+class Reason(NamedTuple):
+    """Why some nodes were ruled out, and what would change it (empty if nothing simple would)."""
+
+    detail: str
+    remedy: str = ""
+
+
+class Filter(Protocol):
+    """One reason for which a node may be no place for a task."""
+
+    name: str
+
+    def set(self, group: Group) -> bool:
+        """Take up what a group asks; False if this filter has nothing to say about it."""
+        ...
+
+    def room(self, host: Host) -> int:
+        """Say how many more tasks of the group may go to a node."""
+        ...
+
+    def explain(self, hosts: Sequence[Host]) -> Reason:
+        """Say why these nodes, and there is at least one, have no room."""
+        ...
+
+
+class Usable:
+    """The node answers, and people let it be used."""
+
+    name = "availability"
+
+    def set(self, group: Group) -> bool:
+        """Every task needs a node that is there."""
+        return True
+
+    def room(self, host: Host) -> int:
+        """All or nothing."""
+        node = host.node
+        ready = node.status.state is NodeState.READY and node.spec.availability is Availability.ACTIVE
+        return UNLIMITED if ready else 0
+
+    def explain(self, hosts: Sequence[Host]) -> Reason:
+        """Count what is the matter with them."""
+        counts = Counter(self._matter(host) for host in hosts)
+        detail = ", ".join(f"{number} {matter}" for matter, number in sorted(counts.items()))
+        set_aside = next((h for h in hosts if h.node.status.state is NodeState.READY), None)
+        if set_aside is not None:
+            return Reason(detail, f"covey node update --availability active {set_aside.name}")
+        return Reason(detail, f"bring {hosts[0].name} back")
+
+    def _matter(self, host: Host) -> str:
+        state, availability = host.node.status.state, host.node.spec.availability
+        if state is not NodeState.READY:
+            return state.name.lower()
+        return {Availability.DRAIN: "drained", Availability.PAUSE: "paused"}.get(availability, "busy")
+
+
+class Reserved:
+    """What the task reserves is free on the node."""
+
+    name = "resources"
+
+    def __init__(self) -> None:
+        self._demand = Demand()
+
+    def set(self, group: Group) -> bool:
+        """Only tasks that reserve something are concerned."""
+        self._demand = group.demand
+        return bool(group.demand.nano_cpus or group.demand.memory_bytes)
+
+    def room(self, host: Host) -> int:
+        """As often as the demand fits into what is free."""
+        demand, room = self._demand, UNLIMITED
+        if demand.nano_cpus:
+            room = host.free_nano_cpus // demand.nano_cpus
+        if demand.memory_bytes:
+            room = min(room, host.free_memory_bytes // demand.memory_bytes)
+        return max(room, 0)
+
+    def explain(self, hosts: Sequence[Host]) -> Reason:
+        """Name what is short, and the node that comes closest."""
+        demand = self._demand
+        cpus = max(hosts, key=lambda host: host.free_nano_cpus)
+        memory = max(hosts, key=lambda host: host.free_memory_bytes)
+        details: list[str] = []
+        remedies: list[str] = []
+        if cpus.free_nano_cpus < demand.nano_cpus:
+            free = max(cpus.free_nano_cpus, 0)
+            details.append(f"needs {_cpus(demand.nano_cpus)} cpus, best free is {_cpus(free)} on {cpus.name}")
+            remedies.append(f"free {_cpus(demand.nano_cpus - free)} cpus on {cpus.name}")
+        if memory.free_memory_bytes < demand.memory_bytes:
+            free = max(memory.free_memory_bytes, 0)
+            details.append(
+                f"needs {_bytes(demand.memory_bytes)} memory, best free is {_bytes(free)} on {memory.name}"
+            )
+            remedies.append(f"free {_bytes(demand.memory_bytes - free)} memory on {memory.name}")
+        if not details:
+            needs = f"{_cpus(demand.nano_cpus)} cpus and {_bytes(demand.memory_bytes)} memory"
+            details.append(f"needs {needs}, and no node has both free")
+            remedies.append(f"free cpus on {memory.name}, or memory on {cpus.name}")
+        return Reason(" and ".join(details), " and ".join(remedies))
+
+
+class Constrained:
+    """The node satisfies the constraints of the service."""
+
+    name = "constraint"
+
+    def __init__(self) -> None:
+        self._constraints: tuple[Constraint, ...] = ()
+
+    def set(self, group: Group) -> bool:
+        """Only services with constraints are concerned."""
+        self._constraints = group.constraints
+        return bool(self._constraints)
+
+    def room(self, host: Host) -> int:
+        """All or nothing."""
+        return UNLIMITED if all(c.holds(host.node) for c in self._constraints) else 0
+
+    def explain(self, hosts: Sequence[Host]) -> Reason:
+        """Name the constraints that fail on any of them."""
+        failing = [c for c in self._constraints if not all(c.holds(host.node) for host in hosts)]
+        label = next((c for c in failing if c.equal and c.key.startswith("node.labels.")), None)
+        remedy = f"label a node {label.key.removeprefix('node.labels.')}={label.value}" if label else ""
+        return Reason(", ".join(str(c) for c in failing), remedy)
+
+
+class Runnable:
+    """The image is made for the node's operating system and architecture."""
+
+    name = "platform"
+
+    def __init__(self) -> None:
+        self._platforms: tuple[Platform, ...] = ()
+
+    def set(self, group: Group) -> bool:
+        """Only services whose platforms are known are concerned."""
+        self._platforms = group.placement.platforms
+        return bool(self._platforms)
+
+    def room(self, host: Host) -> int:
+        """All or nothing."""
+        mine = host.node.description.platform
+        fits = any(
+            (not p.os or p.os.lower() == mine.os.lower())
+            and (not p.architecture or architecture(p.architecture) == architecture(mine.architecture))
+            for p in self._platforms
+        )
+        return UNLIMITED if fits else 0
+
+    def explain(self, hosts: Sequence[Host]) -> Reason:
+        """Name both sides."""
+        theirs = sorted({_platform(host.node.description.platform) for host in hosts})
+        ours = ", ".join(_platform(p) for p in self._platforms)
+        return Reason(f"the image is for {ours}, not {', '.join(theirs)}", f"add a node of {ours}")
+
+
+class PortsFree:
+    """The node's own ports that the task publishes on are free."""
+
+    name = "host port"
+
+    def __init__(self) -> None:
+        self._group: Group | None = None
+
+    def set(self, group: Group) -> bool:
+        """Only services with ports in host mode are concerned."""
+        self._group = group
+        return bool(group.demand.ports)
+
+    def room(self, host: Host) -> int:
+        """One at most: two tasks cannot share a port."""
+        assert self._group is not None, "a filter is set before it is asked"
+        return 0 if any(port in host.ports for port in self._group.demand.ports) else 1
+
+    def explain(self, hosts: Sequence[Host]) -> Reason:
+        """Name a port, a node and the task that has it."""
+        assert self._group is not None, "a filter is set before it is asked"
+        host = hosts[0]
+        port = next((p for p in self._group.demand.ports if p in host.ports), self._group.demand.ports[0])
+        holder = min(host.ports.get(port, {""}))
+        text = f"{port[1]}/{port[0].name.lower()}"
+        detail = f"{text} is taken on {host.name} by {self._group.name_of(holder)}"
+        return Reason(detail, "publish another port, or add a node")
+
+
+class NotTooMany:
+    """No node gets more tasks of a service than its placement allows."""
+
+    name = "max replicas per node"
+
+    def __init__(self) -> None:
+        self._most = 0
+        self._service_id = ""
+
+    def set(self, group: Group) -> bool:
+        """Only services with such a bound are concerned."""
+        self._most, self._service_id = group.placement.max_replicas_per_node, group.service.id
+        return bool(self._most)
+
+    def room(self, host: Host) -> int:
+        """What is left of the bound."""
+        return max(self._most - host.count(self._service_id), 0)
+
+    def explain(self, hosts: Sequence[Host]) -> Reason:
+        """Name the bound."""
+        return Reason(f"at most {self._most} per node", "add a node, or raise --replicas-max-per-node")
+
+
+FILTERS: tuple[type[Filter], ...] = (Usable, Reserved, Constrained, Runnable, PortsFree, NotTooMany)
+"""In the order in which they are asked: a node counts under the first that rules it out."""
+
+
+def _cpus(nano_cpus: int) -> str:
+    text = f"{nano_cpus / 1e9:.3f}".rstrip("0")
+    return text + "0" if text.endswith(".") else text
+
+
+def _bytes(count: int) -> str:
+    return f"{count / GIB:.1f} GiB" if count >= GIB else f"{count / MIB:.0f} MiB"
+
+
+def _platform(platform: Platform) -> str:
+    return "/".join(part for part in (platform.os, platform.architecture) if part) or "an unknown platform"

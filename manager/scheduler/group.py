@@ -1,0 +1,46 @@
+"""A group: pending tasks of one service and revision, which any node takes or refuses alike."""
+
+from dataclasses import dataclass
+
+from covey.model.constraint import Constraint, parse_all
+from covey.model.objects import Revision, Service, Task
+from covey.model.specs import Placement
+from manager.store.view import View
+
+from .demand import Demand, demand_of
+
+GroupKey = tuple[str, str]
+"""(service id, revision id)"""
+
+
+@dataclass(slots=True)
+class Group:
+    """What the tasks of a group ask, read once for all of them."""
+
+    service: Service
+    revision: Revision
+    demand: Demand
+    constraints: tuple[Constraint, ...]
+    view: View
+
+    @property
+    def placement(self) -> Placement:
+        """Where the tasks may and should run."""
+        return self.revision.spec.task.placement
+
+    def name_of(self, task_id: str) -> str:
+        """The name of any task, for people: `web.3`."""
+        task = self.view.get(Task, task_id)
+        service = self.view.get(Service, task.service_id) if task is not None else None
+        if task is None or service is None:
+            return "another task"
+        return f"{service.name}.{task.slot or task.node_id}"
+
+
+def group_of(view: View, key: GroupKey) -> Group | None:
+    """Read up on a group; None if its service or revision is gone, and its tasks with it."""
+    service, revision = view.get(Service, key[0]), view.get(Revision, key[1])
+    if service is None or revision is None:
+        return None
+    constraints = parse_all(revision.spec.task.placement.constraints)
+    return Group(service, revision, demand_of(revision, service), constraints, view)

@@ -1,0 +1,240 @@
+"""A cluster for planners: a store without a log, the leader's machine, and agents that do as they are told.
+
+Time is virtual and moves only in `run`. `agents` is a model of what agents do: each step takes every task
+one state further towards what is desired of it. After every commit all invariants are checked.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from random import Random
+
+from msgspec.structs import replace
+
+from covey.ids import new_id
+from covey.machine import Tick
+from covey.model.objects import (
+    Cluster,
+    Network,
+    Node,
+    NodeDescription,
+    NodeStatus,
+    Revision,
+    Service,
+    Task,
+    TaskStatus,
+)
+from covey.model.specs import ClusterSpec, IpamConfig, NetworkSpec, NodeSpec, Platform, Resources, ServiceSpec
+from covey.model.states import Availability, NodeState, TaskState
+from manager.leader.invariants import validate
+from manager.leader.machine import Changed, Committed, Leader
+from manager.orchestrator import revisions
+from manager.store.draft import Draft
+from manager.store.tables import Tables
+from manager.store.view import BY_SERVICE
+
+LIFE = (
+    TaskState.ASSIGNED,
+    TaskState.ACCEPTED,
+    TaskState.PREPARING,
+    TaskState.READY,
+    TaskState.STARTING,
+    TaskState.RUNNING,
+)
+
+
+class PlannerCluster:
+    """Nodes, services and tasks under one leader."""
+
+    def __init__(self, seed: int = 1, *, ingress: bool = False, spec: ClusterSpec = ClusterSpec()) -> None:
+        self.dice = Random(seed)
+        self.now_ms = 1_000
+        self.tables = Tables()
+        self.checked = True
+        self.fails: Callable[[Task], TaskState | None] = lambda task: None  # which tasks end, and how
+        self.silent: set[str] = set()  # nodes whose agents say nothing
+        self.commits = 0
+        self.write(lambda draft: draft.put(Cluster(id=new_id(self.dice), spec=spec)))
+        if ingress:
+            self.network("ingress", ingress=True)
+        self.leader = Leader(self.tables, self.dice, self.now_ms, self.now_ns)
+
+    def now_ns(self) -> int:
+        return self.now_ms * 1_000_000
+
+    # --- what others write ---
+
+    def write(self, change: Callable[[Draft], object]) -> None:
+        draft = Draft(self.tables)
+        change(draft)
+        if transaction := draft.transaction():
+            commit = self.tables.commit(transaction, self.now_ns())
+            if hasattr(self, "leader"):
+                self.leader.step(Changed(commit))
+
+    def node(self, name: str, cpus: float = 0, memory: int = 0, **labels: str) -> Node:
+        node = Node(
+            id=name,
+            spec=NodeSpec(labels=labels),
+            description=NodeDescription(
+                hostname=name,
+                platform=Platform("linux", "amd64"),
+                resources=Resources(nano_cpus=int(cpus * 1e9), memory_bytes=memory),
+            ),
+            status=NodeStatus(state=NodeState.READY, address=f"192.0.2.{len(name)}:5000"),
+        )
+        self.write(lambda draft: draft.put(node))
+        return node
+
+    def network(self, name: str, subnet: str = "", *, ingress: bool = False, ip_range: str = "") -> str:
+        ipam = (IpamConfig(subnet=subnet, ip_range=ip_range),) if subnet else ()
+        network = Network(id=f"net-{name}", spec=NetworkSpec(name=name, ipam=ipam, ingress=ingress))
+        self.write(lambda draft: draft.put(network))
+        return network.id
+
+    def create(self, spec: ServiceSpec) -> str:
+        service_id = f"svc-{spec.name}"
+
+        def change(draft: Draft) -> None:
+            revision = revisions.first_revision(service_id, spec, self.dice)
+            draft.put(revision)
+            draft.put(revisions.adopt(Service(id=service_id, name=spec.name), None, revision))
+
+        self.write(change)
+        return service_id
+
+    def update(
+        self, service_id: str, change_spec: Callable[[ServiceSpec], ServiceSpec], *, force: bool = False
+    ) -> None:
+        def change(draft: Draft) -> None:
+            service = self.service(service_id)
+            current = self.revision(service_id)
+            after = revisions.next_revision(
+                service, current, change_spec(current.spec), self.dice, force=force
+            )
+            draft.put(after)
+            draft.put(revisions.adopt(service, current, after))
+
+        self.write(change)
+
+    def scale(self, service_id: str, replicas: int) -> None:
+        self.update(service_id, lambda spec: replace(spec, mode=replace(spec.mode, replicas=replicas)))
+
+    def remove(self, service_id: str) -> None:
+        self.write(lambda draft: draft.put(replace(self.service(service_id), pending_delete=True)))
+
+    def set_node(
+        self, id: str, state: NodeState | None = None, availability: Availability | None = None, **labels: str
+    ) -> None:
+        node = self.tables.get(Node, id)
+        assert node is not None
+        if state is not None:
+            node = replace(node, status=replace(node.status, state=state))
+        if availability is not None:
+            node = replace(node, spec=replace(node.spec, availability=availability))
+        if labels:
+            node = replace(node, spec=replace(node.spec, labels={**node.spec.labels, **labels}))
+        self.write(lambda draft: draft.put(node))
+
+    def report(self, task: Task, state: TaskState, err: str = "") -> None:
+        present = self.tables.get(Task, task.id)
+        assert present is not None
+        assert state > present.status.state
+        after = replace(present, status=TaskStatus(state, state.name.lower(), err, self.now_ns()))
+        self.write(lambda draft: draft.put(after))
+
+    # --- what happens by itself ---
+
+    def plan(self) -> None:
+        """Run every pass that is due now, and those that follow from them without time passing."""
+        for _ in range(1000):
+            wake_at_ms = self.leader.wake_at_ms
+            if wake_at_ms is None or wake_at_ms > self.now_ms + 5:
+                return
+            self.now_ms = max(self.now_ms, wake_at_ms)
+            self._tick()
+        raise AssertionError("the planners never come to rest")
+
+    def _tick(self) -> None:
+        for effect in self.leader.step(Tick(self.now_ms)):
+            commit = self.tables.commit(effect.transaction, self.now_ns())
+            self.commits += 1
+            self.leader.step(Committed())
+            self.leader.step(Changed(commit))
+            self.check()
+
+    def check(self) -> None:
+        if self.checked:
+            wrong = validate(self.tables)
+            assert not wrong, "\n".join(wrong)
+
+    def agents(self) -> None:
+        """Let every agent that can be heard take each of its tasks one step further."""
+
+        def change(draft: Draft) -> None:
+            for task in draft.all(Task):
+                node = draft.get(Node, task.node_id) if task.node_id else None
+                if node is None or node.id in self.silent or node.status.state is NodeState.DOWN:
+                    continue
+                state = self._next(task)
+                if state is not None:
+                    status = TaskStatus(state, state.name.lower(), "", self.now_ns())
+                    draft.put(replace(task, status=status))
+
+        self.write(change)
+
+    def _next(self, task: Task) -> TaskState | None:
+        state = task.status.state
+        if state < TaskState.ASSIGNED or state.terminal:
+            return None
+        if task.desired_state >= TaskState.SHUTDOWN:
+            return TaskState.SHUTDOWN
+        if (end := self.fails(task)) is not None:
+            return end
+        if state < TaskState.RUNNING and state < task.desired_state:
+            return LIFE[LIFE.index(state) + 1]
+        return None
+
+    def run(self, seconds: float = 1.0, step_ms: int = 100) -> None:
+        """Let time pass: planners plan, agents act."""
+        until_ms = self.now_ms + int(seconds * 1000)
+        while True:
+            self.plan()
+            self.agents()
+            self.plan()
+            if self.now_ms >= until_ms:
+                return
+            self.now_ms = max(min(self.now_ms + step_ms, until_ms), self.now_ms)
+            self._tick()
+
+    def new_leader(self) -> None:
+        """Have another machine take over, with nothing but the store."""
+        self.leader = Leader(self.tables, self.dice, self.now_ms, self.now_ns)
+
+    # --- what there is ---
+
+    def service(self, service_id: str) -> Service:
+        service = self.tables.get(Service, service_id)
+        assert service is not None
+        return service
+
+    def revision(self, service_id: str) -> Revision:
+        revision = self.tables.get(Revision, self.service(service_id).revision_id)
+        assert revision is not None
+        return revision
+
+    def tasks(self, service_id: str) -> list[Task]:
+        return list(self.tables.find(Task, BY_SERVICE, service_id))
+
+    def live(self, service_id: str) -> list[Task]:
+        tasks = [
+            t
+            for t in self.tasks(service_id)
+            if t.desired_state <= TaskState.RUNNING and not t.status.state.terminal
+        ]
+        return sorted(tasks, key=lambda t: (t.slot, t.node_id))
+
+    def running(self, service_id: str) -> list[Task]:
+        return [t for t in self.live(service_id) if t.status.state is TaskState.RUNNING]
+
+    def spread(self, service_id: str) -> dict[str, int]:
+        return dict(sorted(Counter(task.node_id for task in self.live(service_id)).items()))
