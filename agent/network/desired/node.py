@@ -186,8 +186,9 @@ def _ingress(facts: Facts) -> Netns | None:
             statics.append((port, mac(attachment.endpoint.number)))
     addresses, tables = [], []
     if own is not None:
-        addresses.append(Address(bridge, f"{ipv4(own)}/{subnet(network, ipv4(own)).prefixlen}"))
-        tables.append(_mesh(facts, network.id, ipv4(own)))
+        within = subnet(network, ipv4(own))
+        addresses.append(Address(bridge, f"{ipv4(own)}/{within.prefixlen}"))
+        tables.append(_mesh(facts, network.id, str(within)))
     peers = facts.peers(network.id, names.INGRESS_VXLAN)
     return Netns(
         links={link.name: link for link in links},
@@ -201,8 +202,12 @@ def _ingress(facts: Facts) -> Netns | None:
     )
 
 
-def _mesh(facts: Facts, network_id: str, own: str) -> Table:
-    """Published ports: from any local address to any active endpoint, masqueraded as this node."""
+def _mesh(facts: Facts, network_id: str, within: str) -> Table:
+    """Published ports: from any local address to any active endpoint, masqueraded as this node.
+
+    What comes from the ingress subnet itself needs no masquerade, and must not get any: where the host has
+    its firewall look at bridged frames, those on their way from another node pass this chain too.
+    """
     table = facts.table(network_id)
     active = active_endpoints(table)
     chains = {}
@@ -224,7 +229,7 @@ def _mesh(facts: Facts, network_id: str, own: str) -> Table:
             Chain("output", (published,), Base("nat", Hook.OUTPUT, DESTINATION_NAT)),
             Chain(
                 "postrouting",
-                ((OutLink(names.INGRESS_BRIDGE), FromAddress(f"{own}/32", negated=True), Masquerade()),),
+                ((OutLink(names.INGRESS_BRIDGE), FromAddress(within, negated=True), Masquerade()),),
                 Base("nat", Hook.POSTROUTING, SOURCE_NAT),
             ),
             *chains.values(),

@@ -96,7 +96,10 @@ def virtual_addresses(facts: Facts, sandbox: Sandbox) -> Table:
         for service in table.services:
             if service.mode is EndpointMode.VIP and service.virtual_ip:
                 chains[service.virtual_ip] = _service(service, active, sandbox.task_id)
-    output = Chain("output", ((firewall.Dispatch("services"),),), Base("nat", Hook.OUTPUT, DESTINATION_NAT))
+    # The first rule does nothing but be there: the kernel tracks connections only while some rule asks for
+    # it, and the last backend's removal must not cut the connections it still has.
+    rules = ((firewall.Translated(),), (firewall.Dispatch("services"),))
+    output = Chain("output", rules, Base("nat", Hook.OUTPUT, DESTINATION_NAT))
     elements = {virtual_ip: chain.name for virtual_ip, chain in chains.items()}
     return Table(
         names.VIP_TABLE,

@@ -88,16 +88,17 @@ def routes(channel: Channel, names: Mapping[int, str]) -> frozenset[Route]:
     return frozenset(found)
 
 
-def foreign_routes(channel: Channel, names: Mapping[int, str]) -> tuple[str, ...]:
-    """The main table's IPv4 destinations that do not lead over one of the links `names`."""
-    return tuple(
-        sorted(
-            {
-                f"{destination}/{prefix}"
-                for _, prefix, _, destination, index in _routes(channel)
-                if index not in names
-            }
-        )
+def link_routes(channel: Channel) -> list[tuple[str, str]]:
+    """The main table's IPv4 destinations, each with the link it leads over."""
+    names = {}
+    for _, body in channel.dump(Message(rt.RTM_GETLINK, 0, rt.IFINFO.pack(0, 0, 0, 0, 0))):
+        index = rt.IFINFO.unpack_from(body)[2]
+        names[index] = string(attributes(body[rt.IFINFO.size :])[rt.IFLA_IFNAME])
+    return sorted(
+        {
+            (f"{destination}/{prefix}", names.get(index, "?"))
+            for _, prefix, _, destination, index in _routes(channel)
+        }
     )
 
 

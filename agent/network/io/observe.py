@@ -34,8 +34,9 @@ def observe(places: Places) -> Observed:
     for name in bound:
         node[name] = _netns(places, name)
         places.rest(name)
-    ours = {each.index: name for name, each in _ours(places, NODE).items()}
-    return Observed(node, tuple(broken), dump.foreign_routes(places.routing(NODE), ours))
+    routes = dump.link_routes(places.routing(NODE))
+    foreign = tuple(route for route, link in routes if not names.link_is_ours(NODE, link))
+    return Observed(node, tuple(broken), foreign)
 
 
 def surroundings(places: Places, vtep: str) -> Surroundings:

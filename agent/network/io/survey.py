@@ -1,0 +1,171 @@
+"""Looking at the host for what would break the networks (`probe` judges it)."""
+
+import errno
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from covey import limits
+from covey.io import netns
+
+from .. import names, ops
+from ..firewall import (
+    Balance,
+    Base,
+    Chain,
+    Dispatch,
+    FromAddress,
+    Hook,
+    KeyKind,
+    Masquerade,
+    Reject,
+    RejectCode,
+    Table,
+    Target,
+    ToThisHost,
+    Translated,
+    VerdictMap,
+)
+from ..probe import Survey
+from ..state import NODE, Kind, Link, Vxlan
+from . import dump
+from .nftables.messages import BEGIN, BODY_OFFSET, END, GETCHAIN, message
+from .nftables.transactions import encode_operation
+from .places import Places
+from .rtnetlink import bridge, veth, vxlan
+from .wire import Failure, attributes, string
+
+_SCRATCH = "scratch"
+_MISSING = {errno.EOPNOTSUPP, errno.ENOENT, errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT, errno.EINVAL}
+_FAMILIES = {1: "inet", 2: "ip"}
+_NF_DROP = 0
+
+
+def survey(directory: Path, vxlan_port: int = limits.vxlan_port) -> Survey:
+    """Look at the process's own namespace. Features are tried out in a scratch one under `directory`."""
+    places = Places(directory)
+    try:
+        return Survey(
+            forward_drops=(*_forward_drops(places), *_legacy_forward_drop()),
+            routes=_routes(places),
+            udp_port_taken_by=_port_holder(vxlan_port),
+            missing=_missing(places),
+        )
+    finally:
+        places.close()
+
+
+def _forward_drops(places: Places) -> Iterator[str]:
+    try:
+        chains = places.filtering(NODE).dump(message(GETCHAIN, b""))
+    except OSError:
+        return  # no nf_tables: `_missing` says so
+    for _, body in chains:
+        entry = attributes(body[BODY_OFFSET:])
+        hook = attributes(entry.get(4, b""))
+        policy = int.from_bytes(entry.get(5, b"\0\0\0\1"), "big")
+        forward = int.from_bytes(hook.get(1, b"\xff"), "big") == Hook.FORWARD
+        if forward and policy == _NF_DROP:
+            yield f"nftables chain {string(entry[1])}/{string(entry[3])} ({_FAMILIES.get(body[0], 'other')})"
+
+
+def _legacy_forward_drop() -> Iterator[str]:
+    """iptables-legacy is another firewall beside nf_tables, only seen by its own tool."""
+    listed = Path("/proc/net/ip_tables_names")
+    tool = shutil.which("iptables-legacy")
+    if tool is None or not listed.exists() or "filter" not in listed.read_text().split():
+        return
+    said = subprocess.run([tool, "-S", "FORWARD"], capture_output=True, text=True, timeout=10, check=False)
+    if "-P FORWARD DROP" in said.stdout:
+        yield "iptables-legacy chain FORWARD"
+
+
+def _routes(places: Places) -> tuple[tuple[str, str], ...]:
+    found = dump.link_routes(places.routing(NODE))
+    return tuple(each for each in found if not names.link_is_ours(NODE, each[1]))
+
+
+def _port_holder(port: int) -> str:
+    """Who has the UDP port in user space; the kernel's own VXLAN socket (inode 0) can be shared."""
+    for line in Path("/proc/net/udp").read_text().splitlines()[1:]:
+        fields = line.split()
+        inode = fields[9]
+        if int(fields[1].split(":")[1], 16) == port and inode != "0":
+            return _process_of(inode)
+    return ""
+
+
+def _process_of(inode: str) -> str:
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            held = [str(each.readlink()) for each in (process / "fd").iterdir()]
+            if f"socket:[{inode}]" in held:
+                return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
+        except OSError:
+            continue  # it ended while we looked
+    return "another process"
+
+
+def _missing(places: Places) -> dict[str, str]:
+    """Try everything once in a scratch namespace that goes at once."""
+    path = places.path(_SCRATCH)
+    assert path is not None
+    netns.delete(path)
+    netns.create(path)
+    try:
+        return dict(_tried(places))
+    finally:
+        places.forget(_SCRATCH)
+        netns.delete(path)
+
+
+def _tried(places: Places) -> Iterator[tuple[str, str]]:
+    channel = places.routing(_SCRATCH)
+    for feature, option, made in (
+        ("bridges", "CONFIG_BRIDGE", bridge(Link("b", Kind.BRIDGE))),
+        ("VXLAN", "CONFIG_VXLAN", vxlan(Link("x", Kind.VXLAN, vxlan=Vxlan(1, "127.0.0.1", 1)), None)),
+    ):
+        if _lacks(channel.batch([made])):
+            yield feature, option
+    with places.opened(_SCRATCH) as descriptor:
+        pair = Link("v", Kind.VETH), Link("w", Kind.VETH)
+        if _lacks(channel.batch([veth(*pair, descriptor, 0)])):
+            yield "veth pairs", "CONFIG_VETH"
+    try:
+        made_table = encode_operation(ops.ReplaceTable(_SCRATCH, _everything()))
+        failures = places.filtering(_SCRATCH).transaction(BEGIN, made_table, END)
+    except OSError as error:
+        failures = [Failure(0, error.errno or errno.EINVAL)]
+    if _lacks(failures):
+        yield (
+            "nftables with nat, numgen, fib, masquerade, reject and maps",
+            "CONFIG_NF_TABLES and CONFIG_NFT_*",
+        )
+    try:
+        netns.socket_inside(None, socket.AF_NETLINK, socket.SOCK_RAW, 12).close()
+    except OSError:
+        yield "netfilter netlink", "CONFIG_NETFILTER_NETLINK"
+
+
+def _lacks(failures: list[Failure]) -> bool:
+    return any(each.number in _MISSING for each in failures)
+
+
+def _everything() -> Table:
+    """A table with each statement that networks use."""
+    return Table(
+        "covey_probe",
+        (
+            Chain("out", ((ToThisHost(), Dispatch("m")),), Base("nat", Hook.OUTPUT, -100)),
+            Chain("post", ((FromAddress("10.0.0.0/8"), Masquerade()),), Base("nat", Hook.POSTROUTING, 100)),
+            Chain(
+                "forward",
+                ((Translated(), Reject(RejectCode.PORT_UNREACHABLE)),),
+                Base("filter", Hook.FORWARD, 0),
+            ),
+            Chain("one", ((Balance((Target("127.0.0.1", 80), Target("127.0.0.2", 80))),),)),
+        ),
+        (VerdictMap("m", KeyKind.PORT, {"tcp 80": "one"}),),
+    )

@@ -1,0 +1,94 @@
+"""What on this host would break the networks, found before it does and named with its remedy.
+
+Pure: `io/survey` looks at the host, `findings` judges. Other programs' rules and routes are never changed.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Network
+
+from . import names
+
+
+class Severity(StrEnum):
+    """Whether networks cannot work at all, or some traffic will be lost."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong, in words that name it and the remedy."""
+
+    severity: Severity
+    subject: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.severity} ({self.subject}): {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What was seen of the host.
+
+    `forward_drops` name forward hooks whose policy is to drop, `routes` the destinations of routes that are
+    not ours (with the link they lead over), `udp_port_taken_by` who holds the VXLAN port, `missing` what
+    the kernel lacks (feature to the kernel option that brings it).
+    """
+
+    forward_drops: tuple[str, ...] = ()
+    routes: tuple[tuple[str, str], ...] = ()
+    udp_port_taken_by: str = ""
+    missing: dict[str, str] = field(default_factory=dict[str, str])
+
+
+def findings(survey: Survey, subnets: Iterable[str], vxlan_port: int) -> list[Finding]:
+    """Judge a survey, given the cluster's subnets."""
+    found = [
+        Finding(
+            Severity.ERROR,
+            "kernel",
+            f"this kernel cannot do {feature}; load or build {option} and restart coveyd",
+        )
+        for feature, option in sorted(survey.missing.items())
+    ]
+    if survey.udp_port_taken_by:
+        found.append(
+            Finding(
+                Severity.ERROR,
+                "vxlan",
+                f"UDP port {vxlan_port} is taken by {survey.udp_port_taken_by}, so no overlay can be built; "
+                "stop that, or choose another port when the cluster is made (--data-path-port)",
+            )
+        )
+    found += [
+        Finding(
+            Severity.WARNING,
+            "firewall",
+            f"{chain} drops forwarded packets by default: published ports and tasks' way out will not work; "
+            f"accept what comes from or goes to {names.GATEWAY_BRIDGE} and {names.INGRESS_BRIDGE} there",
+        )
+        for chain in survey.forward_drops
+    ]
+    for subnet in sorted(set(subnets)):
+        found += _overlaps(subnet, survey.routes)
+    return found
+
+
+def _overlaps(subnet: str, routes: Iterable[tuple[str, str]]) -> list[Finding]:
+    if ":" in subnet:
+        return []
+    ours = IPv4Network(subnet)
+    return [
+        Finding(
+            Severity.WARNING,
+            "route",
+            f"this host routes {route} over {link}, which overlaps the network subnet {subnet}: tasks cannot "
+            "reach what is there; give the network another subnet",
+        )
+        for route, link in routes
+        if route != "0.0.0.0/0" and IPv4Network(route, strict=False).overlaps(ours)
+    ]

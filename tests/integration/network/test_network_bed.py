@@ -1,0 +1,255 @@
+"""Three hosts, real namespaces, real packets: overlays, virtual addresses, the mesh, faults."""
+
+import errno
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from covey.io import netns
+from covey.model.states import EndpointState
+from tests.support.network_bed import (
+    OUTSIDE,
+    PUBLISHED,
+    VIP,
+    Bed,
+    ask_tcp,
+    ask_udp,
+    connect,
+    eventually,
+    greet,
+    names_of,
+    run_in,
+)
+
+pytestmark = pytest.mark.root
+
+ACTIVE, DRAINING, JOINING = EndpointState.ACTIVE, EndpointState.DRAINING, EndpointState.JOINING
+
+
+def populate(bed: Bed) -> None:
+    """t1 calls from h1; the service's t2 is beside it, t3 and t4 on h2, t5 on h3."""
+    first, second, third = bed.hosts
+    bed.attach(first, "t1", None, published=False)
+    bed.attach(first, "t2", ACTIVE)
+    bed.attach(second, "t3", ACTIVE)
+    bed.attach(second, "t4", ACTIVE)
+    bed.attach(third, "t5", ACTIVE)
+    bed.push()
+
+
+def test_overlay_and_virtual_address(bed: Bed) -> None:
+    populate(bed)
+    client = bed.hosts[0].task_path("t1")
+
+    # every task by its own address, on the same host and across, with exactly the MTU that fits
+    for number in (2, 3, 4, 5):
+        assert ask_tcp(client, f"10.7.0.{number}") == {(f"t{number}", "10.7.0.1"): 1}
+    run_in(client, "ping", "-c1", "-W2", "-Mdo", f"-s{1450 - 28}", "10.7.0.3")
+    with pytest.raises(AssertionError, match=r"mtu|too long"):
+        run_in(client, "ping", "-c1", "-W2", "-Mdo", f"-s{1451 - 28}", "10.7.0.3")
+    _large_transfer(client)
+
+    # the virtual address: evenly, and the backend sees the caller itself
+    assert ask_tcp(client, VIP, times=40) == {(f"t{each}", "10.7.0.1"): 10 for each in (2, 3, 4, 5)}
+    assert sum(ask_udp(client, VIP, times=8).values()) == 8
+    backend = bed.hosts[1].task_path("t3")
+    assert names_of(ask_tcp(backend, VIP, times=8))["t3"] == 2, "a backend may be sent to itself"
+
+    _draining_keeps_old_connections(bed, client)
+    _a_removed_backend_is_let_go(bed, client)
+    _an_empty_service_refuses_at_once(bed, client)
+
+
+def _large_transfer(client: Path) -> None:
+    sent, got = b"z" * 2_000_000, bytearray()
+    with connect(client, "10.7.0.3") as opened:
+        greet(opened)
+        sender = threading.Thread(target=lambda: opened.sendall(sent))
+        sender.start()
+        while len(got) < len(sent):
+            got += opened.recv(1 << 18)
+        sender.join(10)
+    assert bytes(got) == sent
+
+
+def _draining_keeps_old_connections(bed: Bed, client: Path) -> None:
+    old = [connect(client, VIP) for _ in range(4)]
+    try:
+        served = {greet(each)[0]: each for each in old}
+        assert served.keys() == {"t2", "t3", "t4", "t5"}
+        bed.states["t3"], bed.states["t4"] = DRAINING, JOINING
+        bed.push()
+        assert names_of(ask_tcp(client, VIP, times=10)) == {"t2": 5, "t5": 5}
+        for each in served.values():
+            each.sendall(b"still there")
+            assert each.recv(100) == b"still there"
+    finally:
+        for each in old:
+            each.close()
+    bed.states["t3"] = bed.states["t4"] = ACTIVE
+    bed.push()
+
+
+def _connect_to(client: Path, wanted: str) -> socket.socket:
+    """A connection by the virtual address that one backend in particular took."""
+    for _ in range(20):
+        opened = connect(client, VIP)
+        if greet(opened)[0] == wanted:
+            return opened
+        opened.close()
+    raise AssertionError(f"{wanted} was never sent anything")
+
+
+def _a_removed_backend_is_let_go(bed: Bed, client: Path) -> None:
+    with netns.socket_inside(client, socket.AF_INET, socket.SOCK_DGRAM) as flow:
+        flow.settimeout(3)
+        flow.connect((VIP, 80))
+        flow.send(b"?")
+        first = flow.recv(100).decode().split()[0]
+        with _connect_to(client, first) as stream:
+            host = next(each for each in bed.hosts if first in each.sandboxes)
+            bed.remove(host, first)
+            bed.push()
+            flow.send(b"?")
+            assert flow.recv(100).decode().split()[0] != first, "the flow found another backend"
+            with pytest.raises(ConnectionError):
+                _talk(stream)
+
+
+def _talk(stream: socket.socket) -> None:
+    for _ in range(3):
+        stream.sendall(b"anyone?")
+        assert stream.recv(100)
+
+
+def _an_empty_service_refuses_at_once(bed: Bed, client: Path) -> None:
+    with connect(client, VIP) as old:
+        greet(old)
+        for each in bed.states:
+            bed.states[each] = DRAINING
+        bed.push()
+        old.sendall(b"still there")
+        assert old.recv(100) == b"still there", "the last backend drains too"
+    with pytest.raises(OSError, match="No route to host") as refused:
+        connect(client, VIP)
+    assert refused.value.errno == errno.EHOSTUNREACH
+    with pytest.raises(ConnectionRefusedError):
+        connect(bed.outside, bed.hosts[0].address, PUBLISHED)
+
+
+def test_published_ports_and_the_way_out(bed: Bed) -> None:
+    populate(bed)
+    expected = {"t2": 2, "t3": 2, "t4": 2, "t5": 2}
+    client = bed.hosts[0].task_path("t1")
+    for host in bed.hosts:
+        # from outside, from the node to itself both ways, from a task, from another node
+        assert names_of(ask_tcp(bed.outside, host.address, PUBLISHED, 8)) == expected
+        assert names_of(ask_udp(bed.outside, host.address, PUBLISHED, 8)) == expected
+        assert names_of(ask_tcp(host.path, "127.0.0.1", PUBLISHED, 8)) == expected
+        assert names_of(ask_udp(host.path, "127.0.0.1", PUBLISHED, 8)) == expected
+        assert names_of(ask_tcp(host.path, host.address, PUBLISHED, 8)) == expected
+        assert names_of(ask_tcp(client, host.address, PUBLISHED, 8)) == expected
+        assert {seen for _, seen in ask_tcp(bed.outside, host.address, PUBLISHED, 4)} == {host.ingress}
+    assert names_of(ask_tcp(bed.hosts[1].task_path("t3"), bed.hosts[1].address, PUBLISHED, 8)) == expected
+
+    # a removed task is asked no more, on any node
+    bed.remove(bed.hosts[2], "t5")
+    bed.push()
+    assert names_of(ask_tcp(bed.outside, bed.hosts[2].address, PUBLISHED, 6)) == {"t2": 2, "t3": 2, "t4": 2}
+
+    # out: masqueraded as the task's own node; tasks do not meet on the gateway bridge
+    with netns.socket_inside(bed.outside, socket.AF_INET, socket.SOCK_STREAM) as listener:
+        listener.bind((OUTSIDE, 9))
+        listener.listen()
+        with connect(client, OUTSIDE, 9):
+            accepted, peer = listener.accept()
+            accepted.close()
+        assert peer[0] == bed.hosts[0].address
+    other = _gateway_address(bed.hosts[0].task_path("t2"))
+    with pytest.raises(OSError, match=r"timed out|No route"):
+        connect(client, other, timeout_s=0.7)
+
+
+def _gateway_address(task: Path) -> str:
+    shown = run_in(task, "ip", "-4", "-o", "addr").split()
+    return next(each.split("/")[0] for each in shown if each.startswith("172."))
+
+
+def test_the_driver_dies_and_its_host_reboots(bed: Bed) -> None:
+    populate(bed)
+    first = bed.hosts[0]
+    client = first.task_path("t1")
+    with connect(client, VIP) as opened:
+        name, _ = greet(opened)
+        inode = client.stat().st_ino
+        first.stop()  # SIGKILL
+        opened.sendall(b"while nobody drives")
+        assert opened.recv(100) == b"while nobody drives"
+
+        # meanwhile: an endpoint went, another came elsewhere, and somebody meddled
+        gone = next(each for each in ("t3", "t4") if each != name)
+        bed.remove(bed.hosts[1], gone)
+        bed.attach(bed.hosts[2], "t6", ACTIVE)
+        netns.create(first.netns_dir / "stray")
+        run_in(client, "nft", "flush", "chain", "ip", "covey_vip", f"vip-{VIP}")
+        run_in(first.path, "ip", "link", "add", "covey_stray", "type", "bridge")
+        bed.push()
+        first.start()
+        first.reconcile()
+        opened.sendall(b"and after")
+        assert opened.recv(100) == b"and after", "a connection outlives its driver"
+        assert client.stat().st_ino == inode, "the namespace was taken over, not made anew"
+    assert not (first.netns_dir / "stray").exists()
+    assert "covey_stray" not in run_in(first.path, "ip", "link")
+    kept = {"t2", "t3", "t4", "t5", "t6"} - {gone}
+    assert names_of(ask_tcp(client, VIP, times=8)) == dict.fromkeys(kept, 2)
+    assert names_of(ask_tcp(bed.outside, first.address, PUBLISHED, 8)) == dict.fromkeys(kept, 2)
+
+    first.stop()
+    bed.servers.pop("t2").close()
+    bed.states["t2"] = JOINING
+    first.unbind_everything()
+    first.start()
+    first.reconcile()
+    bed.push()
+    kept -= {"t2"}
+    assert names_of(ask_tcp(client, VIP, times=6)) == dict.fromkeys(kept, 2)
+    assert names_of(ask_tcp(bed.outside, first.address, PUBLISHED, 6)) == dict.fromkeys(kept, 2)
+
+
+def test_nothing_is_flooded_and_nothing_is_left(bed: Bed) -> None:
+    populate(bed)
+    client = bed.hosts[0].task_path("t1")
+    third = bed.hosts[2]
+    with netns.socket_inside(third.path, socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800)) as tap:
+        tap.settimeout(0.5)
+        ask_tcp(client, "10.7.0.3")  # h1 to h2
+        with pytest.raises(OSError, match=r"No route|timed out"):
+            connect(client, "10.7.0.99", timeout_s=0.5)  # nobody has this address
+        vxlan = [
+            each for each in _packets(tap) if each[23] == 17 and each[36:38] == (4789).to_bytes(2, "big")
+        ]
+        assert not vxlan, "h3 has no part in this"
+
+    for host in bed.hosts:
+        for task in list(host.sandboxes):
+            bed.remove(host, task)
+        host.call("forget", name="n" * 25)
+        host.call("forget", name="i" * 25)
+        assert list(host.netns_dir.iterdir()) == []
+        eventually(
+            lambda host=host: "covey_" not in run_in(host.path, "ip", "link"),  # type: ignore[misc]
+            f"{host.node_id} still has links of ours",
+        )
+        assert "covey_" not in run_in(host.path, "nft", "list", "ruleset")
+
+
+def _packets(tap: socket.socket) -> list[bytes]:
+    seen: list[bytes] = []
+    while True:
+        try:
+            seen.append(tap.recv(2000))
+        except TimeoutError:
+            return seen

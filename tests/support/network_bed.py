@@ -1,0 +1,371 @@
+"""A bed of three hosts: network namespaces on one fabric bridge, the real driver running inside each."""
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from agent.network.seam import Attachment, Sandbox
+from covey.io import netns
+from covey.model.objects import ClusterVersion, Endpoint, Network, Subnet
+from covey.model.specs import NetworkSpec, PortConfig
+from covey.model.states import EndpointState, Protocol
+from covey.model.tables import EndpointRow, NetworkTable, ServiceRow
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+OUTSIDE = "192.0.2.200"
+VIP = "10.7.0.200"
+PUBLISHED = 8080
+NET = Network(id="n" * 25, spec=NetworkSpec(name="net1"), vni=5001, subnets=(Subnet(cidr="10.7.0.0/24"),))
+INGRESS = Network(
+    id="i" * 25,
+    spec=NetworkSpec(name="ingress", ingress=True),
+    vni=5000,
+    subnets=(Subnet(cidr="10.255.0.0/16"),),
+)
+PORTS = (
+    PortConfig(target_port=80, published_port=PUBLISHED),
+    PortConfig(target_port=80, published_port=PUBLISHED, protocol=Protocol.UDP),
+)
+
+
+def run_in(path: Path, *command: str) -> str:
+    done = subprocess.run(
+        ["nsenter", f"--net={path}", *command], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+class Host:
+    """One host: its namespace, and the process that runs the driver in it."""
+
+    def __init__(self, bed: "Bed", number: int) -> None:
+        self.bed = bed
+        self.node_id = f"node{number}"
+        self.address = f"192.0.2.{number}"
+        self.path = bed.directory / f"h{number}"
+        self.netns_dir = bed.directory / f"run{number}" / "netns"
+        self.ingress = f"10.255.0.{number + 1}"
+        self.sandboxes: dict[str, Sandbox] = {}
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [
+                "nsenter",
+                f"--net={self.path}",
+                sys.executable,
+                str(HERE / "network_host.py"),
+                str(self.netns_dir),
+                self.node_id,
+                self.address,
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+
+    def stop(self, number: int = signal.SIGKILL) -> None:
+        if self.process is not None:
+            self.process.send_signal(number)
+            self.process.wait(10)
+            assert self.process.stdin
+            assert self.process.stdout
+            self.process.stdin.close()
+            self.process.stdout.close()
+            self.process = None
+
+    def call(self, method: str, **arguments: object) -> float:
+        """Have the driver do something; returns how many milliseconds it took."""
+        self.ask(method, **arguments)
+        return self.took_ms
+
+    def ask(self, method: str, **arguments: object) -> str:
+        assert self.process
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.write(msgspec.json.encode({"method": method, **arguments}) + b"\n")
+        self.process.stdin.flush()
+        ready, _, _ = select.select([self.process.stdout], [], [], 30)
+        assert ready, f"{self.node_id} did not answer {method} in 30 s"
+        answer = msgspec.json.decode(self.process.stdout.readline())
+        assert not answer["error"], answer["error"]
+        self.took_ms = float(answer["ms"])
+        return str(answer["result"])
+
+    def reconcile(self) -> float:
+        bed = self.bed
+        return self.call(
+            "reconcile",
+            networks=[NET, INGRESS],
+            tables=[bed.table(NET), bed.table(INGRESS)],
+            sandboxes=list(self.sandboxes.values()),
+        )
+
+    def task_path(self, task: str) -> Path:
+        return self.netns_dir / task
+
+    def unbind_everything(self) -> None:
+        """What a reboot does: no namespace is bound any more, no link of ours is left."""
+        if self.netns_dir.is_dir():
+            for each in self.netns_dir.iterdir():
+                netns.delete(each)
+                each.touch()  # a RUN directory that is no tmpfs keeps the empty files
+        listed = run_in(self.path, "ip", "-o", "link")
+        for line in listed.splitlines():
+            name = line.split(":")[1].strip().split("@")[0]
+            if name.startswith("covey_"):
+                with contextlib.suppress(AssertionError):
+                    run_in(self.path, "ip", "link", "del", name)
+        run_in(self.path, "nft", "flush", "ruleset")
+
+
+class Server:
+    """Answers in a task's namespace, TCP and UDP on port 80: its name and the caller's address."""
+
+    def __init__(self, name: str, path: Path) -> None:
+        self.name, self.path = name, path
+        self._tcp = netns.socket_inside(path, socket.AF_INET, socket.SOCK_STREAM)
+        self._tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._udp = netns.socket_inside(path, socket.AF_INET, socket.SOCK_DGRAM)
+        self._tcp.bind(("0.0.0.0", 80))
+        self._udp.bind(("0.0.0.0", 80))
+        self._tcp.listen(256)
+        self._open: list[socket.socket] = []
+        self._wake_out, self._wake_in = os.pipe()
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            ready, _, _ = select.select([self._wake_out, self._tcp, self._udp, *self._open], [], [])
+            for each in ready:
+                if each is self._wake_out:
+                    return
+                if each is self._tcp:
+                    connection, peer = self._tcp.accept()
+                    connection.sendall(f"{self.name} {peer[0]}\n".encode())
+                    self._open.append(connection)
+                elif each is self._udp:
+                    _, peer = self._udp.recvfrom(2000)
+                    self._udp.sendto(f"{self.name} {peer[0]}".encode(), peer)
+                else:
+                    self._echo(each)
+
+    def _echo(self, connection: socket.socket) -> None:
+        try:
+            data = connection.recv(65536)
+        except ConnectionError:
+            data = b""
+        if data:
+            connection.sendall(data)
+        else:
+            self._open.remove(connection)
+            connection.close()
+
+    def close(self) -> None:
+        os.write(self._wake_in, b"x")
+        self._thread.join(10)
+        for each in (self._tcp, self._udp, *self._open):
+            each.close()
+        os.close(self._wake_in)
+        os.close(self._wake_out)
+
+
+class Bed:
+    """Hosts h1 to h3, an `outside` client, one overlay with a service behind a VIP, and ingress."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.states: dict[str, EndpointState] = {}
+        self.version = 0
+        self.servers: dict[str, Server] = {}
+        self.fabric, self.outside = directory / "fabric", directory / "outside"
+        self.hosts = [Host(self, number) for number in (1, 2, 3)]
+
+    def build(self) -> None:
+        for path in (self.fabric, self.outside, *(host.path for host in self.hosts)):
+            netns.create(path)
+        run_in(self.fabric, "ip", "link", "add", "br0", "up", "type", "bridge")
+        for number, (path, address) in enumerate(
+            [(self.outside, OUTSIDE), *((host.path, host.address) for host in self.hosts)]
+        ):
+            here, there = f"p{number}", f"/proc/self/fd/{os.open(path, os.O_RDONLY)}"
+            descriptor = int(there.rsplit("/", 1)[1])
+            try:
+                subprocess.run(
+                    [
+                        "nsenter",
+                        f"--net={self.fabric}",
+                        "sh",
+                        "-c",
+                        f"ip link add {here} type veth peer name eth0 netns {there} && "
+                        f"ip link set {here} master br0 up",
+                    ],
+                    pass_fds=[descriptor],
+                    check=True,
+                    timeout=30,
+                )
+            finally:
+                os.close(descriptor)
+            for command in (f"addr add {address}/24 dev eth0", "link set eth0 up", "link set lo up"):
+                run_in(path, "ip", *command.split())
+        for host in self.hosts:
+            host.start()
+            host.call("reconcile", networks=[INGRESS])
+
+    def sandbox(self, host: Host, name: str, *, published: bool = True) -> Sandbox:
+        number = int(name[1:])
+        attachments = [Attachment(NET, self.endpoint(NET, host, name, f"10.7.0.{number}"))]
+        if published:
+            attachments.append(Attachment(INGRESS, self.endpoint(INGRESS, host, name, f"10.255.1.{number}")))
+        return Sandbox(name, tuple(attachments))
+
+    def endpoint(self, network: Network, host: Host, task: str, address: str) -> Endpoint:
+        number = int.from_bytes(socket.inet_aton(address), "big")
+        return Endpoint(
+            id=f"{address}",
+            network_id=network.id,
+            node_id=host.node_id,
+            task_id=task,
+            number=number,
+            addresses=(address,),
+        )
+
+    def attach(self, host: Host, name: str, state: EndpointState | None, *, published: bool = True) -> None:
+        """A task on `host`; with a `state`, it is an endpoint of the service and serves."""
+        sandbox = self.sandbox(host, name, published=published)
+        host.sandboxes[name] = sandbox
+        path = Path(host.ask("attach", sandbox=sandbox))
+        if state is not None:
+            self.states[name] = state
+            self.servers[name] = Server(name, path)
+
+    def remove(self, host: Host, name: str) -> None:
+        host.sandboxes.pop(name)
+        self.states.pop(name, None)
+        if name in self.servers:
+            self.servers.pop(name).close()
+        host.call("detach", name=name)
+
+    def table(self, network: Network) -> NetworkTable:
+        rows = []
+        for host in self.hosts:
+            if network is INGRESS:
+                own = self.endpoint(INGRESS, host, "", host.ingress)
+                rows.append(self._row(own, host))
+            for sandbox in host.sandboxes.values():
+                rows += [
+                    self._row(each.endpoint, host)
+                    for each in sandbox.attachments
+                    if each.network.id == network.id
+                ]
+        service = ServiceRow(
+            service_id="web",
+            name="web",
+            virtual_ip=VIP if network is NET else "",
+            ports=PORTS if network is INGRESS else (),
+        )
+        self.version += 1
+        return NetworkTable(
+            network_id=network.id,
+            version=ClusterVersion(1, self.version),
+            endpoints=tuple(rows),
+            services=(service,),
+        )
+
+    def _row(self, endpoint: Endpoint, host: Host) -> EndpointRow:
+        state = self.states.get(endpoint.task_id)
+        return EndpointRow(
+            endpoint_id=endpoint.id,
+            number=endpoint.number,
+            addresses=endpoint.addresses,
+            node_id=host.node_id,
+            vtep=host.address,
+            state=state if state is not None else EndpointState.ACTIVE,
+            task_id=endpoint.task_id,
+            service_id="web" if state is not None else "",
+        )
+
+    def push(self) -> None:
+        """Give every host the tables as they now are."""
+        for network in (NET, INGRESS):
+            table = self.table(network)
+            for host in self.hosts:
+                if host.process is not None:
+                    host.call("apply", table=table)
+
+    def close(self) -> None:
+        for server in self.servers.values():
+            server.close()
+        for host in self.hosts:
+            host.stop()
+            if host.netns_dir.is_dir():
+                for each in host.netns_dir.iterdir():
+                    netns.delete(each)
+            netns.delete(host.path)
+        netns.delete(self.outside)
+        netns.delete(self.fabric)
+
+
+def connect(path: Path, to: str, port: int = 80, timeout_s: float = 3.0) -> socket.socket:
+    opened = netns.socket_inside(path, socket.AF_INET, socket.SOCK_STREAM)
+    opened.settimeout(timeout_s)
+    try:
+        opened.connect((to, port))
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
+def greet(opened: socket.socket) -> tuple[str, str]:
+    """Who answered, and whom they saw."""
+    name, seen = opened.recv(100).decode().split()
+    return name, seen
+
+
+def ask_tcp(path: Path, to: str, port: int = 80, times: int = 1) -> Counter[tuple[str, str]]:
+    found: Counter[tuple[str, str]] = Counter()
+    for _ in range(times):
+        with connect(path, to, port) as opened:
+            found[greet(opened)] += 1
+    return found
+
+
+def ask_udp(path: Path, to: str, port: int = 80, times: int = 1) -> Counter[tuple[str, str]]:
+    found: Counter[tuple[str, str]] = Counter()
+    for _ in range(times):
+        with netns.socket_inside(path, socket.AF_INET, socket.SOCK_DGRAM) as opened:
+            opened.settimeout(3)
+            opened.connect((to, port))
+            opened.send(b"?")
+            name, seen = opened.recv(100).decode().split()
+            found[name, seen] += 1
+    return found
+
+
+def names_of(found: Counter[tuple[str, str]]) -> Counter[str]:
+    result: Counter[str] = Counter()
+    for (name, _), count in found.items():
+        result[name] += count
+    return result
+
+
+def eventually(check: Callable[[], bool], what: str, seconds: float = 5.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)

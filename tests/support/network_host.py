@@ -1,0 +1,81 @@
+"""One test host: the real driver inside a network namespace, told what to do line by line on stdin.
+
+Started by the test bed with `nsenter --net=...`. A line is a JSON `Call`; the answer is a line, `Answer`.
+"""
+
+import asyncio
+import logging
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from agent.network.driver import NetlinkNetworks, Settings
+from agent.network.io.survey import survey
+from agent.network.probe import findings
+from agent.network.seam import Sandbox
+from covey.model.objects import Network
+from covey.model.tables import NetworkTable
+
+
+class Call(msgspec.Struct):
+    method: str
+    sandbox: Sandbox | None = None
+    table: NetworkTable | None = None
+    name: str = ""
+    networks: list[Network] = []
+    tables: list[NetworkTable] = []
+    sandboxes: list[Sandbox] = []
+
+
+class Answer(msgspec.Struct):
+    result: str = ""
+    error: str = ""
+    ms: float = 0.0
+
+
+async def perform(driver: NetlinkNetworks, call: Call) -> str:
+    match call.method:
+        case "attach":
+            assert call.sandbox is not None
+            return await driver.attach(call.sandbox)
+        case "detach":
+            await driver.detach(call.name)
+        case "apply":
+            assert call.table is not None
+            await driver.apply(call.table)
+        case "learn":
+            await driver.learn(call.networks[0])
+        case "forget":
+            await driver.forget(call.name)
+        case "reconcile":
+            await driver.reconcile(call.networks, call.tables, call.sandboxes)
+        case "examine":
+            subnets = [each.cidr for network in call.networks for each in network.subnets]
+            return "\n".join(str(each) for each in findings(survey(Path(call.name)), subnets, 4789))
+        case _:
+            raise AssertionError(call.method)
+    return ""
+
+
+async def main() -> None:
+    directory, node_id, address = sys.argv[1:]
+    logging.basicConfig(level=logging.INFO, format=f"{node_id} %(message)s")
+    driver = NetlinkNetworks(Settings(Path(directory), node_id, address))
+    loop = asyncio.get_running_loop()
+    while line := await loop.run_in_executor(None, sys.stdin.buffer.readline):
+        call = msgspec.json.decode(line, type=Call)
+        before = time.perf_counter()
+        try:
+            answer = Answer(await perform(driver, call))
+        except Exception as error:  # noqa: BLE001  told to the test
+            answer = Answer(error=f"{type(error).__name__}: {error}")
+        answer.ms = (time.perf_counter() - before) * 1000
+        sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")
+        sys.stdout.buffer.flush()
+    await driver.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
