@@ -49,27 +49,18 @@ class Many:
     removes_by: str
 
 
-def _rollout(noun: str) -> tuple[Scalar, ...]:
-    actions: click.ParamType[Any] = Named(FailureAction)
-    if noun == "rollback":
-        actions = Named(FailureAction, without=FailureAction.ROLLBACK)
+def _rollout(noun: str, said: str, actions: Named) -> tuple[Scalar, ...]:
     return (
         Scalar(
-            f"--{noun}-parallelism",
-            COUNT,
-            f"How many tasks a {noun} replaces at once; 0 means all. [default: 1]",
+            f"--{noun}-parallelism", COUNT, f"How many tasks {said} replaces at once; 0: all. [default: 1]"
         ),
-        Scalar(f"--{noun}-delay", DURATION, f"The pause of a {noun} after each of them. [default: 0s]"),
+        Scalar(f"--{noun}-delay", DURATION, f"The pause of {said} after each of them. [default: 0s]"),
+        Scalar(f"--{noun}-failure-action", actions, f"What {said} does once it has failed. [default: pause]"),
+        Scalar(f"--{noun}-monitor", DURATION, f"How long {said} watches each new task. [default: 5s]"),
         Scalar(
-            f"--{noun}-failure-action", actions, f"What a {noun} does once it has failed. [default: pause]"
+            f"--{noun}-max-failure-ratio", RATIO, f"The part of tasks that may fail in {said}. [default: 0]"
         ),
-        Scalar(f"--{noun}-monitor", DURATION, f"How long a {noun} watches each new task. [default: 5s]"),
-        Scalar(
-            f"--{noun}-max-failure-ratio", RATIO, f"The part of tasks that may fail in a {noun}. [default: 0]"
-        ),
-        Scalar(
-            f"--{noun}-order", Named(UpdateOrder), f"Which comes first in a {noun}. [default: stop-first]"
-        ),
+        Scalar(f"--{noun}-order", Named(UpdateOrder), f"Which comes first in {said}. [default: stop-first]"),
     )
 
 
@@ -110,8 +101,8 @@ SCALARS = (
     Scalar("--restart-delay", DURATION, "The pause before that. [default: 5s]"),
     Scalar("--restart-max-attempts", COUNT, "How often, at most; 0 means without end."),
     Scalar("--restart-window", DURATION, "The time over which attempts are counted."),
-    *_rollout("update"),
-    *_rollout("rollback"),
+    *_rollout("update", "an update", Named(FailureAction)),
+    *_rollout("rollback", "a rollback", Named(FailureAction, without=FailureAction.ROLLBACK)),
 )
 
 MANY = (

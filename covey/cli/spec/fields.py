@@ -63,6 +63,10 @@ def _itself(entry: Any) -> Any:
     return entry
 
 
+def _plainest(text: str) -> str:
+    return str(constraint.parse(text))
+
+
 @dataclass(frozen=True, slots=True)
 class Listed:
     """A field that holds entries. `key` is of an entry, `named` of what `--...-rm` was given."""
@@ -81,7 +85,7 @@ LISTS: dict[str, Listed] = {
     "dns_search": Listed("task.container.dns.search"),
     "dns_option": Listed("task.container.dns.options"),
     "ulimit": Listed("task.container.ulimits", lambda entry: entry.name),
-    "constraint": Listed("task.placement.constraints", lambda entry: str(constraint.parse(entry))),
+    "constraint": Listed("task.placement.constraints", _plainest, _plainest),
     "placement_pref": Listed(
         "task.placement.preferences", lambda entry: entry.spread, lambda pref: pref.spread
     ),

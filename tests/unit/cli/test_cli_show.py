@@ -1,0 +1,148 @@
+import json
+
+from covey.cli.show import tasks as show
+from covey.cli.show.converge import assess
+from covey.cli.show.jsonable import json_array, pretty
+from covey.cli.show.text import age, ago, first_line, table
+from covey.client.views import Progress, ServiceDetail
+from covey.model.objects import Meta, Node, NodeDescription, Revision, Service, Task, TaskStatus, UpdateStatus
+from covey.model.specs import ContainerSpec, PortConfig, ServiceMode, ServiceSpec, TaskSpec
+from covey.model.states import PublishMode, ServiceModeKind, TaskState, UpdateState
+
+S = 1_000_000_000
+RUNNING, FAILED, PREPARING, PENDING = (
+    TaskState.RUNNING,
+    TaskState.FAILED,
+    TaskState.PREPARING,
+    TaskState.PENDING,
+)
+
+
+def task(
+    slot: int,
+    state: TaskState = RUNNING,
+    revision: str = "new",
+    desired: TaskState = RUNNING,
+    err: str = "",
+    created: int = 1,
+    node: str = "n1",
+) -> Task:
+    return Task(
+        id=f"{slot}{state}{created}",
+        meta=Meta(created_at_ns=created),
+        service_id="s",
+        revision_id=revision,
+        slot=slot,
+        node_id=node,
+        desired_state=desired,
+        status=TaskStatus(state=state, err=err, at_ns=created),
+    )
+
+
+def moment(
+    *tasks: Task, desired: int = 2, update: UpdateState = UpdateState.NONE, everywhere: bool = False
+) -> Progress:
+    kind = ServiceModeKind.GLOBAL if everywhere else ServiceModeKind.REPLICATED
+    spec = ServiceSpec(name="web", mode=ServiceMode(kind=kind, replicas=desired))
+    service = Service(
+        id="s", name="web", revision_id="new", update_status=UpdateStatus(state=update, message="why")
+    )
+    return Progress(ServiceDetail(service, Revision(id="new", spec=spec), desired=desired), tasks)
+
+
+def test_a_service_has_converged_when_every_place_runs() -> None:
+    assert assess(moment(task(1), task(2)), restarts=True).converged
+    assert not assess(moment(task(1), task(2, PREPARING)), restarts=True).converged
+    assert not assess(moment(task(1)), restarts=True).converged
+    assert assess(moment(desired=0), restarts=True).converged
+
+
+def test_old_tasks_do_not_count_where_new_ones_are_wanted() -> None:
+    old = moment(task(1, revision="old"), task(2, revision="old"))
+    assert not assess(old, restarts=True).converged
+    assert assess(old, restarts=False).converged
+    assert assess(
+        moment(task(1, revision="old"), task(2), update=UpdateState.COMPLETED), restarts=True
+    ).converged
+    assert not assess(moment(task(1), task(2), update=UpdateState.UPDATING), restarts=True).converged
+
+
+def test_what_is_still_stopping_holds_up_an_update_but_no_scale() -> None:
+    ending = task(2, desired=TaskState.SHUTDOWN, created=0)
+    assert not assess(moment(task(1), task(2), ending), restarts=True).converged
+    assert assess(moment(task(1), task(2), ending), restarts=False).converged
+
+
+def test_an_update_that_stopped_has_failed() -> None:
+    verdict = assess(moment(task(1), task(2), update=UpdateState.PAUSED), restarts=True)
+    assert verdict.failed == "the update is paused: why"
+    assert not verdict.converged
+
+
+def test_a_place_tells_what_went_wrong_last() -> None:
+    failed = task(1, FAILED, desired=TaskState.SHUTDOWN, err="exit 1", created=1)
+    (place,) = assess(moment(failed, task(1, PENDING, created=2), desired=1), restarts=True).places
+    assert (place.error, place.good) == ("failed before: exit 1", False)
+    (place,) = assess(moment(failed, task(1, created=2), desired=1), restarts=True).places
+    assert (place.error, place.good) == ("", True)
+
+
+def test_a_global_services_places_are_nodes() -> None:
+    verdict = assess(moment(task(0, node="n1"), task(0, node="n2"), everywhere=True), restarts=True)
+    assert [place.name for place in verdict.places] == ["n1", "n2"]
+    assert verdict.converged
+
+
+def test_tables_are_plain() -> None:
+    assert table(("A", "LONG"), [("xx", ""), ("y", "z")]) == "A    LONG\nxx\ny    z"
+
+
+def test_ages() -> None:
+    assert [age(s) for s in (0, 1, 59, 60, 3600, 86_400 * 3, 86_400 * 30, 86_400 * 800)] == [
+        "less than a second",
+        "1 second",
+        "59 seconds",
+        "1 minute",
+        "1 hour",
+        "3 days",
+        "4 weeks",
+        "2 years",
+    ]
+    assert ago(0, 5 * S) == ""
+    assert ago(S, 3 * S) == "2 seconds ago"
+
+
+def test_errors_are_cut_for_a_table_only() -> None:
+    assert first_line("") == ""
+    assert first_line("a\nb") == '"a"'
+    assert first_line("a\n  b\n", whole=True) == '"a | b"'
+    assert len(first_line("x" * 100)) == 62
+
+
+def test_tasks_stand_newest_first_in_each_place() -> None:
+    old, new = task(1, FAILED, desired=TaskState.SHUTDOWN, created=1, err="exit 1"), task(1, created=2)
+    lines = show.rows(show.newest_first([old, task(2), new]), {"s": "web"}, {"new": "img"}, {"n1": "w1"}, 10)
+    assert [line[1] for line in lines] == ["web.1", " \\_ web.1", "web.2"]
+    assert lines[1][2:7] == ("img", "w1", "Shutdown", "Failed less than a second ago", '"exit 1"')
+
+
+def test_ports() -> None:
+    mesh = PortConfig(target_port=80, published_port=8080)
+    host = PortConfig(target_port=80, published_port=8080, publish_mode=PublishMode.HOST)
+    assert show.ports_text((mesh, host)) == "*:8080->80/tcp, 8080->80/tcp"
+
+
+def test_json_names_enumerations_and_dates() -> None:
+    (shown,) = json.loads(json_array([task(1, created=1_900_000_000 * S + 5)]))
+    assert shown["desired_state"] == "running"
+    assert shown["meta"]["created_at"] == "2030-03-17T17:46:40.000000005Z"
+    assert shown["meta"]["updated_at"] is None
+    assert shown["status"]["exit_code"] is None
+
+
+def test_pretty_shows_what_is_set() -> None:
+    assert pretty(Node(id="n", description=NodeDescription(hostname="w1"))).startswith("Id: n\n")
+    spec = ServiceSpec(name="web", task=TaskSpec(container=ContainerSpec(image="i", env=("A=1",))))
+    text = pretty(spec)
+    assert "Name: web" in text
+    assert "      - A=1" in text
