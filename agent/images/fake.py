@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from covey.errors import NotFound, Unavailable
+from covey.model.reference import parse
 from covey.model.specs import RegistryAuth
 
 from .seam import ImageConfig, LocalImage
@@ -26,6 +27,7 @@ class FakeImages:
     async def ensure(self, reference: str, auth: RegistryAuth | None = None) -> LocalImage:
         """The image of the dictionary; with `anything`, one is made up for every reference."""
         await asyncio.sleep(0)
+        parse(reference)
         if reference in self.here:
             return self.here[reference]
         if not self.reachable:

@@ -42,6 +42,7 @@ class StoredImages:
         self._flights: dict[str, asyncio.Task[LocalImage]] = {}
         self._places = asyncio.Semaphore(limits.image_pulls_at_once)
         self._policy = ""
+        self.pulls = 0  # how many were fetched from a registry
 
     async def open(self) -> None:
         """Make the directories, and a signature policy if the host has none."""
@@ -121,6 +122,7 @@ class StoredImages:
             done = await run(argv, timeout_s=limits.image_pull_timeout_s, pass_fds=fds)
         if done.code != 0:
             raise explain(reference, done)
+        self.pulls += 1
 
     async def _local(self, reference: Reference, image: StoredImage) -> LocalImage:
         config = await self._storage("get-image-data", image.id, image.config_name)
