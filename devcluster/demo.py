@@ -5,7 +5,6 @@ that does not come about within its bound ends the demo with exit code 1, the cl
 """
 
 import collections
-import json
 import re
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from rich.console import Console
 
 from covey.errors import CoveyError, Unavailable
 
-from . import cluster, membership, nodes
+from . import cluster, look, nodes
 from .place import OUTSIDE, Place, address_of
 from .record import Record
 
@@ -51,10 +50,6 @@ class Demo:
         self.console.print(f"   [dim]$[/] covey {' '.join(map(_quoted, arguments))}", markup=True)
         return cluster.covey(self.place, "m1", *arguments, bound_s=_bound_s)
 
-    def rows(self, *arguments: str) -> list[dict[str, object]]:
-        """What a listing command answers, without showing it."""
-        return list(json.loads(cluster.covey(self.place, "m1", *arguments, "--format", "json")))
-
     def curl(self, node: str) -> str:
         """What the published port of `node` answers to a client that is no node; empty if it does not."""
         url = f"http://{address_of(node)}:{PORT}/"
@@ -73,14 +68,9 @@ class Demo:
                 raise Unavailable(f"waited {_bound_s:g} s in vain for {what}")
             time.sleep(_poll_s)
 
-    def running(self, service: str) -> list[dict[str, object]]:
-        """The tasks of a service that run."""
-        tasks = self.rows("service", "ps", service)
-        return [task for task in tasks if task["state"] == "running" and task["desired_state"] == "running"]
-
     def spread(self, service: str) -> str:
         """On which nodes a service's tasks run, as `m1: 2, w1: 2`."""
-        counted = collections.Counter(str(task["node"]) for task in self.running(service))
+        counted = collections.Counter(task.node for task in look.running(self.place, service))
         return ", ".join(f"{node}: {count}" for node, count in sorted(counted.items()))
 
 
@@ -97,10 +87,9 @@ def start_cluster(demo: Demo) -> None:
         cluster.up(demo.place, demo.asked, lambda step: status.update(f"waiting for {step}"))
         for node in demo.asked.nodes:
             nodes.boot(demo.place, node)
-    names = {str(service["name"]) for service in demo.rows("service", "ls")}
-    for service in sorted(names & {WEB, CLIENT}):
+    for service in sorted(look.services(demo.place) & {WEB, CLIENT}):
         demo.covey("service", "rm", service)
-    if NETWORK in {str(network["name"]) for network in demo.rows("network", "ls")}:
+    if NETWORK in look.networks(demo.place):
         demo.until("the old tasks to end", lambda: _removed(demo))
     demo.saw(f"{', '.join(demo.asked.nodes)} are ready after {time.monotonic() - began:.1f} s")
 
@@ -160,7 +149,7 @@ def scale(demo: Demo) -> None:
     demo.title("From 3 replicas to 12")
     began = time.monotonic()
     demo.covey("service", "scale", f"{WEB}=12")
-    demo.until("12 running tasks", lambda: len(demo.running(WEB)) == 12)
+    demo.until("12 running tasks", lambda: len(look.running(demo.place, WEB)) == 12)
     demo.saw(f"12 run after {time.monotonic() - began:.1f} s: {demo.spread(WEB)}")
 
 
@@ -186,13 +175,13 @@ def lose_a_node(demo: Demo) -> None:
     nodes.power_loss(demo.place, victim)
     demo.until(
         "12 running tasks on the other nodes",
-        lambda: len([task for task in demo.running(WEB) if task["node"] != victim]) == 12,
+        lambda: len([task for task in look.running(demo.place, WEB) if task.node != victim]) == 12,
     )
     demo.saw(f"12 run again after {time.monotonic() - began:.1f} s: {demo.spread(WEB)}")
     demo.console.print(f"   [dim]$[/] covey dev start {victim}")
     nodes.boot(demo.place, victim)
     nodes.wait_for_answer(demo.place, victim)
-    demo.until(f"{victim} to be ready", lambda: victim in membership.ready(demo.place, "m1"))
+    demo.until(f"{victim} to be ready", lambda: victim in look.ready(demo.place))
     demo.saw(f"{victim} is back, and takes what comes next")
 
 

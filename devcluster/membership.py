@@ -10,8 +10,9 @@ from covey.client.cluster import connect
 from covey.client.daemon import connect_daemon
 from covey.client.host import Host
 from covey.errors import Unavailable
-from covey.model.states import NodeRole, NodeState
+from covey.model.states import NodeRole
 
+from . import look
 from .place import Place, address_of
 from .record import Record
 
@@ -26,11 +27,12 @@ _poll_s = 0.1
 def form(place: Place, asked: Record, say: Say) -> None:
     """Let the first manager begin a cluster and the others join it; nodes that are in one already stay."""
     asyncio.run(_form(place, asked, say))
-
-
-def ready(place: Place, manager: str) -> set[str]:
-    """The names of the nodes that `manager` calls ready; none while it does not answer."""
-    return asyncio.run(_ready(place, manager))
+    say("all nodes to be ready")
+    deadline = time.monotonic() + _ready_bound_s
+    while late := set(asked.nodes) - look.ready(place, asked.nodes[0]):
+        if time.monotonic() > deadline:
+            raise Unavailable(f"{', '.join(sorted(late))}: not ready within {_ready_bound_s:g} s")
+        time.sleep(_poll_s)
 
 
 def _host(place: Place, node: str) -> Host:
@@ -51,12 +53,6 @@ async def _form(place: Place, asked: Record, say: Say) -> None:
         peer = f"{address_of(first)}:{limits.control_port}"
         async with connect_daemon(_host(place, node)) as daemon:
             await daemon.join(tokens[role], peer, advertise_address=address_of(node))
-    say("all nodes to be ready")
-    deadline = time.monotonic() + _ready_bound_s
-    while late := set(asked.nodes) - await _ready(place, first):
-        if time.monotonic() > deadline:
-            raise Unavailable(f"{', '.join(sorted(late))}: not ready within {_ready_bound_s:g} s")
-        await asyncio.sleep(_poll_s)
 
 
 async def _belongs(place: Place, node: str) -> bool:
@@ -79,12 +75,3 @@ async def _retried(ask: Callable[[], Coroutine[Any, Any, Result]], what: str) ->
             if time.monotonic() > deadline:
                 raise Unavailable(f"{what}: not within {_manager_bound_s:g} s: {error}") from error
             await asyncio.sleep(_poll_s)
-
-
-async def _ready(place: Place, manager: str) -> set[str]:
-    try:
-        async with connect(_host(place, manager)) as cluster:
-            listed = await cluster.nodes()
-    except Unavailable:
-        return set()
-    return {node.description.hostname for node in listed if node.status.state == NodeState.READY}

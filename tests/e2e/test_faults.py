@@ -1,9 +1,10 @@
 """Nodes, managers and agents that die: services go on, and nothing acknowledged is lost."""
 
+from functools import partial
+
 import pytest
 
-from covey.errors import CoveyError
-from devcluster import cgroups, members, nodes
+from devcluster import cgroups, look, members, nodes
 from devcluster.fabric import Fabric
 from tests.support.stand import Stand
 
@@ -29,10 +30,7 @@ def test_a_node_without_power(stand: Stand) -> None:
     stand.until("the port of the others", lambda: stand.answers("m1", 8080) and stand.answers("w2", 8080))
 
     nodes.boot(stand.place, "w1")
-    stand.until(
-        "w1 to be ready",
-        lambda: {n["hostname"] for n in stand.rows("node", "ls") if n["status"] == "ready"} >= {"w1"},
-    )
+    stand.until("w1 to be ready", lambda: "w1" in look.ready(stand.place))
     stand.until("the port of w1", lambda: stand.answers("w1", 8080))
     stand.covey("service", "scale", "web=9")
     stand.until("w1 to take tasks", lambda: stand.spread("web")["w1"] == 3)
@@ -51,37 +49,30 @@ def test_a_node_that_is_cut_off(stand: Stand) -> None:
 
 def test_a_killed_agent_finds_its_containers_again(stand: Stand) -> None:
     create(stand, "web", 6, "--publish", "8080:80")
-    before, tasks = containers(stand, "w1"), {task["id"] for task in stand.running("web")}
+    before, tasks = containers(stand, "w1"), {task.id for task in stand.running("web")}
     for _ in range(3):
         nodes.kill_process(stand.place, "w1", "agent")
         assert containers(stand, "w1") == before
         stand.until("the agent", lambda: members.processes_of_module(stand.place, "w1", "agent"))
-    stand.until("w1 to be ready", lambda: all(n["status"] == "ready" for n in stand.rows("node", "ls")))
+    stand.until("w1 to be ready", lambda: look.ready(stand.place) == set(stand.asked.nodes))
     assert containers(stand, "w1") == before
-    assert {task["id"] for task in stand.running("web")} == tasks
+    assert {task.id for task in stand.running("web")} == tasks
     stand.until("the port of w1", lambda: stand.answers("w1", 8080))
 
 
 def test_a_killed_manager_has_all_it_acknowledged(stand: Stand) -> None:
     create(stand)
-    tasks = {task["id"] for task in stand.running("web")}
+    tasks = {task.id for task in stand.running("web")}
     for number in range(5):
         stand.covey("service", "create", "-d", "--name", f"s{number}", "--replicas", "0", f"{stand.web}:1")
         nodes.kill_process(stand.place, "m1", "manager")
-        stand.until("the manager", lambda: manager_answers(stand))
-    assert {str(service["name"]) for service in stand.rows("service", "ls")} == {
+        stand.until("the manager", lambda: look.ready(stand.place))
+    assert look.services(stand.place) == {
         "web",
         *(f"s{n}" for n in range(5)),
     }
-    stand.until("the same tasks to run", lambda: {task["id"] for task in stand.running("web")} == tasks)
+    stand.until("the same tasks to run", lambda: {task.id for task in stand.running("web")} == tasks)
     assert len(stand.tasks("web")) == len(tasks), "no task was replaced"
-
-
-def manager_answers(stand: Stand) -> bool:
-    try:
-        return bool(stand.rows("node", "ls"))
-    except CoveyError:
-        return False
 
 
 def test_the_whole_cluster_without_power(stand: Stand) -> None:
@@ -91,4 +82,4 @@ def test_the_whole_cluster_without_power(stand: Stand) -> None:
     stand.power_on()
     stand.until("6 running tasks", lambda: len(stand.running("web")) == 6)
     for node in stand.asked.nodes:
-        stand.until(f"the port of {node}", lambda node=node: stand.answers(node, 8080))
+        stand.until(f"the port of {node}", partial(stand.answers, node, 8080))

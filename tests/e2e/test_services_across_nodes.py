@@ -1,8 +1,10 @@
 """The main job: services on real containers across nodes, found by name and by port, scaled, updated, removed."""
 
+from functools import partial
+
 import pytest
 
-from devcluster import cgroups, members
+from devcluster import cgroups, look, members
 from tests.support.stand import ANSWER, Stand
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
@@ -51,7 +53,7 @@ def test_the_main_job(stand: Stand) -> None:
 
     # By port, on every node, from a client that is no node and from the nodes themselves.
     for node in stand.asked.nodes:
-        stand.until(f"port 8080 of {node}", lambda node=node: stand.answers(node, 8080))
+        stand.until(f"port 8080 of {node}", partial(stand.answers, node, 8080))
         assert ANSWER.search(stand.curl(node, 8080, member=node)), f"{node} does not reach its own port"
 
     stand.covey("service", "scale", "web=2")
@@ -63,7 +65,12 @@ def test_the_main_job(stand: Stand) -> None:
     stand.until("port 8080 to close", lambda: not any(stand.curl(node, 8080) for node in stand.asked.nodes))
     for node in stand.asked.nodes:
         tasks = f"{stand.place.cgroup(node)}/{members.tasks_group}"
-        stand.until(f"{node}'s containers to end", lambda tasks=tasks: len(cgroups.processes(tasks)) <= 4)
+        stand.until(f"{node}'s containers to end", partial(few_processes, tasks))
+
+
+def few_processes(group: str) -> bool:
+    """Whether at most the client's are left."""
+    return len(cgroups.processes(group)) <= 4
 
 
 def test_bad_input_is_refused_and_nothing_is_stored(stand: Stand) -> None:
@@ -80,12 +87,10 @@ def test_bad_input_is_refused_and_nothing_is_stored(stand: Stand) -> None:
         ("none-such", ["node", "inspect", "none-such"]),
     ):
         assert words in stand.refused(*arguments)
-    assert stand.rows("service", "ls") == []
+    assert not look.services(stand.place)
 
 
 def test_an_image_that_is_not_there(stand: Stand) -> None:
     image = f"{stand.place.registry}/demo/none-such:1"
     stand.covey("service", "create", "-d", "--name", "web", image)
-    stand.until(
-        "a rejected task", lambda: any("none-such" in str(task["error"]) for task in stand.tasks("web"))
-    )
+    stand.until("a rejected task", lambda: any("none-such" in task.error for task in stand.tasks("web")))

@@ -8,12 +8,14 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 
 from covey.errors import CoveyError
-from devcluster import cluster, members, membership, nodes
+from devcluster import cluster, look, members, nodes
 from devcluster.fabric import Fabric
+from devcluster.look import TaskLine
 from devcluster.place import OUTSIDE, Place, address_of
 from devcluster.record import Record
 
@@ -49,13 +51,11 @@ class Stand:
     def rows(self, *arguments: str) -> list[Row]:
         return list(json.loads(self.covey(*arguments, "--format", "json")))
 
-    def tasks(self, service: str) -> list[Row]:
-        return self.rows("service", "ps", service)
+    def tasks(self, service: str) -> list[TaskLine]:
+        return look.tasks(self.place, service)
 
-    def running(self, service: str) -> list[Row]:
-        return [
-            task for task in self.tasks(service) if (task["state"], task["desired_state"]) == ("running",) * 2
-        ]
+    def running(self, service: str) -> list[TaskLine]:
+        return look.running(self.place, service)
 
     def spread(self, service: str) -> Counter[str]:
         return Counter(str(task["node"]) for task in self.running(service))
@@ -74,9 +74,9 @@ class Stand:
     def answers(self, node: str, port: int) -> bool:
         return bool(ANSWER.search(self.curl(node, port)))
 
-    def until(self, what: str, look: Callable[[], object], bound_s: float = BOUND_S) -> None:
+    def until(self, what: str, seen: Callable[[], object], bound_s: float = BOUND_S) -> None:
         deadline = time.monotonic() + bound_s
-        while not look():
+        while not seen():
             if time.monotonic() > deadline:
                 pytest.fail(f"waited {bound_s:g} s in vain for {what}\n{self.words()}")
             time.sleep(0.1)
@@ -94,17 +94,14 @@ class Stand:
             Fabric(self.place).heal(node)
         for node in self.asked.nodes:
             nodes.wait_for_answer(self.place, node)
-        self.until("all nodes ready", lambda: membership.ready(self.place, "m1") >= set(self.asked.nodes))
+        self.until("all nodes ready", lambda: look.ready(self.place) >= set(self.asked.nodes))
 
     def sweep(self) -> None:
         """No services and no networks of a test before."""
-        for service in self.rows("service", "ls"):
-            self.covey("service", "rm", str(service["name"]))
-        for network in self.rows("network", "ls"):
-            if network["name"] != "ingress":
-                self.until(
-                    f"network {network['name']} to go", lambda name=str(network["name"]): self._gone(name)
-                )
+        for service in look.services(self.place):
+            self.covey("service", "rm", service)
+        for network in look.networks(self.place):
+            self.until(f"network {network} to go", partial(self._gone, network))
 
     def _gone(self, network: str) -> bool:
         try:
