@@ -73,7 +73,7 @@ def _write_config(place: Place) -> str:
     (home / "data").mkdir(parents=True, exist_ok=True)
     settings = {
         "version": "0.1",
-        "log": {"level": "fatal", "accesslog": {"disabled": True}},
+        "log": {"level": "error", "accesslog": {"disabled": True}},
         "storage": {"filesystem": {"rootdirectory": str(home / "data")}, "delete": {"enabled": True}},
         "http": {"addr": f"{address_of(REGISTRY)}:{registry_port}"},
     }
