@@ -22,7 +22,6 @@ from agent.driver import Agent, Parts
 from agent.images.store.driver import SkopeoImages
 from agent.network.driver import NetlinkNetworks, Settings
 from agent.runtime.oci.driver import OciRuntime
-from agent.runtime.oci.host import architecture
 from agent.session.description import describe
 from agent.session.machine import Session
 from agent.tasks.files import NodeFacts
@@ -31,6 +30,7 @@ from agent.tasks.io.stop import graces_ms, stop_everything
 from agent.tasks.machine import Tasks
 from covey import identity
 from covey.errors import CoveyError, FailedPrecondition
+from covey.io.architecture import architecture
 from covey.model import node_config
 from covey.model.node_config import NodeConfig
 from covey.wire.client import Channel, connect_control

@@ -123,4 +123,4 @@ class Runtime(Protocol):
         """All containers of this runtime, ordered by id."""
 
     def log_path(self, container_id: str) -> Path:
-        """The file of its output (format: `agent.runtime.log_lines`); older ones end in `.1`, `.2`, ..."""
+        """The file of its output (format: `agent.logs.lines`); older ones end in `.1`, `.2`, ..."""

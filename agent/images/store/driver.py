@@ -9,6 +9,7 @@ from pathlib import Path
 from agent.images.seam import LocalImage
 from covey import limits
 from covey.errors import InvalidArgument, Unavailable
+from covey.io.architecture import architecture
 from covey.io.process import Finished, require_program, run
 from covey.io.registry import authfile, explain, is_insecure, skopeo
 from covey.model.reference import Reference, parse
@@ -23,36 +24,24 @@ _NOTHING = (b"", b"[]", b"null")
 _OPEN_POLICY = b'{"default":[{"type":"insecureAcceptAnything"}]}\n'
 
 
-class StoredImages:
+class SkopeoImages:
     """The image seam over skopeo and containers/storage.
 
-    Images are kept below `state_dir/images`. `insecure` lists registries that may speak plain HTTP (see
-    `covey.io.registry.is_insecure`). `architecture` is what images must be made for, as OCI writes it.
+    Images are kept in `root`, what ends with a reboot in `run_dir`. `insecure` lists registries that may
+    speak plain HTTP (see `covey.io.registry.is_insecure`).
     """
 
-    def __init__(
-        self, state_dir: Path, run_dir: Path, *, architecture: str, insecure: Collection[str] = ()
-    ) -> None:
-        self._root = state_dir / "images"
+    def __init__(self, root: Path, run_dir: Path, insecure: Collection[str] = ()) -> None:
+        self._root = root
         self._run = run_dir / "images"
         self._store = Store(str(self._root), str(self._run))
-        self._architecture = architecture
+        self._architecture = architecture()
         self._insecure = insecure
         self._known: dict[str, LocalImage] = {}
         self._flights: dict[str, asyncio.Task[LocalImage]] = {}
         self._places = asyncio.Semaphore(limits.image_pulls_at_once)
-        self._policy = ""
+        self._policy: str | None = None
         self.pulls = 0  # how many were fetched from a registry
-
-    async def open(self) -> None:
-        """Make the directories, and a signature policy if the host has none."""
-        for folder in (self._root, self._run):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not await asyncio.to_thread(_SYSTEM_POLICY.exists):
-            policy = self._run / "policy.json"
-            policy.write_bytes(_OPEN_POLICY)
-            self._policy = str(policy)
-            _log.warning("%s is missing: images are taken without a signature policy", _SYSTEM_POLICY)
 
     async def close(self) -> None:
         """Stop pulls that are under way; what they have fetched is cleared up by the store itself."""
@@ -91,6 +80,8 @@ class StoredImages:
         return sorted(gone)
 
     async def _find_or_pull(self, reference: Reference, auth: RegistryAuth | None) -> LocalImage:
+        if self._policy is None:
+            self._policy = await asyncio.to_thread(self._make_ready)
         found = await self._find(reference)
         if found is not None:
             local = await self._local(reference, found)
@@ -117,7 +108,7 @@ class StoredImages:
         insecure = is_insecure(reference.registry, self._insecure)
         with authfile(reference.registry, auth) as (credentials, fds):
             argv = self._store.pull(
-                skopeo(), reference, insecure=insecure, policy=self._policy, credentials=credentials
+                skopeo(), reference, insecure=insecure, policy=self._policy or "", credentials=credentials
             )
             done = await run(argv, timeout_s=limits.image_pull_timeout_s, pass_fds=fds)
         if done.code != 0:
@@ -137,6 +128,20 @@ class StoredImages:
 
     async def _storage(self, *arguments: str) -> Finished:
         return self._checked(await self._answer(*arguments))
+
+    def _make_ready(self) -> str:
+        """Make the directories; returns the signature policy to name to skopeo, empty for the host's own."""
+        try:
+            for folder in (self._root, self._run):
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if _SYSTEM_POLICY.exists():
+                return ""
+            _log.warning("%s is missing: images are taken without a signature policy", _SYSTEM_POLICY)
+            policy = self._run / "policy.json"
+            policy.write_bytes(_OPEN_POLICY)
+            return str(policy)
+        except OSError as error:
+            raise Unavailable(f"the image store {self._root} cannot be made: {error}") from error
 
     async def _answer(self, *arguments: str) -> Finished:
         program = require_program("containers-storage", "containers-storage")

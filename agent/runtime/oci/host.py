@@ -8,19 +8,12 @@ from pathlib import Path
 from msgspec import Struct
 
 from covey.errors import Unavailable
+from covey.io.architecture import architecture
 from covey.io.process import find_program, require_program
 
 from .cgroups import Hierarchy, Layout, hierarchies, layout
 
 _CAP_SYS_RESOURCE = 24
-_ARCHITECTURES = {
-    "x86_64": "amd64",
-    "aarch64": "arm64",
-    "armv7l": "arm",
-    "ppc64le": "ppc64le",
-    "s390x": "s390x",
-    "riscv64": "riscv64",
-}
 
 
 class Host(Struct, frozen=True):
@@ -42,12 +35,6 @@ class Host(Struct, frozen=True):
         """One line for the log: what was chosen, and on what grounds."""
         driver = "systemd" if self.systemd else "cgroupfs"
         return f"runtime {self.runtime}, cgroups {self.layout} by {driver}, {self.conmon}"
-
-
-def architecture() -> str:
-    """This machine's architecture, as OCI writes it."""
-    machine = platform.machine()
-    return _ARCHITECTURES.get(machine, machine)
 
 
 def choose_runtime(found: Layout, crun: str | None, runc: str | None) -> str:

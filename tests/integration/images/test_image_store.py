@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.images.store.driver import StoredImages
-from agent.runtime.oci.host import architecture
+from agent.images.store.driver import SkopeoImages
 from covey.errors import InvalidArgument, NotFound, PermissionDenied, Unavailable
+from covey.io.architecture import architecture
 from covey.io.registry import resolve_digest
 from covey.model.reference import parse
 from covey.model.specs import RegistryAuth
@@ -37,8 +37,8 @@ class Bed:
         self.images = self.new_images()
         self._pulled = 0
 
-    def new_images(self) -> StoredImages:
-        return StoredImages(self.path / "state", self.path / "run", architecture=architecture())
+    def new_images(self) -> SkopeoImages:
+        return SkopeoImages(self.path / "images", self.path / "run")
 
     def named(self, name: str) -> str:
         return f"{self.server.address}/{name}"
@@ -58,7 +58,6 @@ def bed(tmp_path: Path) -> Iterator[Bed]:
 
 def play(bed: Bed, scene: Callable[[Bed], Awaitable[None]]) -> None:
     async def main() -> None:
-        await bed.images.open()
         await scene(bed)
         await bed.images.close()
 
@@ -101,7 +100,6 @@ def test_a_new_agent_finds_what_was_pulled(bed: Bed) -> None:
         image = await bed.images.ensure(f"{bed.web}@{bed.digest}")
         bed.stop_registry()
         again = bed.new_images()
-        await again.open()
         assert await again.ensure(f"{bed.web}@{bed.digest}") == image
         await again.close()
 
@@ -116,7 +114,7 @@ def test_an_image_whose_layers_were_deleted_is_pulled_again(bed: Bed) -> None:
         assert again == image
 
     play(bed, scene)
-    assert len(list((bed.path / "state/images/overlay").glob("*/diff"))) == len(WEB.layers)
+    assert len(list((bed.path / "images/overlay").glob("*/diff"))) == len(WEB.layers)
 
 
 def test_of_an_image_list_the_one_for_this_machine_is_taken(bed: Bed) -> None:
@@ -129,7 +127,6 @@ def test_of_an_image_list_the_one_for_this_machine_is_taken(bed: Bed) -> None:
         assert image.config.cmd == ("sh",)
         before = bed.pulls()
         again = bed.new_images()
-        await again.open()
         assert await again.ensure(f"{bed.named('multi:1')}@{digest}") == image
         assert (again.pulls, bed.pulls()) == (0, before)
         await again.close()
@@ -151,8 +148,7 @@ def test_another_architecture_is_refused_with_both_names(bed: Bed) -> None:
 
 def test_credentials(tmp_path: Path) -> None:
     async def main(server: Registry) -> None:
-        store = StoredImages(tmp_path / "state", tmp_path / "run", architecture=architecture())
-        await store.open()
+        store = SkopeoImages(tmp_path / "images", tmp_path / "run")
         reference = f"{server.address}/private/web:1"
         for wrong in (None, RegistryAuth("covey", "wrong")):
             with pytest.raises(PermissionDenied, match="private/web:1"):
