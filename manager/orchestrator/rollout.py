@@ -26,21 +26,24 @@ _STANDSTILL = (UpdateState.PAUSED, UpdateState.ROLLBACK_PAUSED)
 
 
 def step(scene: Scene, places: list[Place]) -> None:
-    """Take the rollout of a service as far as it may go now."""
+    """Take the rollout of a service as far as it may go now.
+
+    `places` are those to be kept filled. A paused node's place is not among them: nothing new begins there.
+    """
     state = scene.service.update_status.state
-    split = {place.key: _split(scene, place) for place in places}
+    split = {place.key: _split(scene, place) for place in scene.places.values()}
     stale = [place for place in places if _is_stale(scene, place, split[place.key])]
     if state in _STANDSTILL or (state not in _UNDER_WAY and not stale):
         scene.memory.rollout = None
-        _tidy(scene, places, split)
+        _tidy(scene, split)
         return
     memory = _memory(scene, places, stale, split)
     if state not in _UNDER_WAY:
         verdict.begin(scene)
-    _watch(scene, memory, places, split)
+    _watch(scene, memory, split)
     if verdict.too_many_failures(scene, memory):
         return
-    _give_way(scene, places, split)
+    _give_way(scene, split)
     _start_more(scene, memory, stale)
     _finish(scene, memory, places)
 
@@ -96,9 +99,7 @@ def _memory(
     return memory
 
 
-def _watch(
-    scene: Scene, memory: RolloutMemory, places: list[Place], split: dict[tuple[int, str], Split]
-) -> None:
+def _watch(scene: Scene, memory: RolloutMemory, split: dict[tuple[int, str], Split]) -> None:
     """Note which new tasks run by now, and which places are done."""
     now_ms = scene.turn.now_ms
     for new, _ in split.values():
@@ -124,10 +125,10 @@ def _watch(
             del memory.cooling[key]
 
 
-def _give_way(scene: Scene, places: list[Place], split: dict[tuple[int, str], Split]) -> None:
+def _give_way(scene: Scene, split: dict[tuple[int, str], Split]) -> None:
     """Stop old tasks where the new one has come far enough."""
     start_first = config_of(scene).order is UpdateOrder.START_FIRST
-    for place in places:
+    for place in scene.places.values():
         new, old = split[place.key]
         if not new or not old:
             continue
@@ -186,9 +187,9 @@ def _finish(scene: Scene, memory: RolloutMemory, places: list[Place]) -> None:
         scene.turn.wake_at(done_ms)
 
 
-def _tidy(scene: Scene, places: list[Place], split: dict[tuple[int, str], Split]) -> None:
+def _tidy(scene: Scene, split: dict[tuple[int, str], Split]) -> None:
     """Without a rollout there is one live task in a place: what runs stays, what was half begun goes."""
-    for place in places:
+    for place in scene.places.values():
         new, old = split[place.key]
         if len(new) + len(old) < 2:
             continue

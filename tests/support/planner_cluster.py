@@ -4,12 +4,13 @@ Time is virtual and moves only in `run`. `agents` is a model of what agents do: 
 one state further towards what is desired of it. After every commit all invariants are checked.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from random import Random
 
 from msgspec.structs import replace
 
+from covey import errors
 from covey.ids import new_id
 from covey.machine import Tick
 from covey.model.objects import (
@@ -26,10 +27,11 @@ from covey.model.objects import (
 from covey.model.specs import ClusterSpec, IpamConfig, NetworkSpec, NodeSpec, Platform, Resources, ServiceSpec
 from covey.model.states import Availability, NodeState, TaskState
 from manager.leader.invariants import validate
-from manager.leader.machine import Changed, Committed, Leader
+from manager.leader.machine import Changed, Committed, Leader, Refused
 from manager.orchestrator import revisions
 from manager.store.draft import Draft
 from manager.store.tables import Tables
+from manager.store.transaction import Commit
 from manager.store.view import BY_SERVICE
 
 LIFE = (
@@ -45,18 +47,21 @@ LIFE = (
 class PlannerCluster:
     """Nodes, services and tasks under one leader."""
 
-    def __init__(self, seed: int = 1, *, ingress: bool = False, spec: ClusterSpec = ClusterSpec()) -> None:
+    def __init__(self, seed: int = 1, *, ingress: bool = False, spec: ClusterSpec | None = None) -> None:
         self.dice = Random(seed)
         self.now_ms = 1_000
         self.tables = Tables()
         self.checked = True
         self.fails: Callable[[Task], TaskState | None] = lambda task: None  # which tasks end, and how
         self.silent: set[str] = set()  # nodes whose agents say nothing
+        self.interfere: Callable[[], None] | None = None  # what happens while a plan is on its way
+        self.news: deque[Commit] = deque()  # committed, and the leader has not heard of it yet
         self.commits = 0
-        self.write(lambda draft: draft.put(Cluster(id=new_id(self.dice), spec=spec)))
+        self.refusals = 0
+        self.write(lambda draft: draft.put(Cluster(id=new_id(self.dice), spec=spec or ClusterSpec())))
         if ingress:
             self.network("ingress", ingress=True)
-        self.leader = Leader(self.tables, self.dice, self.now_ms, self.now_ns)
+        self.new_leader()
 
     def now_ns(self) -> int:
         return self.now_ms * 1_000_000
@@ -68,8 +73,7 @@ class PlannerCluster:
         change(draft)
         if transaction := draft.transaction():
             commit = self.tables.commit(transaction, self.now_ns())
-            if hasattr(self, "leader"):
-                self.leader.step(Changed(commit))
+            self.news.append(commit)
 
     def node(self, name: str, cpus: float = 0, memory: int = 0, **labels: str) -> Node:
         node = Node(
@@ -147,24 +151,37 @@ class PlannerCluster:
     def plan(self) -> None:
         """Run every pass that is due now, and those that follow from them without time passing."""
         for _ in range(1000):
+            self.tell()
             wake_at_ms = self.leader.wake_at_ms
             if wake_at_ms is None or wake_at_ms > self.now_ms + 5:
+                self.check(at_rest=True)
                 return
             self.now_ms = max(self.now_ms, wake_at_ms)
             self._tick()
         raise AssertionError("the planners never come to rest")
 
+    def tell(self) -> None:
+        """Have the leader hear of every commit it has not heard of."""
+        while self.news:
+            self.leader.step(Changed(self.news.popleft()))
+
     def _tick(self) -> None:
         for effect in self.leader.step(Tick(self.now_ms)):
-            commit = self.tables.commit(effect.transaction, self.now_ns())
-            self.commits += 1
-            self.leader.step(Committed())
-            self.leader.step(Changed(commit))
-            self.check()
+            if self.interfere is not None:
+                self.interfere()
+            try:
+                self.news.append(self.tables.commit(effect.transaction, self.now_ns()))
+            except errors.Conflict as error:
+                self.refusals += 1
+                self.leader.step(Refused(error))
+            else:
+                self.commits += 1
+                self.leader.step(Committed())
+                self.check(at_rest=self.interfere is None)
 
-    def check(self) -> None:
+    def check(self, *, at_rest: bool) -> None:
         if self.checked:
-            wrong = validate(self.tables)
+            wrong = validate(self.tables, at_rest=at_rest)
             assert not wrong, "\n".join(wrong)
 
     def agents(self) -> None:
@@ -204,10 +221,12 @@ class PlannerCluster:
             if self.now_ms >= until_ms:
                 return
             self.now_ms = max(min(self.now_ms + step_ms, until_ms), self.now_ms)
+            self.tell()
             self._tick()
 
     def new_leader(self) -> None:
         """Have another machine take over, with nothing but the store."""
+        self.news.clear()
         self.leader = Leader(self.tables, self.dice, self.now_ms, self.now_ns)
 
     # --- what there is ---
