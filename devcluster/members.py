@@ -29,8 +29,9 @@ def start(place: Place, member: str, program: Sequence[str]) -> int:
 
 
 # On cgroup v2 a group with groups below it may hold no processes itself: tasks get a sibling of this one.
+# Not `tasks`: on v1 each group has a file of that name.
 own_group = "system"
-tasks_group = "tasks"
+tasks_group = "containers"
 
 
 def processes_of_member(place: Place, member: str) -> set[int]:
