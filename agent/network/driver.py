@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -59,6 +60,8 @@ class NetlinkNetworks:
         self._have: dict[str, Netns] | None = None
         self._broken: tuple[str, ...] = ()
         self._facts: Facts | None = None
+        self._unswept: set[str] = set()
+        self._sweeper: asyncio.Task[None] | None = None
 
     async def learn(self, network: Network) -> None:
         """See `Networks.learn`."""
@@ -102,16 +105,15 @@ class NetlinkNetworks:
     async def apply(self, table: NetworkTable) -> None:
         """See `Networks.apply`."""
 
-        def work() -> None:
+        def work() -> bool:
             before = self._facts
             self._tables[table.network_id] = table
             self._converge(self._around(table.network_id))
-            if before is None or (
-                self._facts is not None and sweep.needed(before, self._facts, table.network_id)
-            ):
-                self._sweep({table.network_id})
+            after = self._facts
+            return before is None or after is None or sweep.needed(before, after, table.network_id)
 
-        await self._in_turn(work)
+        if await self._in_turn(work):
+            self._sweep(table.network_id)
 
     async def forget(self, network_id: str) -> None:
         """See `Networks.forget`."""
@@ -139,12 +141,16 @@ class NetlinkNetworks:
             self._have = None
             self._drop_refused()
             self._converge(None)
-            self._sweep(self._tables.keys())
 
         await self._in_turn(work)
+        for network_id in list(self._tables):
+            self._sweep(network_id)
 
     async def close(self) -> None:
         """See `Networks.close`."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.wait([self._sweeper])
         await self._in_turn(self._places.close)
         self._thread.shutdown()
 
@@ -254,17 +260,31 @@ class NetlinkNetworks:
             sandboxes=dict(self._sandboxes),
         )
 
-    def _sweep(self, network_ids: Collection[str]) -> None:
-        assert self._facts is not None
-        for each in sweep.sweeps(self._facts, network_ids):
-            try:
-                count = conntrack.forget(self._places.filtering(each.netns), each.stale)
-            except OSError as error:
-                raise NetworkFault(
-                    f"cannot forget connections in {each.netns or 'the node'}: {error}"
-                ) from error
-            if count:
-                _log.info("%s: forgot %d connections to endpoints that are gone", each.netns or "node", count)
+    def _sweep(self, network_id: str) -> None:
+        """Have stale connections forgotten soon: a walk of the tracking table is too long to wait for."""
+        self._unswept.add(network_id)
+        if self._sweeper is None or self._sweeper.done():
+            self._sweeper = asyncio.get_running_loop().create_task(self._sweep_all())
+
+    async def _sweep_all(self) -> None:
+        """One namespace per turn, so that attaches and tables go in between."""
+        while self._unswept:
+            facts, ids = self._facts, set(self._unswept)
+            self._unswept.clear()
+            for each in sweep.sweeps(facts, ids) if facts is not None else ():
+                await self._in_turn(partial(self._sweep_one, each))
+
+    def _sweep_one(self, each: sweep.Sweep) -> None:
+        where = each.netns or "the node"
+        if self._have is None or each.netns not in self._have:
+            return
+        try:
+            count = conntrack.forget(self._places.filtering(each.netns), each.stale)
+        except OSError as error:
+            _log.error("connections of %s to endpoints that are gone stay: %s", where, error)
+            return
+        if count:
+            _log.info("%s forgot %d connections to endpoints that are gone", where, count)
 
 
 _: type[Networks] = NetlinkNetworks

@@ -175,8 +175,16 @@ class Chain:
     @cached_property
     def digest(self) -> str:
         """What the chain's rules say of it when read back. A base chain's begins with `base-`."""
-        said = repr((ENCODING, self.base, self.rules)).encode()
+        rules = [[_said(statement) for statement in rule] for rule in self.rules]
+        said = repr((ENCODING, self.base, rules)).encode()
         return ("base-" if self.base else "") + blake2b(said, digest_size=8).hexdigest()
+
+
+def _said(statement: Statement) -> str:
+    """A statement as text; the long one by hand, for a digest is made for every namespace."""
+    if isinstance(statement, Balance):
+        return f"{statement.start} {','.join([f'{to.address}:{to.port}' for to in statement.targets])}"
+    return repr(statement)
 
 
 @dataclass(frozen=True, slots=True)

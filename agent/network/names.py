@@ -6,6 +6,7 @@ other parts of the agent keep in a task's namespace (`covey_dns`). Link names ha
 link that belongs to a task carries a hash of the task's and network's ids.
 """
 
+from functools import lru_cache
 from hashlib import blake2b
 
 from .state import NODE
@@ -58,6 +59,7 @@ def link_is_ours(namespace: str, link: str) -> bool:
     return namespace != NODE or link.startswith(_NODE_PREFIX)
 
 
+@lru_cache(maxsize=65_536)
 def _short(text: str) -> str:
     """Eight characters, 40 bits: with 1,000 tasks a clash on one node comes once in two million nodes."""
     number = int.from_bytes(blake2b(text.encode(), digest_size=5).digest(), "big")

@@ -74,9 +74,8 @@ def sweeps(facts: Facts, network_ids: Collection[str]) -> list[Sweep]:
 
 
 def _alive(facts: Facts, network_id: str) -> frozenset[str]:
-    here = (each for _, each in facts.attachments(network_id))
-    rows = facts.table(network_id).endpoints
-    return frozenset(ipv4(each) for each in rows) | {ipv4(each.endpoint) for each in here}
+    here = (ipv4(each.endpoint) for _, each in facts.attachments(network_id))
+    return facts.digest(network_id).alive.union(here)
 
 
 def _virtual(facts: Facts, network_id: str) -> frozenset[str]:

@@ -7,8 +7,10 @@ from ipaddress import IPv4Network, ip_address
 from covey import limits
 from covey.errors import FailedPrecondition
 from covey.model.objects import Endpoint, Network
+from covey.model.states import EndpointState
 from covey.model.tables import EndpointRow, NetworkTable
 
+from .. import names
 from ..seam import Attachment, Sandbox
 from .gateway import Gateway
 
@@ -29,12 +31,18 @@ Entries = dict[tuple[str, str], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Peers:
-    """A table's FDB and neighbour entries for a link: every endpoint that another node holds."""
+class Digest:
+    """What follows from a table, worked out once: it is the same for every namespace.
+
+    FDB and neighbour entries for the network's VXLAN device (every endpoint that another node holds), the
+    addresses new connections may go to by service, in the table's order, and all addresses there are.
+    """
 
     table: NetworkTable
     forwards: Entries
     neighbours: Entries
+    active: dict[str, list[str]]
+    alive: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +54,9 @@ class Facts:
     networks: Mapping[str, Network] = field(default_factory=dict[str, Network])
     tables: Mapping[str, NetworkTable] = field(default_factory=dict[str, NetworkTable])
     sandboxes: Mapping[str, Sandbox] = field(default_factory=dict[str, Sandbox])
-    cache: dict[str, Peers] = field(default_factory=dict[str, Peers], compare=False, repr=False)
+    cache: dict[tuple[str, str], Digest] = field(
+        default_factory=dict[tuple[str, str], Digest], compare=False, repr=False
+    )
 
     def attachments(self, network_id: str) -> Iterator[tuple[str, Attachment]]:
         """The tasks here that are on a network, with their places."""
@@ -59,13 +69,16 @@ class Facts:
         """The network's newest table, empty while none has come."""
         return self.tables.get(network_id) or NetworkTable(network_id=network_id)
 
-    def peers(self, network_id: str, link: str) -> Peers:
-        """The network's entries for its VXLAN device: the same object for the same table."""
-        table = self.table(network_id)
-        known = self.cache.get(network_id)
+    def digest(self, network_id: str, device: str = names.SANDBOX_VXLAN) -> Digest:
+        """What follows from the network's table: the same object for the same table."""
+        table = self.tables.get(network_id) or _NO_TABLE
+        known = self.cache.get((network_id, device))
         if known is None or known.table is not table:
-            known = self.cache[network_id] = _peers(table, self.host, link)
+            known = self.cache[network_id, device] = _digest(table, self.host, device)
         return known
+
+
+_NO_TABLE = NetworkTable()
 
 
 def overlays(sandbox: Sandbox) -> list[Attachment]:
@@ -85,7 +98,10 @@ def mac(number: int) -> str:
 
 def ipv4(endpoint: Endpoint | EndpointRow) -> str:
     """The endpoint's IPv4 address, or "" if it has none."""
-    return next((each for each in endpoint.addresses if ip_address(each).version == 4), "")
+    for each in endpoint.addresses:
+        if ":" not in each:
+            return each
+    return ""
 
 
 def address(attachment: Attachment) -> str:
@@ -126,12 +142,15 @@ def mtu(network: Network, host: Host) -> int:
     return int(asked) if asked.isdecimal() else host.mtu - limits.vxlan_overhead_bytes
 
 
-def _peers(table: NetworkTable, host: Host, link: str) -> Peers:
-    found = Peers(table, {}, {})
+def _digest(table: NetworkTable, host: Host, device: str) -> Digest:
+    found = Digest(table, {}, {}, {}, frozenset(ipv4(row) for row in table.endpoints))
     for row in table.endpoints:
+        address = ipv4(row)
+        if row.state is EndpointState.ACTIVE and row.service_id and address:
+            found.active.setdefault(row.service_id, []).append(address)
         if row.node_id == host.node_id or not row.vtep or row.vtep == host.vtep:
             continue
-        found.forwards[link, mac(row.number)] = row.vtep
-        if address := ipv4(row):
-            found.neighbours[link, address] = mac(row.number)
+        found.forwards[device, mac(row.number)] = row.vtep
+        if address:
+            found.neighbours[device, address] = mac(row.number)
     return found

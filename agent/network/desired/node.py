@@ -31,7 +31,7 @@ from ..firewall import (
 from ..state import Address, Kind, Link, Netns, Port, Vxlan
 from .facts import Facts, ingress, ipv4, mac, mtu, subnet
 from .overlay import UPLINK
-from .task import DESTINATION_NAT, active_endpoints, balanced, gateway_mac, has_way_out, places
+from .task import DESTINATION_NAT, balanced, gateway_mac, has_way_out, places
 
 LOOPBACK = "127.0.0.0/8"
 RAW = -300
@@ -189,13 +189,13 @@ def _ingress(facts: Facts) -> Netns | None:
         within = subnet(network, ipv4(own))
         addresses.append(Address(bridge, f"{ipv4(own)}/{within.prefixlen}"))
         tables.append(_mesh(facts, network.id, str(within)))
-    peers = facts.peers(network.id, names.INGRESS_VXLAN)
+    digest = facts.digest(network.id, names.INGRESS_VXLAN)
     return Netns(
         links={link.name: link for link in links},
         addresses=frozenset(addresses),
         statics=frozenset(statics),
-        forwards=peers.forwards,
-        neighbours=peers.neighbours,
+        forwards=digest.forwards,
+        neighbours=digest.neighbours,
         tables={table.name: table.view() for table in tables},
         rules={table.name: table for table in tables},
         sysctls=_bridge_settings(facts, bridge),
@@ -209,7 +209,7 @@ def _mesh(facts: Facts, network_id: str, within: str) -> Table:
     its firewall look at bridged frames, those on their way from another node pass this chain too.
     """
     table = facts.table(network_id)
-    active = active_endpoints(table)
+    active = facts.digest(network_id, names.INGRESS_VXLAN).active
     chains = {}
     for service in table.services:
         for port in service.ports:

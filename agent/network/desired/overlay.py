@@ -45,12 +45,12 @@ def wish(facts: Facts, name: str) -> Netns:
             Link(port, Kind.VETH, size, master=names.SANDBOX_BRIDGE, port=Port(), peer=(task_id, end))
         )
         statics.append((port, mac(attachment.endpoint.number)))
-    peers = facts.peers(network.id, names.SANDBOX_VXLAN)
+    digest = facts.digest(network.id)
     return Netns(
         links={link.name: link for link in links},
         statics=frozenset(statics),
-        forwards=peers.forwards,
-        neighbours=peers.neighbours,
+        forwards=digest.forwards,
+        neighbours=digest.neighbours,
         sysctls=quiet(facts.host),
     )
 

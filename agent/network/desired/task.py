@@ -2,15 +2,15 @@
 
 from hashlib import blake2b
 
-from covey.model.states import EndpointMode, EndpointState
-from covey.model.tables import NetworkTable, ServiceRow
+from covey.model.states import EndpointMode
+from covey.model.tables import ServiceRow
 
 from .. import firewall, names
 from ..firewall import Balance, Base, Chain, Hook, KeyKind, Reject, RejectCode, Table, Target, VerdictMap
 from ..seam import Attachment, Sandbox
 from ..state import NODE, Address, Kind, Link, Netns, Route
 from . import overlay
-from .facts import Facts, Host, address, ingress, ipv4, mac, mtu, overlays, subnet
+from .facts import Facts, Host, address, ingress, mac, mtu, overlays, subnet
 
 DESTINATION_NAT = -100  # the priority at which iptables and others translate destinations
 
@@ -92,7 +92,7 @@ def virtual_addresses(facts: Facts, sandbox: Sandbox) -> Table:
     chains = {}
     for attachment in overlays(sandbox):
         table = facts.table(attachment.network.id)
-        active = active_endpoints(table)
+        active = facts.digest(attachment.network.id).active
         for service in table.services:
             if service.mode is EndpointMode.VIP and service.virtual_ip:
                 chains[service.virtual_ip] = _service(service, active, sandbox.task_id)
@@ -111,15 +111,6 @@ def virtual_addresses(facts: Facts, sandbox: Sandbox) -> Table:
 def _service(service: ServiceRow, active: dict[str, list[str]], seed: str) -> Chain:
     targets = tuple(Target(each) for each in active.get(service.service_id, ()))
     return balanced(f"vip-{service.virtual_ip}", targets, RejectCode.HOST_UNREACHABLE, seed)
-
-
-def active_endpoints(table: NetworkTable) -> dict[str, list[str]]:
-    """The addresses new connections may go to, by service, in a fixed order."""
-    active: dict[str, list[str]] = {}
-    for row in table.endpoints:
-        if row.state is EndpointState.ACTIVE and row.service_id and (found := ipv4(row)):
-            active.setdefault(row.service_id, []).append(found)
-    return active
 
 
 def balanced(name: str, targets: tuple[Target, ...], none: RejectCode, seed: str) -> Chain:

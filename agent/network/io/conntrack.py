@@ -1,7 +1,8 @@
 """Connection tracking: list a namespace's flows, and forget the stale ones.
 
 Raw ctnetlink (linux/netfilter/nfnetlink_conntrack.h): an entry is deleted by repeating its original tuple
-as the kernel wrote it. Listing costs about 2 ms for 2,000 entries.
+as the kernel wrote it. Listing walks a
+table that all namespaces share: 9 ms where it has 262,144 buckets, however few flows there are.
 """
 
 import errno
@@ -12,7 +13,8 @@ from ..sweep import Flow
 from .wire import NLM_F_ACK, NLM_F_REQUEST, Channel, Message, attributes, nested
 
 _SUBSYSTEM = 1 << 8
-_GET, _DELETE = 1, 2
+_GET, _DELETE, _GET_STATS = 1, 2, 5
+_STATS_ENTRIES = 1
 _BODY = bytes((socket.AF_INET, 0, 0, 0))
 _TUPLE_ORIGINAL, _TUPLE_REPLY = 1, 2
 _TUPLE_IP = 1
@@ -37,8 +39,16 @@ def flows(channel: Channel) -> list[Flow]:
     return found
 
 
+def count(channel: Channel) -> int:
+    """How many flows the namespace has; without walking the table, which all namespaces share."""
+    answer = channel.ask(Message(_SUBSYSTEM | _GET_STATS, 0, _BODY))
+    return int.from_bytes(attributes(answer[len(_BODY) :]).get(_STATS_ENTRIES, b""), "big")
+
+
 def forget(channel: Channel, stale: Callable[[Flow], bool]) -> int:
     """Forget the flows that are `stale`; return how many there were."""
+    if not count(channel):
+        return 0
     gone = [flow for flow in flows(channel) if stale(flow)]
     failures = channel.batch(
         [

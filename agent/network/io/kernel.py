@@ -36,13 +36,13 @@ _GONE = {
 _ALONE = (
     ops.RemoveNetns,
     ops.CreateNetns,
-    ops.SetSysctl,
-    ops.SetLinkSysctl,
     ops.CreateLink,
     ops.ReplaceTable,
     ops.EditTable,
     ops.RemoveTable,
 )
+
+_SETTINGS = (ops.SetSysctl, ops.SetLinkSysctl)
 
 
 def carry_out(places: Places, steps: Iterable[Operation]) -> None:
@@ -51,20 +51,31 @@ def carry_out(places: Places, steps: Iterable[Operation]) -> None:
         together = [step for _, step in group]
         if isinstance(together[0], _ALONE):
             _one(places, together[0])
+        elif isinstance(together[0], _SETTINGS):
+            _settings(places, together)
         else:
             _batch(places, together)
 
 
 def _numbered(steps: Iterable[Operation]) -> Iterator[tuple[int, Operation]]:
     """Give operations that can go as one batch the same number."""
-    number, last = 0, ""
+    number, last = 0, ("", False)
     for step in steps:
-        if isinstance(step, _ALONE) or number == 0 or step.netns != last:
+        this = step.netns, isinstance(step, _SETTINGS)
+        if isinstance(step, _ALONE) or this != last:
             number += 1
-        last = step.netns
+        last = this
         yield number, step
         if isinstance(step, _ALONE):
             number += 1
+
+
+def _settings(places: Places, steps: Sequence[Operation]) -> None:
+    values = {step.path: step.value for step in steps if isinstance(step, _SETTINGS)}
+    try:
+        sysctl.write(places.path(steps[0].netns), values)
+    except OSError as error:
+        raise _fault(steps[0], str(error)) from error
 
 
 def _one(places: Places, step: Operation) -> None:
@@ -79,8 +90,6 @@ def _one(places: Places, step: Operation) -> None:
                 assert path is not None, "the node's own namespace is never removed"
                 places.forget(name)
                 netns.delete(path)
-            case ops.SetSysctl(name, path_, value) | ops.SetLinkSysctl(name, path_, value):
-                sysctl.write(places.path(name), {path_: value})
             case ops.CreateLink(name, link, other):
                 _create_link(places, name, link, other)
             case ops.ReplaceTable() | ops.EditTable() | ops.RemoveTable():

@@ -7,6 +7,7 @@ one or more expressions in a row. The layout of each is its NFTA_*_ enumeration 
 
 import socket
 import struct
+from functools import lru_cache
 from ipaddress import IPv4Network
 
 from ...firewall import (
@@ -112,6 +113,7 @@ def dispatch_by_port(name: str) -> bytes:
     )
 
 
+@lru_cache(maxsize=16_384)
 def target(to: Target) -> bytes:
     """A target as a map's value: the address, and the port if it is to change."""
     packed = socket.inet_aton(to.address)

@@ -181,14 +181,12 @@ def _targets(table: Table, balance: Balance, number: int) -> Iterator[Message]:
         + nested(9, u32_big(1, total))
         + u32_big(10, number),
     )
-    packed = [
-        nested(
-            1,
-            nested(1, attribute(1, struct.pack("=I", place))),
-            nested(2, attribute(1, target(balance.targets[(place + balance.start) % total]))),
-        )
-        for place in range(total)
-    ]
+    # every element has the same layout: cut it once around the key and the value (a thousand backends)
+    key, value = bytes(4), target(balance.targets[0])
+    sample = nested(1, nested(1, attribute(1, key)), nested(2, attribute(1, value)))
+    before, between = sample[:12], sample[16 : len(sample) - len(value)]
+    turned = (*balance.targets[balance.start :], *balance.targets[: balance.start])
+    packed = [before + struct.pack("=I", place) + between + target(to) for place, to in enumerate(turned)]
     head = text(1, table.name) + text(2, "__map%d") + u32_big(4, number)
     for first in range(0, total, _ELEMENTS_PER_MESSAGE):
         yield create(NEWSETELEM, head + nested(3, *packed[first : first + _ELEMENTS_PER_MESSAGE]))
