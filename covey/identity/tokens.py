@@ -19,7 +19,7 @@ from .certificates import load_root
 _PREFIX = "COVEY-1-"
 _DIGEST_CHARS = 50  # 36**50 > 2**256
 _FORM = re.compile(rf"COVEY-1-([0-9a-z]{{{_DIGEST_CHARS}}})-([0-9a-z]{{{LENGTH}}})")
-_HINT = "get one with `covey cluster join-token worker` on a manager"
+_HINT = "get one with `covey join-token worker` on a manager"
 
 
 @dataclass(frozen=True, slots=True)
