@@ -20,7 +20,7 @@ httpd -f -v -p "${PORT:-80}" -h /www &
 wait
 """
 _ANSWER = """#!/bin/sh
-client=${{REMOTE_ADDR#::ffff:}}
+client=${{REMOTE_ADDR#[}}; client=${{client%]}}; client=${{client#::ffff:}}
 printf 'Content-Type: text/plain\\r\\n\\r\\n'
 printf 'version={version} task=%s node=%s client=%s\\n' "$COVEY_TASK_NAME" "$COVEY_NODE_NAME" "$client"
 """

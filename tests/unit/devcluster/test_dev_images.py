@@ -33,7 +33,7 @@ def unpacked(image: layout.Image, root: Path) -> Path:
 @needs_tools
 def test_the_web_answer_says_who_answered(tmp_path: Path) -> None:
     root = unpacked(demo.web("2"), tmp_path)
-    environment = {"COVEY_TASK_NAME": "web.1.x", "COVEY_NODE_NAME": "w1", "REMOTE_ADDR": "::ffff:10.0.0.5"}
+    environment = {"COVEY_TASK_NAME": "web.1.x", "COVEY_NODE_NAME": "w1", "REMOTE_ADDR": "[::ffff:10.0.0.5]"}
     script = root / "www" / "cgi-bin" / "index.cgi"
     answer = subprocess.run(
         [str(root / "bin" / "busybox"), "sh", str(script)],
