@@ -6,7 +6,6 @@ from covey.client.views import Progress
 from covey.model.objects import Task
 from covey.model.states import TaskState, UpdateState
 
-from ..options import word
 from .tasks import is_global
 from .text import short
 
@@ -26,6 +25,8 @@ class Place:
     state: TaskState
     good: bool
     error: str = ""
+    past: bool = False
+    """The error is that of the task before this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,21 +79,27 @@ def _places(progress: Progress, only_revision: str) -> tuple[Place, ...]:
             newest[task.node_id if everywhere else f"{task.slot:06d}"] = task
     failures = _failures(progress, everywhere)
     return tuple(
-        Place(
-            name=short(task.node_id) if everywhere else str(task.slot),
-            state=task.status.state,
-            good=task.status.state is TaskState.RUNNING and only_revision in ("", task.revision_id),
-            error=task.status.err or (failures.get(key, "") if task.status.state < TaskState.RUNNING else ""),
-        )
-        for key, task in sorted(newest.items())
+        _place(task, failures.get(key, ""), everywhere, only_revision) for key, task in sorted(newest.items())
+    )
+
+
+def _place(task: Task, failure: str, everywhere: bool, only_revision: str) -> Place:
+    state, error = task.status.state, task.status.err
+    past = not error and bool(failure) and state < TaskState.RUNNING
+    return Place(
+        name=short(task.node_id) if everywhere else str(task.slot),
+        state=state,
+        good=state is TaskState.RUNNING and only_revision in ("", task.revision_id),
+        error=failure if past else error,
+        past=past,
     )
 
 
 def _failures(progress: Progress, everywhere: bool) -> dict[str, str]:
-    """Return what went wrong last in each place, to be shown while its next task is not running yet."""
+    """Return what went wrong last in each place, to be shown while its next task does not run yet."""
     found = {}
     for task in sorted(progress.tasks, key=lambda task: (task.status.at_ns, task.id)):
         if task.status.state in (TaskState.FAILED, TaskState.REJECTED) and task.status.err:
             key = task.node_id if everywhere else f"{task.slot:06d}"
-            found[key] = f"{word(task.status.state)} before: {task.status.err}"
+            found[key] = task.status.err
     return found

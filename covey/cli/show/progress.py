@@ -74,9 +74,9 @@ class Lines(Silent):
             click.echo(overall)
             self._last = overall
         for place in verdict.places:
-            line = f"task {place.name}: {first_line(place.error)}"
+            line = f"task {place.name}: {place.error}"
             if place.error and line not in self._said:
-                self._said.add(line)
+                self._said.add(line)  # a task and those that come after it often fail in the same words
                 click.echo(line)
 
 
@@ -108,7 +108,8 @@ class Living:
             text.append(_bar(place), style="green" if place.good else "")
             text.append(f" {word(place.state):<10}")
             if place.error and not place.good:
-                text.append(f" {first_line(place.error)}", style="red")
+                before = "before: " if place.past else ""
+                text.append(f" {before}{first_line(place.error)}", style="red")
             text.append("\n")
         if len(verdict.places) > len(shown):
             text.append(f"  and {len(verdict.places) - len(shown)} more\n")

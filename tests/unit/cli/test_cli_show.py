@@ -82,7 +82,7 @@ def test_an_update_that_stopped_has_failed() -> None:
 def test_a_place_tells_what_went_wrong_last() -> None:
     failed = task(1, FAILED, desired=TaskState.SHUTDOWN, err="exit 1", created=1)
     (place,) = assess(moment(failed, task(1, PENDING, created=2), desired=1), restarts=True).places
-    assert (place.error, place.good) == ("failed before: exit 1", False)
+    assert (place.error, place.past, place.good) == ("exit 1", True, False)
     (place,) = assess(moment(failed, task(1, created=2), desired=1), restarts=True).places
     assert (place.error, place.good) == ("", True)
 
