@@ -58,7 +58,7 @@ class Stand:
         return look.running(self.place, service)
 
     def spread(self, service: str) -> Counter[str]:
-        return Counter(str(task["node"]) for task in self.running(service))
+        return Counter(task.node for task in self.running(service))
 
     def exec(self, member: str, *program: str) -> str:
         """What a program prints in a member's network; empty if it fails."""
