@@ -35,6 +35,7 @@ from tests.support.planner_cluster import PlannerCluster
 
 SECOND_NS = 1_000_000_000
 NODES = ("n0", "n1", "n2", "n3")
+STATES = (NodeState.DOWN, NodeState.READY, NodeState.UNKNOWN)
 ENDS = (TaskState.FAILED, TaskState.COMPLETE, TaskState.REJECTED)
 
 
