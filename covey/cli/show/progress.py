@@ -1,5 +1,6 @@
 """Drawing the progress of a service while it converges."""
 
+import re
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -8,6 +9,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from covey import ids
 from covey.model.states import TaskState
 
 from ..options import word
@@ -17,6 +19,8 @@ from .text import first_line
 _LADDER = [state for state in TaskState if state <= TaskState.RUNNING]
 _BAR_CHARS = 24
 _OTHER_LINES = 4
+_ERROR_LINES = 50
+_ID = re.compile(rf"\b[{ids.ALPHABET}]{{{ids.LENGTH}}}\b")
 
 
 class Screen(Protocol):
@@ -64,7 +68,7 @@ class Lines(Silent):
     """Prints a line when the count changes, and each error once."""
 
     def __init__(self) -> None:
-        self._said = set[str]()
+        self._said = set[tuple[str, str]]()
         self._last = ""
 
     def show(self, verdict: Verdict, steady_for_s: float) -> None:
@@ -74,10 +78,13 @@ class Lines(Silent):
             click.echo(overall)
             self._last = overall
         for place in verdict.places:
-            line = f"task {place.name}: {place.error}"
-            if place.error and line not in self._said:
-                self._said.add(line)  # a task and those that come after it often fail in the same words
-                click.echo(line)
+            # A task and those that come after it often fail in the same words, but for their ids.
+            said = _ID.sub("", place.error)
+            if said and (place.name, said) not in self._said and len(self._said) < _ERROR_LINES:
+                self._said.add((place.name, said))
+                click.echo(f"task {place.name}: {place.error}")
+                if len(self._said) == _ERROR_LINES:
+                    click.echo("further errors are not shown here; `covey service ps` has them")
 
 
 class Living:
