@@ -7,6 +7,7 @@ without `CAP_`, in either case. `ALL` stands for every capability.
 from collections.abc import Iterable
 
 from covey.errors import InvalidArgument
+from covey.model.capability import CAPABILITIES
 
 DEFAULT_CAPABILITIES = tuple(
     "CAP_" + name
@@ -28,40 +29,7 @@ DEFAULT_CAPABILITIES = tuple(
     ]
 )
 
-_OTHERS = tuple(
-    "CAP_" + name
-    for name in [
-        "AUDIT_CONTROL",
-        "AUDIT_READ",
-        "BLOCK_SUSPEND",
-        "BPF",
-        "CHECKPOINT_RESTORE",
-        "DAC_READ_SEARCH",
-        "IPC_LOCK",
-        "IPC_OWNER",
-        "LEASE",
-        "LINUX_IMMUTABLE",
-        "MAC_ADMIN",
-        "MAC_OVERRIDE",
-        "NET_ADMIN",
-        "NET_BROADCAST",
-        "PERFMON",
-        "SYSLOG",
-        "SYS_ADMIN",
-        "SYS_BOOT",
-        "SYS_MODULE",
-        "SYS_NICE",
-        "SYS_PACCT",
-        "SYS_PTRACE",
-        "SYS_RAWIO",
-        "SYS_RESOURCE",
-        "SYS_TIME",
-        "SYS_TTY_CONFIG",
-        "WAKE_ALARM",
-    ]
-)
-
-ALL_CAPABILITIES = tuple(sorted(DEFAULT_CAPABILITIES + _OTHERS))
+ALL_CAPABILITIES = tuple(sorted("CAP_" + name for name in CAPABILITIES))
 
 
 def resolve(add: Iterable[str], drop: Iterable[str]) -> tuple[str, ...]:

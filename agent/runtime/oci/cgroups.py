@@ -70,7 +70,7 @@ def own() -> frozenset[str]:
 
 def is_below(path: str, parent: str) -> bool:
     """Tell whether cgroup `path` is `parent` or inside it."""
-    return path == parent or path.startswith(parent.rstrip("/") + "/")
+    return f"{path}/".startswith(parent.rstrip("/") + "/")
 
 
 def location(cgroup: str) -> str:

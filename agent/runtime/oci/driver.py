@@ -30,6 +30,12 @@ _CLEAN_UP_TRIES = 50
 _CLEAN_UP_PAUSE_S = 0.02
 
 
+class _Status(msgspec.Struct):
+    """What `runc state` says, as far as it is needed."""
+
+    status: str
+
+
 class _Entry:
     """One container as this driver knows it: its record, a pidfd to signal it by, and its coming exit."""
 
@@ -247,7 +253,7 @@ class OciRuntime:
         record = bundle.read_record() or Record(bundle.id, Phase.CREATING, "", "")
         if record.phase is Phase.STARTING:
             done = await self._runtime("state", bundle.id)
-            created = done.code == 0 and b'"created"' in done.stdout
+            created = done.code == 0 and msgspec.json.decode(done.stdout, type=_Status).status == "created"
             record = msgspec.structs.replace(record, phase=Phase.CREATED if created else Phase.RUNNING)
             bundle.write_record(record)
         self._watch(bundle, record)

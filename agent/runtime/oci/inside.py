@@ -7,6 +7,7 @@ wrapper for it, and libc none either, so it is called by number (the same on eve
 import ctypes
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -52,9 +53,10 @@ def read_inside(root: Path, path: str, bytes_max: int) -> str:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
             return ""
         raise
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        return ""
     with os.fdopen(fd, "rb") as file:
-        if not os.path.isfile(f"/proc/self/fd/{fd}"):
-            return ""
         return file.read(bytes_max).decode(errors="replace")
 
 
@@ -69,16 +71,3 @@ def directory_inside(root: Path, path: str) -> Iterator[Path | None]:
     finally:
         if fd >= 0:
             os.close(fd)
-
-
-def make_directory_inside(root: Path, path: str) -> None:
-    """Make `path` and its parents below `root` where missing, as root's, mode 0755."""
-    made = ""
-    for part in [p for p in path.split("/") if p not in ("", ".", "..")]:
-        with directory_inside(root, made or "/") as parent:
-            if parent is None:
-                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), made)
-            # A dangling link stays what it is; runc will complain of it with the container's words.
-            with suppress(FileExistsError):
-                os.mkdir(parent / part, 0o755)
-        made += "/" + part

@@ -18,7 +18,7 @@ from covey.model.states import MountKind
 
 from .bundle import Bundle, Phase, Record
 from .host import Host
-from .inside import make_directory_inside, read_inside
+from .inside import read_inside
 from .mounts import mount_overlay
 from .seccomp import PROFILE, profiles
 from .spec import BoundMount, specification
@@ -85,7 +85,6 @@ class Preparation:
         layers = container.layers or (str(bundle.exit_dir),)  # an image without layers is an empty directory
         mount_overlay(layers, bundle.upper, bundle.work, bundle.rootfs)
         identity = self._identity(container, bundle.rootfs)
-        make_directory_inside(bundle.rootfs, container.cwd)
         spec = specification(
             container,
             self._host,

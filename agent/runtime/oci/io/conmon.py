@@ -103,7 +103,7 @@ _OF_THE_HOST = (
 _OF_THE_USER = (
     "executable file not found",
     "exec:",
-    "exec format error",
+    "error during container init",
     "no such file or directory",
     "permission denied",
     "not a directory",
