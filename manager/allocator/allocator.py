@@ -41,6 +41,7 @@ class Allocator:
         self._networks: set[str] = set()  # all of them, to look for overlaps and to try again
         self._dirty_networks = False
         self._dirty_services: set[str] = set()
+        self._unsettled: set[str] = set()  # services that lack something, or hold what they will give up
         self._dirty_nodes: set[str] = set()
         self._dirty_tasks: dict[str, None] = {}  # in the order in which they came
         self._blocked: dict[str, None] = {}
@@ -70,6 +71,7 @@ class Allocator:
             self._addresses.observe_service(change.id, service)
             self._ports.observe(change.id, service)
             self._dirty_services.add(change.id)
+            self._unsettled.discard(change.id)
             self._try_again = True
         elif kind is Network:
             self._observe_network(change.id, after)
@@ -155,6 +157,8 @@ class Allocator:
         self._dirty_nodes.clear()
 
     def _plan_services(self, draft: Draft) -> None:
+        if self._try_again:
+            self._dirty_services |= self._unsettled
         for service_id in sorted(self._dirty_services):
             service = draft.get(Service, service_id)
             if service is not None and not service.pending_delete:
@@ -165,6 +169,7 @@ class Allocator:
         revision = draft.get(Revision, service.revision_id)
         assert revision is not None, f"the current revision of service {service.name} is there"
         reserved = {(Protocol.UDP, _cluster_spec(draft).vxlan_port)}
+        self._unsettled.discard(service.id)
         error, ports = "", service.ports
         try:
             ports = self._ports.allocate(service, revision.spec.endpoint.ports, reserved)
@@ -175,6 +180,8 @@ class Allocator:
             targets = [attachment.target for attachment in revision.spec.task.networks]
             vips, lack = self._virtual_ips(draft, service, targets)
             error = error or lack
+        if error:
+            self._unsettled.add(service.id)
         after = replace(service, ports=ports, virtual_ips=vips, allocation_error=error)
         if after != service:
             draft.put(after)
@@ -192,18 +199,15 @@ class Allocator:
             if network_id in had:
                 vips.append(had.pop(network_id))
                 continue
-            number = self._addresses.take(network_id) if self._addresses.known(network_id) else None
-            if number is None:
-                network = draft.get(Network, network_id)
-                name = network.spec.name if network is not None else network_id
-                lack = (
-                    f"network {name} has no address left for the service's virtual IP; remove tasks from it"
-                )
+            reason, number = endpoints.take_address(draft, self._addresses, network_id)
+            if reason:
+                lack = reason
             else:
                 vips.append(VirtualIp(network_id, str(IPv4Address(number))))
         if had:
             on = {endpoint.network_id for endpoint in draft.find(Endpoint, BY_SERVICE, service.id)}
             vips.extend(ip for network_id, ip in had.items() if network_id in on)
+            self._unsettled.add(service.id)
         return tuple(vips), lack
 
     def _plan_tasks(self, draft: Draft, now_ns: int, objects_max: int) -> None:
@@ -212,6 +216,7 @@ class Allocator:
             del self._dirty_tasks[task_id]
             if endpoints.settle(draft, self._addresses, task_id):
                 self._try_again = True
+                self._dirty_services |= self._unsettled
         retry = [id for id in self._blocked if id not in self._dirty_tasks] if self._try_again else []
         self._try_again = False
         for task_id in dict.fromkeys((*todo, *retry)):

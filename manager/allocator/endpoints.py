@@ -59,7 +59,7 @@ def give(draft: Draft, addresses: Addresses, task: Task, networks: list[str], di
     for network_id in networks:
         if network_id in had:
             continue
-        reason, number = _address(draft, addresses, network_id)
+        reason, number = take_address(draft, addresses, network_id)
         if reason:
             for endpoint in made:
                 addresses.observe_endpoint(endpoint.id, None)
@@ -80,8 +80,8 @@ def give(draft: Draft, addresses: Addresses, task: Task, networks: list[str], di
     return ""
 
 
-def _address(draft: Draft, addresses: Addresses, network_id: str) -> tuple[str, int]:
-    """Take an address, or say why there is none."""
+def take_address(draft: Draft, addresses: Addresses, network_id: str) -> tuple[str, int]:
+    """Find a free address on a network, or say why there is none; the caller has its holder observed."""
     network = draft.get(Network, network_id) if network_id else None
     if network is None:
         what = f"network {network_id}" if network_id else "the ingress network"

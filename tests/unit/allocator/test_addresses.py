@@ -1,0 +1,153 @@
+from ipaddress import IPv4Address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from covey.model.objects import Endpoint, Meta, Network, Service, Subnet, VirtualIp
+from covey.model.specs import ClusterSpec, IpamConfig, NetworkSpec
+from manager.allocator.addresses import Addresses
+from manager.allocator.pool import Pool
+from manager.allocator.subnets import allocate, next_vni
+
+SMALL = Subnet(cidr="10.0.0.0/29", gateway="10.0.0.1")
+
+
+def number(address: str) -> int:
+    return int(IPv4Address(address))
+
+
+def take(pool: Pool) -> str | None:
+    found = pool.take()
+    if found is not None:
+        pool.hold(found)
+    return str(IPv4Address(found)) if found is not None else None
+
+
+def test_a_pool_gives_all_but_network_broadcast_and_gateway() -> None:
+    pool = Pool(SMALL)
+    assert [take(pool) for _ in range(6)] == [*(f"10.0.0.{n}" for n in range(2, 7)), None]
+
+
+def test_a_freed_address_waits_until_the_others_were_given() -> None:
+    pool = Pool(SMALL)
+    assert take(pool) == "10.0.0.2"
+    pool.release(number("10.0.0.2"))
+    assert [take(pool) for _ in range(5)] == [f"10.0.0.{n}" for n in (3, 4, 5, 6, 2)]
+
+
+def test_an_ip_range_bounds_what_is_given() -> None:
+    pool = Pool(Subnet(cidr="10.0.0.0/24", gateway="10.0.0.1", ip_range="10.0.0.128/30"))
+    assert [take(pool) for _ in range(5)] == [*(f"10.0.0.{n}" for n in range(128, 132)), None]
+
+
+def test_65k_addresses_are_given_once_each() -> None:
+    pool = Pool(Subnet(cidr="10.1.0.0/16", gateway="10.1.0.1"))
+    given_out = {take(pool) for _ in range(65_533)}
+    assert len(given_out) == 65_533
+    assert take(pool) is None
+
+
+NETWORK = Network(id="n", subnets=(SMALL,), vni=4096)
+
+
+def endpoint(id: str, address: str, version: int = 0) -> Endpoint:
+    meta = Meta(version=version, created_at_ns=version)
+    return Endpoint(id=id, meta=meta, network_id="n", number=number(address), addresses=(address,))
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abcde"), st.sampled_from(["", *(f"10.0.0.{n}" for n in range(2, 7))]))
+    )
+)
+def test_the_cache_is_what_a_fresh_look_at_the_objects_gives(script: list[tuple[str, str]]) -> None:
+    cache, present = Addresses(), dict[str, Endpoint]()
+    cache.observe_network("n", NETWORK)
+    for id, address in script:
+        if not address:
+            present.pop(id, None)
+        elif address not in {e.addresses[0] for e in present.values()}:
+            present[id] = endpoint(id, address)
+        cache.observe_endpoint(id, present.get(id))
+        cache.observe_endpoint(id, present.get(id))  # twice is once
+    fresh = Addresses()
+    for held in present.values():
+        fresh.observe_endpoint(held.id, held)
+    fresh.observe_network("n", NETWORK)
+    for n in range(8):
+        address = number("10.0.0.0") + n
+        assert cache.holds("n", address) == fresh.holds("n", address)
+
+
+def test_a_new_leader_goes_on_after_the_newest_endpoint() -> None:
+    addresses = Addresses()
+    addresses.observe_network("n", NETWORK)
+    addresses.observe_endpoint("b", endpoint("b", "10.0.0.4", version=8))
+    addresses.observe_endpoint("a", endpoint("a", "10.0.0.2", version=9))
+    assert addresses.take("n") == number("10.0.0.3")
+
+
+def test_virtual_addresses_are_held_too() -> None:
+    addresses = Addresses()
+    addresses.observe_network("n", NETWORK)
+    addresses.observe_service("s", Service(id="s", virtual_ips=(VirtualIp("n", "10.0.0.2"),)))
+    assert addresses.holds("n", number("10.0.0.2"))
+    addresses.observe_service("s", None)
+    assert not addresses.holds("n", number("10.0.0.2"))
+
+
+def network(name: str, subnet: str = "", **spec: object) -> Network:
+    ipam = (IpamConfig(subnet=subnet),) if subnet else ()
+    return Network(id=name, spec=NetworkSpec(name=name, ipam=ipam, **spec))
+
+
+def allocated(*wanted: Network, spec: ClusterSpec | None = None) -> list[Network]:
+    done: list[Network] = []
+    for one in wanted:
+        done.append(allocate(one, done, spec or ClusterSpec()))
+    return done
+
+
+def test_subnets_are_chosen_from_the_pool_around_those_in_use() -> None:
+    networks = allocated(network("a"), network("b", "10.0.1.0/25"), network("c"))
+    assert [n.subnets[0].cidr for n in networks] == ["10.0.0.0/24", "10.0.1.0/25", "10.0.2.0/24"]
+    assert [n.vni for n in networks] == [4096, 4097, 4098]
+    assert [n.subnets[0].gateway for n in networks] == ["10.0.0.1", "10.0.1.1", "10.0.2.1"]
+
+
+def test_a_subnet_comes_round_again_when_the_pools_are_through() -> None:
+    spec = ClusterSpec(address_pools=("10.0.0.0/23", "10.9.0.0/24"))
+    a, b, c, d = allocated(*(network(name) for name in "abcd"), spec=spec)
+    assert [n.subnets[0].cidr for n in (a, b, c)] == ["10.0.0.0/24", "10.0.1.0/24", "10.9.0.0/24"]
+    assert "10.0.0.0/23, 10.9.0.0/24" in d.allocation_error
+    assert d.vni == 0
+    again = allocate(network("e"), [b, c], spec)
+    assert again.subnets[0].cidr == "10.0.0.0/24"
+
+
+def test_a_given_subnet_must_overlap_no_other() -> None:
+    _, other = allocated(network("a", "10.7.0.0/16"), network("b", "10.7.3.0/24"))
+    assert "10.7.3.0/24 overlaps 10.7.0.0/16 of network a" in other.allocation_error
+
+
+def test_the_ingress_network_has_a_wide_subnet_of_its_own() -> None:
+    (ingress,) = allocated(network("ingress", ingress=True))
+    assert ingress.subnets[0].cidr == "10.255.0.0/16"
+
+
+def test_vnis_come_round_when_the_range_is_through() -> None:
+    assert next_vni([]) == 4096
+    assert next_vni([4096, 4099]) == 4100
+    assert next_vni([4096, (1 << 24) - 1]) == 4097
+
+
+def test_running_out_is_a_refusal_that_says_what_to_do() -> None:
+    spec = ClusterSpec(address_pools=("10.0.0.0/24",))
+    _, none = allocated(network("a"), network("b"), spec=spec)
+    assert "--subnet" in none.allocation_error
+
+
+@pytest.mark.parametrize("subnet", ["nonsense", "10.0.0.1/24"])
+def test_a_subnet_that_is_none_is_refused(subnet: str) -> None:
+    assert subnet in allocate(network("a", subnet), [], ClusterSpec()).allocation_error

@@ -1,0 +1,135 @@
+"""What the allocator gives tasks, services and nodes, seen through the leader."""
+
+from msgspec.structs import replace
+
+from covey.model.objects import Endpoint, Network, Node
+from covey.model.specs import (
+    EndpointSpec,
+    NetworkAttachmentSpec,
+    PortConfig,
+    ServiceMode,
+    ServiceSpec,
+    TaskSpec,
+)
+from covey.model.states import EndpointMode, EndpointState, TaskState
+from manager.store.view import BY_NODE, BY_SERVICE, BY_TASK
+from tests.support.planner_cluster import PlannerCluster
+
+
+def spec(*networks: str, name: str = "web", replicas: int = 1, published: bool = False) -> ServiceSpec:
+    return ServiceSpec(
+        name=name,
+        mode=ServiceMode(replicas=replicas),
+        task=TaskSpec(networks=tuple(NetworkAttachmentSpec(n) for n in networks)),
+        endpoint=EndpointSpec(ports=(PortConfig(target_port=80),) if published else ()),
+    )
+
+
+def cluster_with(*networks: str) -> PlannerCluster:
+    cluster = PlannerCluster(ingress=True)
+    for name in networks:
+        cluster.network(name)
+    cluster.node("n1")
+    cluster.plan()
+    return cluster
+
+
+def endpoints(cluster: PlannerCluster, service_id: str) -> list[Endpoint]:
+    return list(cluster.tables.find(Endpoint, BY_SERVICE, service_id))
+
+
+def test_a_task_has_an_endpoint_on_each_network_and_on_ingress_if_it_publishes() -> None:
+    cluster = cluster_with("a", "b")
+    service_id = cluster.create(spec("net-b", "net-a", published=True))
+    cluster.plan()
+    (task,) = cluster.tasks(service_id)
+    mine = cluster.tables.find(Endpoint, BY_TASK, task.id)
+    assert {e.network_id for e in mine} == {"net-a", "net-b", "net-ingress"}
+    assert all(e.node_id == task.node_id == "n1" and e.state is EndpointState.JOINING for e in mine)
+    assert {ip.network_id for ip in cluster.service(service_id).virtual_ips} == {"net-a", "net-b"}
+
+
+def test_an_endpoint_follows_its_task_from_joining_to_gone() -> None:
+    cluster = cluster_with("a")
+    service_id = cluster.create(spec("net-a"))
+    cluster.run(1)
+    assert [e.state for e in endpoints(cluster, service_id)] == [EndpointState.ACTIVE]
+    cluster.silent = {"n1"}
+    cluster.remove(service_id)
+    cluster.plan()
+    assert [e.state for e in endpoints(cluster, service_id)] == [EndpointState.DRAINING]
+    cluster.silent = set()
+    cluster.run(1)
+    assert endpoints(cluster, service_id) == []
+
+
+def test_an_endpoint_is_active_in_the_pass_that_sees_its_task_running() -> None:
+    cluster = cluster_with("a")
+    service_id = cluster.create(spec("net-a"))
+    cluster.plan()
+    before = cluster.commits
+    cluster.report(cluster.tasks(service_id)[0], TaskState.RUNNING)
+    cluster.plan()
+    assert cluster.commits == before + 1
+    assert endpoints(cluster, service_id)[0].state is EndpointState.ACTIVE
+
+
+def test_every_node_has_one_endpoint_on_ingress_for_as_long_as_it_is_there() -> None:
+    cluster = cluster_with()
+    cluster.node("n2")
+    cluster.plan()
+    cluster.new_leader()
+    cluster.plan()
+    for name in ("n1", "n2"):
+        assert len(cluster.tables.find(Endpoint, BY_NODE, name)) == 1
+    cluster.write(lambda draft: draft.delete(Node, "n2"))
+    cluster.plan()
+    assert cluster.tables.find(Endpoint, BY_NODE, "n2") == []
+
+
+def test_without_virtual_address_in_dnsrr_mode() -> None:
+    cluster = cluster_with("a")
+    service_id = cluster.create(replace(spec("net-a"), endpoint=EndpointSpec(mode=EndpointMode.DNSRR)))
+    cluster.plan()
+    assert cluster.service(service_id).virtual_ips == ()
+
+
+def test_a_service_keeps_its_address_on_a_network_it_leaves_until_its_tasks_have_left() -> None:
+    cluster = cluster_with("a", "b")
+    service_id = cluster.create(spec("net-a"))
+    cluster.run(1)
+    vip = cluster.service(service_id).virtual_ips[0]
+    cluster.update(
+        service_id, lambda s: replace(s, task=replace(s.task, networks=(NetworkAttachmentSpec("net-b"),)))
+    )
+    cluster.plan()
+    assert vip in cluster.service(service_id).virtual_ips
+    cluster.run(15)
+    assert [ip.network_id for ip in cluster.service(service_id).virtual_ips] == ["net-b"]
+
+
+def test_a_network_goes_when_its_tasks_have_gone() -> None:
+    cluster = cluster_with("a")
+    service_id = cluster.create(spec("net-a"))
+    cluster.run(1)
+    cluster.remove(service_id)
+    network = cluster.tables.get(Network, "net-a")
+    cluster.write(lambda draft: draft.put(replace(network, pending_delete=True)))
+    cluster.plan()
+    assert cluster.tables.get(Network, "net-a") is not None
+    cluster.run(1)
+    assert cluster.tables.get(Network, "net-a") is None
+
+
+def test_a_task_whose_network_has_no_subnet_says_so_and_goes_on_when_it_has() -> None:
+    cluster = cluster_with()
+    first = cluster.network("first", "10.5.0.0/24")
+    second = cluster.network("second", "10.5.0.0/16")
+    service_id = cluster.create(spec(second))
+    cluster.plan()
+    (task,) = cluster.tasks(service_id)
+    assert "10.5.0.0/16 overlaps 10.5.0.0/24 of network first" in task.status.err
+    cluster.write(lambda draft: draft.delete(Network, first))
+    cluster.run(1)
+    assert len(cluster.running(service_id)) == 1
+    assert cluster.tables.get(Network, second).allocation_error == ""

@@ -1,0 +1,75 @@
+import pytest
+from msgspec.structs import replace
+
+from covey.errors import ResourceExhausted
+from covey.model.objects import Service
+from covey.model.specs import PortConfig
+from covey.model.states import Protocol, PublishMode
+from manager.allocator.ports import Ports
+
+
+class Book:
+    """Services, and the ports they were given."""
+
+    def __init__(self) -> None:
+        self.ports = Ports()
+        self.services: dict[str, Service] = {}
+
+    def give(self, name: str, *wanted: PortConfig) -> list[int]:
+        service = self.services.get(name) or Service(id=name, name=name)
+        given = self.ports.allocate(service, wanted, {(Protocol.UDP, 4789)})
+        self.services[name] = replace(service, ports=given)
+        self.ports.observe(name, self.services[name])
+        return [port.published_port for port in given]
+
+
+def port(published: int = 0, target: int = 80, **more: object) -> PortConfig:
+    return PortConfig(target_port=target, published_port=published, **more)
+
+
+HOST = {"publish_mode": PublishMode.HOST}
+UDP = {"protocol": Protocol.UDP}
+
+
+def test_dynamic_ports_come_one_after_the_other_and_stay() -> None:
+    book = Book()
+    assert book.give("a", port(), port(target=81)) == [30000, 30001]
+    assert book.give("b", port()) == [30002]
+    assert book.give("a", port(target=81), port()) == [30001, 30000]
+
+
+def test_a_freed_dynamic_port_waits_for_its_turn() -> None:
+    book = Book()
+    book.give("a", port())
+    book.ports.observe("a", None)
+    assert book.give("b", port()) == [30001]
+
+
+def test_an_ingress_port_is_one_services_alone() -> None:
+    book = Book()
+    assert book.give("a", port(8080)) == [8080]
+    assert book.give("a", port(8080)) == [8080]
+    with pytest.raises(ResourceExhausted, match="8080/tcp is taken by service a"):
+        book.give("b", port(8080))
+    with pytest.raises(ResourceExhausted, match="8080/tcp is taken by service a"):
+        book.give("b", port(8080, **HOST))
+    assert book.give("b", port(8080, **UDP)) == [8080]
+
+
+def test_host_ports_may_be_shared_by_services_on_different_nodes() -> None:
+    book = Book()
+    assert book.give("a", port(8080, **HOST)) == [8080]
+    assert book.give("b", port(8080, **HOST)) == [8080]
+    with pytest.raises(ResourceExhausted, match="service a"):
+        book.give("c", port(8080))
+
+
+@pytest.mark.parametrize("taken", [port(2377), port(2378), port(4789, **UDP)])
+def test_coveys_own_ports_are_not_given(taken: PortConfig) -> None:
+    with pytest.raises(ResourceExhausted, match=str(taken.published_port)):
+        Book().give("a", taken)
+
+
+def test_a_dynamic_port_keeps_out_of_the_way_of_given_ones() -> None:
+    book = Book()
+    assert book.give("a", port(), port(30000, 81)) == [30001, 30000]

@@ -1,0 +1,122 @@
+from random import Random
+
+import pytest
+from msgspec.structs import replace
+
+from covey.model.objects import Revision, Service, UpdateStatus
+from covey.model.specs import (
+    EndpointSpec,
+    NetworkAttachmentSpec,
+    Placement,
+    PortConfig,
+    RegistryAuth,
+    RestartPolicy,
+    ServiceMode,
+    ServiceSpec,
+    UpdateConfig,
+)
+from covey.model.states import EndpointMode, PublishMode, UpdateState
+from manager.orchestrator.revisions import (
+    adopt,
+    before,
+    first_revision,
+    needs_new_tasks,
+    next_revision,
+    prunable,
+    rolled_back,
+)
+
+SPEC = ServiceSpec(name="web")
+PORT = PortConfig(target_port=80, published_port=8080)
+
+
+def of_task(**changes: object) -> ServiceSpec:
+    return replace(SPEC, task=replace(SPEC.task, **changes))
+
+
+def of_container(**changes: object) -> ServiceSpec:
+    return of_task(container=replace(SPEC.task.container, **changes))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        of_container(image="web:2"),
+        of_container(env=("A=1",)),
+        of_task(networks=(NetworkAttachmentSpec("net"),)),
+        of_task(force_update=1),
+        replace(SPEC, endpoint=EndpointSpec(ports=(PORT,))),  # its tasks lack an ingress interface
+        replace(SPEC, endpoint=EndpointSpec(ports=(replace(PORT, publish_mode=PublishMode.HOST),))),
+    ],
+)
+def test_what_a_container_is_made_of_needs_new_tasks(changed: ServiceSpec) -> None:
+    assert needs_new_tasks(SPEC, changed)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        replace(SPEC, mode=ServiceMode(replicas=9)),
+        replace(SPEC, labels={"a": "b"}),
+        replace(SPEC, update=UpdateConfig(parallelism=3)),
+        replace(SPEC, endpoint=EndpointSpec(mode=EndpointMode.DNSRR)),
+        of_task(placement=Placement(constraints=("node.role==worker",))),
+        of_task(restart=RestartPolicy(max_attempts=3)),
+        of_container(registry_auth=RegistryAuth("me", "secret")),
+    ],
+)
+def test_what_only_managers_act_on_does_not(changed: ServiceSpec) -> None:
+    assert not needs_new_tasks(SPEC, changed)
+
+
+def test_moving_an_ingress_port_does_not() -> None:
+    one = replace(SPEC, endpoint=EndpointSpec(ports=(PORT,)))
+    other = replace(SPEC, endpoint=EndpointSpec(ports=(replace(PORT, published_port=9090),)))
+    assert not needs_new_tasks(one, other)
+
+
+def history() -> tuple[Service, list[Revision]]:
+    """A service that was updated, then scaled."""
+    dice = Random(1)
+    one = first_revision("s", SPEC, dice)
+    service = adopt(Service(id="s", name="web"), None, one)
+    two = next_revision(service, one, of_container(image="web:2"), dice)
+    service = adopt(service, one, two)
+    three = next_revision(service, two, replace(two.spec, mode=ServiceMode(replicas=5)), dice)
+    return adopt(service, two, three), [one, two, three]
+
+
+def test_generations_count_restarts_and_numbers_count_revisions() -> None:
+    service, revisions = history()
+    assert [(r.number, r.restart_generation) for r in revisions] == [(1, 1), (2, 2), (3, 2)]
+    assert (service.revision_id, service.previous_revision_id) == (revisions[2].id, revisions[1].id)
+    forced = next_revision(service, revisions[2], revisions[2].spec, Random(2), force=True)
+    assert (forced.number, forced.restart_generation) == (4, 4)
+
+
+def test_a_rollback_goes_past_a_scale_and_keeps_its_replicas() -> None:
+    service, revisions = history()
+    to = before(revisions[2], revisions)
+    assert to == revisions[0]
+    back = rolled_back(service, revisions[2], to, Random(3))
+    assert (back.number, back.restart_generation) == (4, 1)
+    assert back.spec.task == revisions[0].spec.task
+    assert back.spec.mode.replicas == 5
+    assert before(revisions[0], revisions) is None
+
+
+def test_only_a_restart_or_a_standstill_starts_the_update_status_anew() -> None:
+    service, (_, two, three) = history()
+    running = replace(service, update_status=UpdateStatus(state=UpdateState.UPDATING))
+    assert adopt(running, two, three).update_status.state is UpdateState.UPDATING
+    paused = replace(service, update_status=UpdateStatus(state=UpdateState.PAUSED))
+    assert adopt(paused, two, three).update_status.state is UpdateState.NONE
+    forced = replace(three, restart_generation=9)
+    assert adopt(running, two, forced).update_status.state is UpdateState.NONE
+
+
+def test_old_revisions_are_forgotten_unless_something_refers_to_them() -> None:
+    revisions = [Revision(id=f"r{n}", service_id="s", number=n) for n in range(1, 16)]
+    service = Service(id="s", revision_id="r15", previous_revision_id="r2")
+    gone = {r.id for r in prunable(service, revisions, {"r4"})}
+    assert gone == {"r1", "r3", "r5"}
