@@ -11,12 +11,12 @@ import grpc.aio
 from google.protobuf.message import Message
 
 from covey import limits
-from covey.errors import Unavailable
+from covey.errors import CoveyError, Unavailable
 from covey.identity import NodeIdentity
 
 from . import tls
 from .service import Bidirectional, ClientStream, Method, ServerStream, Unary
-from .status import from_status
+from .status import RAISED, from_status
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
@@ -87,7 +87,7 @@ class Channel:
         try:
             return await call
         except grpc.aio.AioRpcError as error:
-            raise from_status(error.code(), error.details() or "", self.address) from error
+            raise self._error(error) from error
         except asyncio.CancelledError as error:
             raise self._why_cancelled(source) from error
         finally:
@@ -98,11 +98,15 @@ class Channel:
             async for response in call:
                 yield response
         except grpc.aio.AioRpcError as error:
-            raise from_status(error.code(), error.details() or "", self.address) from error
+            raise self._error(error) from error
         except asyncio.CancelledError as error:
             raise self._why_cancelled(source) from error
         finally:
             call.cancel()
+
+    def _error(self, error: Any) -> CoveyError:
+        raised = any(key == RAISED[0][0] for key, _ in error.trailing_metadata() or ())
+        return from_status(error.code(), error.details() or "", self.address, raised=raised)
 
     def _why_cancelled(self, source: "_Source | None") -> BaseException:
         """Tell our own cancellation from grpc's, which comes as the same exception."""

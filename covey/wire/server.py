@@ -16,14 +16,14 @@ import grpc
 import grpc.aio
 
 from covey import limits
-from covey.errors import Bug, FailedPrecondition, InvalidArgument, Unauthenticated
+from covey.errors import Bug, FailedPrecondition, InvalidArgument, Refused, Unauthenticated
 from covey.identity import PeerCertificate, read_peer
 from covey.model.states import NodeRole
 
 from . import services, tls
 from .gate import authorize
 from .service import Bidirectional, Binding, Caller, ClientStream, Method, Role, ServerStream, Unary
-from .status import to_status
+from .status import RAISED, to_status
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +85,8 @@ async def serve_control(
 
 async def serve_bootstrap(address: str, bindings: Sequence[Binding], identity: tls.LoadIdentity) -> Server:
     """Serve on a TCP port where only the server shows a certificate; callers are ANYONE."""
-    server = _server(bindings, lambda context: Caller(Role.ANYONE, host=_host(context.peer())))
+    options = tls.bootstrap_server_options()
+    server = _server(bindings, lambda context: Caller(Role.ANYONE, host=_host(context.peer())), options)
     credentials = tls.bootstrap_server(identity)
     port = _listen(address, lambda: server.add_secure_port(address, credentials))
     await server.start()
@@ -145,9 +146,11 @@ def _host(peer: str) -> str:
 # --- how calls reach handlers ----------------------------------------------------------------------
 
 
-def _server(bindings: Sequence[Binding], identify: Identify) -> Any:
+def _server(
+    bindings: Sequence[Binding], identify: Identify, options: Sequence[tuple[str, int]] | None = None
+) -> Any:
     _check_complete(bindings)
-    server = grpc.aio.server(options=tls.server_options())
+    server = grpc.aio.server(options=options or tls.server_options())
     for service in {binding.method.service for binding in bindings}:
         handlers = {b.method.name: _rpc(b, identify) for b in bindings if b.method.service == service}
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
@@ -175,21 +178,29 @@ def _rpc(binding: Binding, identify: Identify) -> Any:
     return make(wrap(binding, identify), method.request.FromString, method.response.SerializeToString)
 
 
-async def _refuse(context: Any, method: Method[Any, Any], error: Exception) -> None:
+def _admit(method: Method[Any, Any], identify: Identify, context: Any, request: Any) -> Caller:
+    """Find out who calls and whether they may; what is refused here no handler ever sees."""
+    try:
+        caller = identify(context)
+        authorize(caller, method, request)
+    except Refused as error:
+        log.warning("a call from %s was refused: %s", _host(context.peer()) or "this host", error)
+        raise
+    return caller
+
+
+async def _fail(context: Any, error: Exception) -> None:
     code, message = to_status(error)
-    if isinstance(error, Unauthenticated) or code is grpc.StatusCode.PERMISSION_DENIED:
-        log.warning("%s.%s refused: %s", method.service, method.name, message)
-    await context.abort(code, message)
+    await context.abort(code, message, RAISED)
 
 
 def _unary(binding: Binding, identify: Identify) -> Any:
     async def run(request: Any, context: Any) -> Any:
         try:
-            caller = identify(context)
-            authorize(caller, binding.method, request)
+            caller = _admit(binding.method, identify, context, request)
             return await binding.handler(request, caller)
         except Exception as error:  # noqa: BLE001  the one place where everything becomes a status
-            await _refuse(context, binding.method, error)
+            await _fail(context, error)
 
     return run
 
@@ -197,13 +208,12 @@ def _unary(binding: Binding, identify: Identify) -> Any:
 def _server_stream(binding: Binding, identify: Identify) -> Any:
     async def run(request: Any, context: Any) -> AsyncIterator[Any]:
         try:
-            caller = identify(context)
-            authorize(caller, binding.method, request)
+            caller = _admit(binding.method, identify, context, request)
             async with aclosing(binding.handler(request, caller)) as responses:
                 async for response in responses:
                     yield response
         except Exception as error:  # noqa: BLE001
-            await _refuse(context, binding.method, error)
+            await _fail(context, error)
 
     return run
 
@@ -211,11 +221,10 @@ def _server_stream(binding: Binding, identify: Identify) -> Any:
 def _client_stream(binding: Binding, identify: Identify) -> Any:
     async def run(requests: AsyncIterable[Any], context: Any) -> Any:
         try:
-            caller = identify(context)
-            authorize(caller, binding.method, None)
+            caller = _admit(binding.method, identify, context, None)
             return await binding.handler(requests, caller)
         except Exception as error:  # noqa: BLE001
-            await _refuse(context, binding.method, error)
+            await _fail(context, error)
 
     return run
 
@@ -223,12 +232,11 @@ def _client_stream(binding: Binding, identify: Identify) -> Any:
 def _bidirectional(binding: Binding, identify: Identify) -> Any:
     async def run(requests: AsyncIterable[Any], context: Any) -> AsyncIterator[Any]:
         try:
-            caller = identify(context)
-            authorize(caller, binding.method, None)
+            caller = _admit(binding.method, identify, context, None)
             async with aclosing(binding.handler(requests, caller)) as responses:
                 async for response in responses:
                     yield response
         except Exception as error:  # noqa: BLE001
-            await _refuse(context, binding.method, error)
+            await _fail(context, error)
 
     return run

@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 
 INTERNAL_ERROR = "internal error"
 
+# Sent with a status that a handler raised, to tell it from those that grpc makes up.
+RAISED = (("covey-raised", "1"),)
+
 _CODES: dict[type[CoveyError], StatusCode] = {
     InvalidArgument: StatusCode.INVALID_ARGUMENT,
     NotFound: StatusCode.NOT_FOUND,
@@ -49,13 +52,13 @@ def to_status(error: BaseException) -> tuple[StatusCode, str]:
     return StatusCode.INTERNAL, INTERNAL_ERROR
 
 
-def from_status(code: StatusCode, details: str, address: str) -> CoveyError:
-    """Make of a status the error that the other side raised; `address` says whose silence it is."""
+def from_status(code: StatusCode, details: str, address: str, *, raised: bool) -> CoveyError:
+    """Make of a status the error that the other side raised; `address` says whose silence it is.
+
+    `raised` tells that a handler on the other side chose the words; else grpc did.
+    """
     if code is StatusCode.UNAVAILABLE:
-        before, failed, reason = details.partition("last error: ")
-        if failed:  # grpc's own: nobody was reached
-            return Unavailable(f"{address} cannot be reached: {reason.rpartition(' error: ')[2]}")
-        return Unavailable(f"{address}: {before or 'the connection was lost'}")
+        return Unavailable(details if raised else f"{address} cannot be reached: {_reason(details, address)}")
     if code is StatusCode.DEADLINE_EXCEEDED:
         return Unavailable(f"{address} did not answer in time")
     if code is StatusCode.CANCELLED:
@@ -64,6 +67,12 @@ def from_status(code: StatusCode, details: str, address: str) -> CoveyError:
         return Unavailable(
             f"{address} does not serve this request ({details}): is it another program or version?"
         )
-    if code in _ERRORS:
+    if code in _ERRORS and raised:
         return _ERRORS[code](details)
     return Bug(f"{address} answered {code.name}: {details}; its log says more")
+
+
+def _reason(details: str, address: str) -> str:
+    """Take the point out of grpc's long story: `... last error: UNKNOWN: ipv4:ADDRESS: reason`."""
+    reason = details.rpartition("last error: ")[2].rpartition(f"{address}: ")[2].rpartition(" error: ")[2]
+    return reason.removeprefix("Failed to connect to remote host: ") or "the connection was lost"

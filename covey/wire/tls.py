@@ -58,9 +58,10 @@ def server_options() -> list[tuple[str, int]]:
     """Options of every server: bounds, keepalive, and no port shared with another process in silence."""
     return [
         ("grpc.so_reuseport", 0),
-        ("grpc.max_receive_message_length", limits.message_bytes_max),
+        ("grpc.max_receive_message_length", limits.request_bytes_max),
         ("grpc.max_send_message_length", limits.message_bytes_max),
         ("grpc.max_metadata_size", limits.metadata_bytes_max),
+        ("grpc.server_handshake_timeout_ms", limits.handshake_timeout_ms),
         ("grpc.keepalive_time_ms", limits.keepalive_period_ms),
         ("grpc.keepalive_timeout_ms", limits.keepalive_timeout_ms),
         ("grpc.keepalive_permit_without_calls", 1),
@@ -69,11 +70,23 @@ def server_options() -> list[tuple[str, int]]:
     ]
 
 
+def bootstrap_server_options() -> list[tuple[str, int]]:
+    """Options of the bootstrap port, where anybody may knock: little is taken, and nobody stays."""
+    bounds = {
+        "grpc.max_receive_message_length": limits.bootstrap_request_bytes_max,
+        "grpc.max_connection_idle_ms": limits.bootstrap_idle_ms,
+        "grpc.max_connection_age_ms": limits.bootstrap_connection_ms,
+        "grpc.max_connection_age_grace_ms": limits.bootstrap_idle_ms,
+        "grpc.max_concurrent_streams": limits.bootstrap_streams_max,
+    }
+    return list({**dict(server_options()), **bounds}.items())
+
+
 def channel_options(*, verified: bool) -> list[tuple[str, int | str]]:
     """Options of every channel. With TLS (`verified`), the server must be a manager of the cluster."""
     options: list[tuple[str, int | str]] = [
         ("grpc.max_receive_message_length", limits.message_bytes_max),
-        ("grpc.max_send_message_length", limits.message_bytes_max),
+        ("grpc.max_send_message_length", limits.request_bytes_max),
         ("grpc.max_metadata_size", limits.metadata_bytes_max),
         ("grpc.keepalive_time_ms", limits.keepalive_period_ms),
         ("grpc.keepalive_timeout_ms", limits.keepalive_timeout_ms),

@@ -140,7 +140,7 @@ def test_a_node_is_known_by_its_certificate() -> None:
     asyncio.run(main())
 
 
-def test_who_proves_nothing_is_refused() -> None:
+def test_who_proves_nothing_is_refused_and_it_is_logged(capfd: pytest.CaptureFixture[str]) -> None:
     impostors = {
         "no certificate": lambda at: connect_bootstrap(at, HERE.root.certificate_pem),
         "foreign": lambda at: connect_control(at, trusting_here(ELSEWHERE.node(NodeRole.MANAGER))),
@@ -153,6 +153,7 @@ def test_who_proves_nothing_is_refused() -> None:
         async with served(handlers) as server:
             for name, connect in impostors.items():
                 assert isinstance(await outcome(connect(server.address)), Unavailable), name
+                assert "Handshake failed" in capfd.readouterr().err, name
         assert handlers.callers == []
 
     asyncio.run(main())
@@ -199,7 +200,7 @@ def test_a_worker_is_refused_what_is_for_managers(caplog: pytest.LogCaptureFixtu
 
     with caplog.at_level(logging.WARNING):
         asyncio.run(main())
-    assert "ReadLogs refused" in caplog.text
+    assert "a call from 127.0.0.1 was refused: covey.v1.Logs.ReadLogs" in caplog.text
 
 
 def test_a_removed_node_is_refused_with_a_valid_certificate_and_on_a_connection_that_stands() -> None:
