@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from subprocess import SubprocessError
 from typing import TypeVar
 
 from covey import limits
@@ -28,7 +29,9 @@ from .io import conntrack, sysctl
 from .io.kernel import carry_out
 from .io.observe import observe, surroundings
 from .io.places import Places
+from .io.survey import survey
 from .plan import plan
+from .probe import Finding, Severity, findings
 from .seam import NetworkFault, Networks, Sandbox
 from .state import NODE, Netns
 
@@ -60,6 +63,7 @@ class NetlinkNetworks:
         self._have: dict[str, Netns] | None = None
         self._broken: tuple[str, ...] = ()
         self._facts: Facts | None = None
+        self._told: set[Finding] = set()
         self._unswept: set[str] = set()
         self._sweeper: asyncio.Task[None] | None = None
 
@@ -143,6 +147,7 @@ class NetlinkNetworks:
             self._converge(None)
 
         await self._in_turn(work)
+        await self._in_turn(self._examine)
         for network_id in list(self._tables):
             self._sweep(network_id)
 
@@ -201,6 +206,20 @@ class NetlinkNetworks:
             self._have.pop(name, None)
         self._have.update(want)
         self._broken = tuple(each for each in self._broken if each not in chosen)
+
+    def _examine(self) -> None:
+        """Say once what on this host would break the networks; each finding names its remedy."""
+        scratch = self._settings.netns_dir.parent / "probe"
+        try:
+            seen = survey(scratch, self._settings.vxlan_port)
+        except (OSError, SubprocessError) as error:
+            _log.warning("cannot look for what would break the networks: %s", error)
+            return
+        for finding in findings(seen, self._subnets(), self._settings.vxlan_port):
+            if finding not in self._told:
+                self._told.add(finding)
+                level = logging.ERROR if finding.severity is Severity.ERROR else logging.WARNING
+                _log.log(level, "%s: %s", finding.subject, finding.text)
 
     def _drop_refused(self) -> None:
         """Leave out sandboxes that contradict themselves: one bad assignment must not stop all the others."""

@@ -7,6 +7,7 @@ from covey.errors import CoveyError
 from covey.model.objects import Network
 from covey.model.tables import NetworkTable
 
+from .desired.facts import check
 from .seam import Networks, Sandbox
 
 
@@ -29,6 +30,7 @@ class FakeNetworks:
     async def attach(self, sandbox: Sandbox) -> str:
         """See `Networks.attach`."""
         self._trip(sandbox.task_id)
+        check(sandbox)
         for attachment in sandbox.attachments:
             self.networks[attachment.network.id] = attachment.network
         self.sandboxes[sandbox.task_id] = sandbox

@@ -187,13 +187,13 @@ class Server:
 class Bed:
     """Hosts h1 to h3, an `outside` client, one overlay with a service behind a VIP, and ingress."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, hosts: int = 3) -> None:
         self.directory = directory
         self.states: dict[str, EndpointState] = {}
         self.version = 0
         self.servers: dict[str, Server] = {}
         self.fabric, self.outside = directory / "fabric", directory / "outside"
-        self.hosts = [Host(self, number) for number in (1, 2, 3)]
+        self.hosts = [Host(self, number) for number in range(1, hosts + 1)]
 
     def build(self) -> None:
         for path in (self.fabric, self.outside, *(host.path for host in self.hosts)):

@@ -88,12 +88,11 @@ def _routes(places: Places) -> tuple[tuple[str, str], ...]:
 
 
 def _port_holder(port: int) -> str:
-    """Who has the UDP port in user space; the kernel's own VXLAN socket (inode 0) can be shared."""
+    """Which process has the UDP port; the kernel's own VXLAN socket belongs to none, and can be shared."""
     for line in Path("/proc/net/udp").read_text().splitlines()[1:]:
         fields = line.split()
-        inode = fields[9]
-        if int(fields[1].split(":")[1], 16) == port and inode != "0":
-            return _process_of(inode)
+        if int(fields[1].split(":")[1], 16) == port and (holder := _process_of(fields[9])):
+            return holder
     return ""
 
 
@@ -105,7 +104,7 @@ def _process_of(inode: str) -> str:
                 return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
         except OSError:
             continue  # it ended while we looked
-    return "another process"
+    return ""
 
 
 def _missing(places: Places) -> dict[str, str]:
