@@ -5,9 +5,10 @@ import logging
 import os
 import shutil
 import signal as signals
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -25,6 +26,7 @@ from .mounts import unmount
 from .preparation import Preparation, check_id
 from .volumes import Volumes
 
+_R = TypeVar("_R")
 _log = logging.getLogger(__name__)
 _CLEAN_UP_TRIES = 50
 _CLEAN_UP_PAUSE_S = 0.02
@@ -64,6 +66,7 @@ class OciRuntime:
         self._places = asyncio.Semaphore(limits.container_starts_at_once)
         self._log_keeper: asyncio.Task[None] | None = None
         self._conmon_moves = False
+        self._under_way: set[asyncio.Task[Any]] = set()
 
     @property
     def host(self) -> Host:
@@ -83,7 +86,9 @@ class OciRuntime:
         self._log_keeper = asyncio.create_task(self._keep_logs())
 
     async def close(self) -> None:
-        """Let go of everything; containers and their conmons go on."""
+        """Let go of everything, what is under way excepted; containers and their conmons go on."""
+        while self._under_way:
+            await asyncio.wait(self._under_way)
         tasks = [entry.exit for entry in self._entries.values() if entry.exit] + [self._log_keeper]
         pending = [task for task in tasks if task is not None and not task.done()]
         for task in pending:
@@ -95,7 +100,17 @@ class OciRuntime:
 
     async def create(self, container: Container) -> int:
         """See the seam. Takes about 50 ms, most of it the runtime's own."""
-        bundle = self._bundle(container.id)
+        making = self._to_the_end(self._create(container, self._bundle(container.id)))
+        try:
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:
+            # A thread or a runtime that is under way cannot be called back: let it finish, then undo it.
+            await asyncio.wait([making])
+            if not making.cancelled() and making.exception() is None:
+                await self.remove(container.id)
+            raise
+
+    async def _create(self, container: Container, bundle: Bundle) -> int:
         async with self._places:
             record = await asyncio.to_thread(self._prepare, container, bundle)
             try:
@@ -110,15 +125,18 @@ class OciRuntime:
                     conmon_start=process_start(conmon_pid),
                 )
                 bundle.write_record(record)
-            except BaseException:
-                await asyncio.shield(self._clean_up(bundle))
+            except CoveyError:
+                await self._clean_up(bundle)
                 raise
         self._watch(bundle, record)
         return pid
 
     async def start(self, container_id: str) -> None:
         """See the seam."""
-        entry = self._get(container_id)
+        await asyncio.shield(self._to_the_end(self._start(self._get(container_id))))
+
+    async def _start(self, entry: _Entry) -> None:
+        container_id = entry.record.id
         if entry.record.phase is not Phase.CREATED:
             raise FailedPrecondition(
                 f"container {container_id} is {entry.record.phase}: it cannot be started"
@@ -146,6 +164,9 @@ class OciRuntime:
 
     async def remove(self, container_id: str) -> None:
         """See the seam. Works from whatever a crash left."""
+        await asyncio.shield(self._to_the_end(self._remove(container_id)))
+
+    async def _remove(self, container_id: str) -> None:
         bundle = self._bundle(container_id)
         entry = self._entries.get(container_id)
         if entry is None and not bundle.directory.exists():
@@ -154,7 +175,7 @@ class OciRuntime:
             await self.signal(container_id, signals.SIGKILL)
             await asyncio.wait([entry.exit], timeout=limits.container_create_timeout_s)
         async with self._places:
-            await asyncio.shield(self._clean_up(bundle))
+            await self._clean_up(bundle)
         if entry is not None:
             if entry.exit is not None:
                 entry.exit.cancel()
@@ -168,6 +189,13 @@ class OciRuntime:
     def log_path(self, container_id: str) -> Path:
         """See the seam."""
         return self._bundle(container_id).log
+
+    def _to_the_end(self, work: Coroutine[Any, Any, _R]) -> "asyncio.Task[_R]":
+        """Run `work` so that whoever waits for it may give up without stopping it halfway."""
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return task
 
     def _bundle(self, container_id: str) -> Bundle:
         """The container's directory; an id is part of a path, so it is checked each time."""

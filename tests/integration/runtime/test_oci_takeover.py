@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,7 @@ import pytest
 from agent.runtime.oci import cgroups
 from agent.runtime.oci.bundle import Bundle, Phase, Record
 from agent.runtime.seam import ContainerState, Exit
+from covey.errors import Unavailable
 from tests.support.container_bed import ContainerBed
 from tests.support.runtime_contract import OBEYS_TERM, end_of, running
 
@@ -232,3 +234,63 @@ def test_power_loss_takes_everything_and_remove_cleans_up(bed: ContainerBed) -> 
 
     asyncio.run(main())
     assert bed.traces() == []
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.001, 0.01, 0.03, 0.05])
+def test_a_creation_that_is_called_off_leaves_nothing(bed: ContainerBed, after_s: float) -> None:
+    async def main() -> None:
+        await bed.runtime.open()
+        creating = asyncio.create_task(bed.runtime.create(bed.container("a", "sleep", "3600")))
+        await asyncio.sleep(after_s)
+        creating.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await creating
+        assert await bed.runtime.list() == []
+        await bed.runtime.close()
+
+    asyncio.run(main())
+    assert list((bed.directory / "state/containers").iterdir()) == []
+    deadline = time.monotonic() + 10
+    while bed.traces() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert bed.traces() == []
+
+
+def test_a_start_or_removal_that_is_called_off_is_finished(bed: ContainerBed) -> None:
+    async def main() -> None:
+        await bed.runtime.open()
+        await bed.runtime.create(bed.container("a", "sleep", "3600"))
+        for call in (bed.runtime.start("a"), bed.runtime.remove("a")):
+            task = asyncio.create_task(call)
+            await asyncio.sleep(0.001)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        await bed.runtime.close()
+        assert list((bed.directory / "state/containers").iterdir()) == []
+
+    asyncio.run(main())
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(bed: ContainerBed) -> None:
+    state = bed.directory / "state"
+    state.mkdir()
+    assert os.system(f"mount -t tmpfs -o size=64k tmpfs {state}") == 0
+
+    async def main() -> None:
+        await bed.runtime.open()
+        (state / "ballast").write_bytes(bytes(4096))
+        with suppress(OSError), (state / "fill").open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        with pytest.raises(Unavailable, match="free some disk space"):
+            await bed.runtime.create(bed.container("a", "true"))
+        assert await bed.runtime.list() == []
+        assert list((state / "containers").iterdir()) == []
+        (state / "fill").unlink()
+        await running(bed, "a", "true")
+        assert await end_of(bed, "a") == Exit(0)
+        await bed.runtime.remove("a")
+        await bed.runtime.close()
+
+    asyncio.run(main())
