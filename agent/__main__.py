@@ -30,6 +30,7 @@ from agent.tasks.io.stop import graces_ms, stop_everything
 from agent.tasks.machine import Tasks
 from covey import identity
 from covey.errors import CoveyError, FailedPrecondition
+from covey.io import logs
 from covey.io.architecture import architecture
 from covey.model import node_config
 from covey.model.node_config import NodeConfig
@@ -47,9 +48,7 @@ def main() -> int:
     failed = False
     try:
         config = node_config.load(arguments.config)
-        logging.basicConfig(
-            level=config.log_level.upper(), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
-        )
+        logs.configure("agent", config.log_level)
         _raise_file_limit()
         with _only_one(config):
             asyncio.run(_stop(config) if arguments.stop_tasks else _serve(config))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import covey.wire  # noqa: F401  before grpc is imported by anything: it sets what TLS versions grpc takes
 from covey.errors import CoveyError
+from covey.io import logs
 from covey.model import node_config
 from manager.driver import run
 
@@ -21,9 +22,7 @@ def main() -> int:
     failed = False
     try:
         config = node_config.load(arguments.config)
-        logging.basicConfig(
-            level=config.log_level.upper(), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
-        )
+        logs.configure("manager", config.log_level)
         asyncio.run(_main(config))
     except* CoveyError as group:
         for error in group.exceptions:

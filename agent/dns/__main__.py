@@ -2,12 +2,12 @@
 
 import argparse
 import asyncio
-import logging
 import resource
 import signal
 from pathlib import Path
 from random import SystemRandom
 
+from covey.io import logs
 from covey.model import node_config
 from covey.model.node_config import NodeConfig
 
@@ -19,9 +19,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m agent.dns", description="Names for containers.")
     parser.add_argument("--config", type=Path, required=True, help="the node.json that coveyd wrote")
     config = node_config.load(parser.parse_args().config)
-    logging.basicConfig(
-        level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    logs.configure("dns", config.log_level)
     _raise_file_limit()
     asyncio.run(_serve(config))
 

@@ -12,7 +12,7 @@ def configure(process: str, level: str) -> None:
     An exception that ends the process is logged like everything else, so that it too names its process.
     """
     formatter = logging.Formatter(
-        f"%(asctime)s.%(msecs)03dZ {process:<7} %(levelname)-7s %(message)s", "%Y-%m-%dT%H:%M:%S"
+        f"%(asctime)s.%(msecs)03dZ {process:<7} %(levelname)-7s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S"
     )
     formatter.converter = time.gmtime
     handler = logging.StreamHandler(sys.stderr)
