@@ -16,7 +16,8 @@ from ..options import Parsed, example, filters, no_trunc, output_format, passes,
 from ..parse.attachments import address, subnet
 from ..parse.pairs import key_value
 from ..show import text
-from ..show.jsonable import json_array, pretty
+from ..show.jsonable import json_array
+from ..show.pretty import pretty
 
 SUBNET = Parsed("subnet", subnet)
 PAIR = Parsed("key=value", key_value)

@@ -29,7 +29,8 @@ from ..options import (
 )
 from ..parse.pairs import key_value
 from ..show import text
-from ..show.jsonable import json_array, pretty
+from ..show.jsonable import json_array
+from ..show.pretty import pretty
 from ..spec.change import changed_node
 from .tasks import print_tasks
 

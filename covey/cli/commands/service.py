@@ -14,7 +14,8 @@ from ..app import as_usage, each, run
 from ..options import detach, example, filters, no_resolve, no_trunc, output_format, passes, quiet_ids
 from ..show import tasks as show
 from ..show import text
-from ..show.jsonable import json_array, pretty
+from ..show.jsonable import json_array
+from ..show.pretty import pretty
 from ..spec.change import scale_argument, scaled
 from . import change, logs
 from .converging import Waited, wait_for

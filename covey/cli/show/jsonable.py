@@ -44,29 +44,3 @@ def date(ns: int) -> str | None:
 def json_array(items: list[Any]) -> str:
     """Write one JSON array."""
     return json.dumps([jsonable(item) for item in items], indent=2, ensure_ascii=False)
-
-
-def pretty(value: Any, indent: int = 0) -> str:
-    """Write what differs from the defaults as an indented list, for reading."""
-    lines = []
-    defaults = jsonable(type(value)()) if isinstance(value, msgspec.Struct) and not indent else {}
-    for key, item in (jsonable(value) if isinstance(value, msgspec.Struct) else value).items():
-        if item in ("", [], {}, None) or (key in defaults and item == defaults[key] and not indent):
-            continue
-        label = " " * indent + key.replace("_", " ").capitalize() + ":"
-        if isinstance(item, dict):
-            inner = pretty(item, indent + 2)
-            lines += [label, inner] if inner else []
-        elif isinstance(item, list):
-            lines += [label, *(" " * (indent + 2) + "- " + _flat(entry) for entry in item)]
-        else:
-            lines.append(f"{label} {item}")
-    return "\n".join(lines)
-
-
-def _flat(entry: Any) -> str:
-    if isinstance(entry, dict):
-        return ", ".join(
-            f"{key}={_flat(item)}" for key, item in entry.items() if item not in ("", [], {}, None)
-        )
-    return str(entry)

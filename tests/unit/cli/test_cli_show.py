@@ -2,11 +2,21 @@ import json
 
 from covey.cli.show import tasks as show
 from covey.cli.show.converge import assess
-from covey.cli.show.jsonable import json_array, pretty
+from covey.cli.show.jsonable import json_array
+from covey.cli.show.pretty import pretty
 from covey.cli.show.text import age, ago, first_line, table
 from covey.client.views import Progress, ServiceDetail
 from covey.model.objects import Meta, Node, NodeDescription, Revision, Service, Task, TaskStatus, UpdateStatus
-from covey.model.specs import ContainerSpec, PortConfig, ServiceMode, ServiceSpec, TaskSpec
+from covey.model.specs import (
+    ContainerSpec,
+    NodeSpec,
+    PortConfig,
+    ResourceRequirements,
+    Resources,
+    ServiceMode,
+    ServiceSpec,
+    TaskSpec,
+)
 from covey.model.states import PublishMode, ServiceModeKind, TaskState, UpdateState
 
 S = 1_000_000_000
@@ -141,8 +151,18 @@ def test_json_names_enumerations_and_dates() -> None:
 
 
 def test_pretty_shows_what_is_set() -> None:
-    assert pretty(Node(id="n", description=NodeDescription(hostname="w1"))).startswith("Id: n\n")
-    spec = ServiceSpec(name="web", task=TaskSpec(container=ContainerSpec(image="i", env=("A=1",))))
-    text = pretty(spec)
-    assert "Name: web" in text
-    assert "      - A=1" in text
+    node = Node(id="n", spec=NodeSpec(labels={"disk": "ssd"}), description=NodeDescription(hostname="w1"))
+    assert pretty(node) == "Id: n\nSpec:\n  Labels:\n    disk=ssd\nDescription:\n  Hostname: w1"
+    container = ContainerSpec(image="i", env=("A=1",), stop_grace_ns=90 * S)
+    limits = ResourceRequirements(limits=Resources(nano_cpus=S // 2, memory_bytes=64 << 20))
+    assert pretty(TaskSpec(container=container, resources=limits)).splitlines() == [
+        "Container:",
+        "  Image: i",
+        "  Env:",
+        "    - A=1",
+        "  Stop grace: 1m30s",
+        "Resources:",
+        "  Limits:",
+        "    Cpus: 0.5",
+        "    Memory: 64m",
+    ]
