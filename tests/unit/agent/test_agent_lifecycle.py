@@ -1,0 +1,105 @@
+from itertools import product
+
+import pytest
+
+from agent.tasks.lifecycle import (
+    OVER,
+    Act,
+    Become,
+    Box,
+    Ended,
+    Goal,
+    Situation,
+    Stop,
+    Wait,
+    goal_of,
+    next_step,
+)
+from covey.model.states import TaskState
+
+S = TaskState
+YES_NO = (False, True)
+ALL = [
+    Situation(
+        state=state,
+        goal=goal,
+        box=box,
+        stop=stop,
+        image=image,
+        attached=attached,
+        tables=tables,
+        failed=failed,
+    )
+    for state, goal, box, stop, image, attached, tables, failed in product(
+        TaskState, Goal, Box, Stop, YES_NO, YES_NO, YES_NO, YES_NO
+    )
+]
+
+
+def test_every_situation_has_a_step_and_states_only_rise() -> None:
+    for situation in ALL:
+        step = next_step(situation)
+        if isinstance(step, Become):
+            assert step.state > situation.state, situation
+        if isinstance(step, Ended):
+            assert situation.state < S.COMPLETE
+
+
+def test_a_container_is_started_only_in_starting() -> None:
+    starting = [s for s in ALL if next_step(s) is Act.START]
+    assert starting
+    assert all(s.state is S.STARTING and s.box is Box.CREATED and s.goal <= Goal.RUN for s in starting)
+
+
+def test_nothing_rises_towards_running_once_the_task_is_to_end() -> None:
+    for situation in ALL:
+        if situation.goal >= Goal.STOP:
+            step = next_step(situation)
+            assert step not in (Act.PULL, Act.ATTACH, Act.CREATE, Act.START)
+            assert not isinstance(step, Become) or step.state is S.SHUTDOWN
+
+
+def test_an_ended_task_keeps_its_log_until_it_is_forgotten_but_no_network() -> None:
+    for situation in ALL:
+        if situation.state in OVER and situation.box is Box.EXITED:
+            step = next_step(situation)
+            if situation.attached:
+                assert step is Act.RELEASE
+            else:
+                assert step == (Act.DISCARD if situation.goal is Goal.FORGET else Wait())
+
+
+@pytest.mark.parametrize(
+    ("situation", "step"),
+    [
+        (Situation(state=S.ASSIGNED), Become(S.ACCEPTED)),
+        (Situation(state=S.PREPARING), Act.PULL),
+        (Situation(state=S.PREPARING, image=True), Act.ATTACH),
+        (Situation(state=S.PREPARING, image=True, attached=True), Act.CREATE),
+        (Situation(state=S.PREPARING, box=Box.EXITED), Act.DISCARD),
+        (Situation(state=S.READY, goal=Goal.HOLD, box=Box.CREATED), Wait()),
+        (Situation(state=S.READY, box=Box.CREATED, tables=False), Wait()),
+        (Situation(state=S.READY, box=Box.CREATED), Become(S.STARTING)),
+        (Situation(state=S.STARTING, box=Box.CREATED), Act.START),
+        (Situation(state=S.STARTING, box=Box.RUNNING), Become(S.RUNNING)),
+        (Situation(state=S.STARTING), Become(S.FAILED)),
+        (Situation(state=S.RUNNING), Become(S.FAILED)),
+        (Situation(state=S.RUNNING, box=Box.EXITED), Ended()),
+        (Situation(state=S.PREPARING, failed=True), Become(S.REJECTED)),
+        (Situation(state=S.STARTING, box=Box.CREATED, failed=True), Become(S.FAILED)),
+        (Situation(state=S.RUNNING, goal=Goal.STOP, box=Box.RUNNING), Act.SIGNAL),
+        (Situation(state=S.RUNNING, goal=Goal.STOP, box=Box.RUNNING, stop=Stop.ASKED), Wait()),
+        (Situation(state=S.RUNNING, goal=Goal.STOP, box=Box.RUNNING, stop=Stop.OVERDUE), Act.KILL),
+        (Situation(state=S.RUNNING, goal=Goal.STOP, box=Box.EXITED), Become(S.SHUTDOWN)),
+        (Situation(state=S.FAILED, box=Box.CREATED), Act.DISCARD),
+        (Situation(state=S.FAILED, goal=Goal.FORGET), Act.ERASE),
+    ],
+)
+def test_the_step_in_one_situation(situation: Situation, step: object) -> None:
+    assert next_step(situation) == step
+
+
+def test_what_desired_states_want() -> None:
+    assert goal_of(S.READY) is Goal.HOLD
+    assert goal_of(S.RUNNING) is goal_of(S.COMPLETE) is Goal.RUN
+    assert goal_of(S.SHUTDOWN) is goal_of(S.REMOVE) is Goal.STOP
