@@ -19,7 +19,7 @@ from agent.network.seam import Attachment, Sandbox
 from covey.io import netns
 from covey.model.objects import ClusterVersion, Endpoint, Network, Subnet
 from covey.model.specs import NetworkSpec, PortConfig
-from covey.model.states import EndpointState, Protocol
+from covey.model.states import EndpointState, Protocol, PublishMode
 from covey.model.tables import EndpointRow, NetworkTable, ServiceRow
 
 HERE = Path(__file__).parent
@@ -38,6 +38,8 @@ PORTS = (
     PortConfig(target_port=80, published_port=PUBLISHED),
     PortConfig(target_port=80, published_port=PUBLISHED, protocol=Protocol.UDP),
 )
+
+HOST_PORTS = (PortConfig(target_port=80, published_port=9000, publish_mode=PublishMode.HOST),)  # t2's
 
 
 def run_in(path: Path, *command: str) -> str:
@@ -231,7 +233,7 @@ class Bed:
         attachments = [Attachment(NET, self.endpoint(NET, host, name, f"10.7.0.{number}"))]
         if published:
             attachments.append(Attachment(INGRESS, self.endpoint(INGRESS, host, name, f"10.255.1.{number}")))
-        return Sandbox(name, tuple(attachments))
+        return Sandbox(name, tuple(attachments), HOST_PORTS if name == "t2" else ())
 
     def endpoint(self, network: Network, host: Host, task: str, address: str) -> Endpoint:
         number = int.from_bytes(socket.inet_aton(address), "big")

@@ -7,6 +7,7 @@ each address from its task's namespace (`recover`).
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from itertools import chain
 
 from covey import limits
 from covey.errors import ResourceExhausted
@@ -28,10 +29,13 @@ class Gateway:
         return str(self.subnet[1])
 
     def with_tasks(self, tasks: Collection[str]) -> "Gateway":
-        """The same gateway with an address for each of `tasks` and for no other; known ones keep theirs."""
+        """The same gateway with an address for each of `tasks` and for no other; known ones keep theirs.
+
+        An address given back is given again as late as can be: others may still remember who had it.
+        """
         given = {task: address for task, address in self.given.items() if task in tasks}
         taken = {int(IPv4Address(address)) for address in given.values()}
-        free = (number for number in self._numbers() if number not in taken)
+        free = (number for number in self._numbers(max(taken, default=0)) if number not in taken)
         for task in sorted(set(tasks) - given.keys()):
             number = next(free, None)
             if number is None:
@@ -42,9 +46,12 @@ class Gateway:
             given[task] = str(IPv4Address(number))
         return replace(self, given=given)
 
-    def _numbers(self) -> Iterator[int]:
-        first = int(self.subnet.network_address)
-        return iter(range(first + 2, first + self.subnet.num_addresses - 1))
+    def _numbers(self, last: int) -> Iterator[int]:
+        """Every number that can be given: first those after `last`, then the rest."""
+        network = int(self.subnet.network_address)
+        first, end = network + 2, network + self.subnet.num_addresses - 1
+        middle = max(first, min(last + 1, end))
+        return chain(range(middle, end), range(first, middle))
 
 
 def candidates() -> Iterator[IPv4Network]:

@@ -26,6 +26,7 @@ from tests.support.network_bed import (
 
 pytestmark = pytest.mark.root
 
+BRIDGE_FILTER = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
 ACTIVE, DRAINING, JOINING = EndpointState.ACTIVE, EndpointState.DRAINING, EndpointState.JOINING
 
 
@@ -169,6 +170,17 @@ def test_published_ports_and_the_way_out(bed: Bed) -> None:
         assert {seen for _, seen in ask_tcp(bed.outside, host.address, PUBLISHED, 4)} == {host.ingress}
     assert names_of(ask_tcp(bed.hosts[1].task_path("t3"), bed.hosts[1].address, PUBLISHED, 8)) == expected
 
+    # a port in host mode: on the task's node alone, from anywhere, the task's neighbour included
+    first = bed.hosts[0]
+    assert ask_tcp(bed.outside, first.address, 9000) == {("t2", OUTSIDE): 1}
+    assert names_of(ask_tcp(first.path, "127.0.0.1", 9000)) == {"t2": 1}
+    # (where the host's firewall looks at bridged frames, the kernel would bridge the neighbour's, and the
+    # ports are isolated: there it reaches the task over an overlay or the mesh)
+    netns.call_inside(first.path, lambda: BRIDGE_FILTER.exists() and BRIDGE_FILTER.write_text("0"))
+    assert names_of(ask_tcp(client, first.address, 9000)) == {"t2": 1}
+    with pytest.raises(ConnectionRefusedError):
+        connect(bed.outside, bed.hosts[1].address, 9000)
+
     # a removed task is asked no more, on any node
     bed.remove(bed.hosts[2], "t5")
     bed.push()
@@ -268,3 +280,13 @@ def _packets(tap: socket.socket) -> list[bytes]:
             seen.append(tap.recv(2000))
         except TimeoutError:
             return seen
+
+
+def test_a_taken_vni_is_named(bed: Bed) -> None:
+    host = bed.hosts[0]
+    run_in(host.path, "ip", "link", "add", "other", "type", "vxlan", "id", "5001", "dstport", "4789")
+    with pytest.raises(AssertionError, match=r"NetworkFault: .*VNI 5001 on UDP port 4789 is taken"):
+        bed.attach(host, "t1", None)
+    run_in(host.path, "ip", "link", "del", "other")
+    bed.attach(host, "t2", None)
+    assert {each.name for each in host.netns_dir.iterdir()} == {"t2", "net-" + "n" * 25}, "t1 left nothing"
