@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 class Store(View, Protocol):
     """What the authority needs of the store."""
 
-    async def update(self, fn: Callable[[Draft], Result]) -> Result:
+    async def update(self, change: Callable[[Draft], Result]) -> Result:
         """Read, modify, write, again after a conflict."""
         ...
 
