@@ -17,7 +17,7 @@ from covey.model.objects import Node
 from covey.model.states import Availability, NodeRole
 from covey.v1 import node_pb2
 from covey.wire.client import connect_unix
-from covey.wire.server import serve_bootstrap
+from covey.wire.server import serve_bootstrap, serve_control
 from covey.wire.services import NodeDaemon
 from manager.ca import AuthorityServer, join_token
 from manager.store.draft import Draft
@@ -123,13 +123,19 @@ class Authority(threading.Thread):
                 draft.put(item)
 
         await store.update(begin)
-        authority = AuthorityServer(store, lambda: ["127.0.0.1:2377"])
+        managers: list[str] = []
+        authority = AuthorityServer(store, lambda: managers)
+        control = await serve_control(
+            "127.0.0.1:0", authority.control_bindings(), lambda: self.identity, lambda _: True
+        )
+        managers.append(control.address)
         server = await serve_bootstrap("127.0.0.1:0", authority.bootstrap_bindings(), lambda: self.identity)
         self.address = f"127.0.0.1:{int(server.address.rpartition(':')[2]) - 1}"
         self.ready.set()
         await self._ending.wait()
         self.workers = [node.id for node in store.all(Node) if node.role is NodeRole.WORKER]
         await server.stop(0)
+        await control.stop(0)
         await store.close()
 
 
@@ -203,3 +209,31 @@ def test_a_join_goes_on_when_who_asked_for_it_goes_away() -> None:
 
         asyncio.run(ask_and_go())
         host.until(lambda: host.info().node_id != "")
+
+
+def test_a_certificate_is_renewed_in_time_and_a_crash_in_between_costs_nothing() -> None:
+    due_at_once = (
+        "certificate_renewal_look_s=1",
+        "certificate_renewal_from_part=0",
+        "certificate_renewal_to_part=0",
+    )
+    with an_authority() as authority, Host(own_network=False) as host:
+        host.start()
+        request = node_pb2.JoinRequest(token=authority.token, address=authority.address)
+        joined = host.ask(NodeDaemon.join, request)
+        certificate = host.state / "identity" / "certificate.pem"
+        first = certificate.read_bytes()
+        for kill_at in count(1):
+            host.end()
+            before = certificate.read_bytes()
+            host.start(*due_at_once, kill_at=kill_at, wait=False)
+            deadline = time.monotonic() + 30
+            while not host.died() and certificate.read_bytes() == before and time.monotonic() < deadline:
+                time.sleep(0.03)
+            if not host.died():
+                break
+            assert certificate.read_bytes() == before
+            assert restarted(host).node_id == joined.node_id
+        assert certificate.read_bytes() != first
+        assert kill_at > 3, "some step was not hit"
+        assert host.info().node_id == joined.node_id
