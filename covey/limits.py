@@ -90,7 +90,7 @@ vxlan_overhead_bytes = 50
 gateway_route_prefix_length_min = 8  # a wider route (the default one) is no claim on a subnet
 netlink_timeout_s = 10.0
 link_retry_ms = 20  # the kernel removes what was in a dropped namespace a moment later
-link_retries_max = 150
+link_retries_max = 50
 
 # --- identity --------------------------------------------------------------------------------------
 node_certificate_days = 90

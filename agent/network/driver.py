@@ -183,7 +183,18 @@ class NetlinkNetworks:
         return touched
 
     def _converge(self, scope: Collection[str] | None) -> None:
-        """Make the namespaces in `scope` what they should be; all (None) if nobody knows what is there."""
+        """Make the namespaces in `scope` what they should be; once more from what is read back, if that fails.
+
+        The kernel removes links of ended namespaces a moment later, so what was read can be gone by now.
+        """
+        try:
+            self._attempt(scope)
+        except NetworkFault as fault:
+            _log.warning("reading everything back and trying once more: %s", fault)
+            self._attempt(None)
+
+    def _attempt(self, scope: Collection[str] | None) -> None:
+        """Plan and carry out; for all namespaces (None) if nobody knows what is there."""
         if self._have is None:
             scope = None
             self._read_back()
