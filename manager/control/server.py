@@ -117,7 +117,7 @@ class ControlServer:
         self, request: pb.CreateServiceRequest, caller: Caller
     ) -> pb.CreateServiceResponse:
         spec = from_message(request.spec, ServiceSpec)
-        validate.check_service(spec)
+        validate.check_service(spec, self._vxlan_port())
         spec, warnings = await self._pin_image(spec, request.resolve_image)
         service = await self._store.update(lambda draft: services.create_service(draft, spec, self._dice))
         log.info("%s created service %s (%s)", caller, spec.name, service.id)
@@ -127,7 +127,7 @@ class ControlServer:
         self, request: pb.UpdateServiceRequest, caller: Caller
     ) -> pb.UpdateServiceResponse:
         spec = from_message(request.spec, ServiceSpec)
-        validate.check_service(spec)
+        validate.check_service(spec, self._vxlan_port())
         spec, warnings = await self._pin_image(spec, request.resolve_image)
         await self._store.update(
             lambda draft: services.update_service(
@@ -136,6 +136,9 @@ class ControlServer:
         )
         log.info("%s updated service %s", caller, spec.name)
         return pb.UpdateServiceResponse(warnings=warnings)
+
+    def _vxlan_port(self) -> int:
+        return next((cluster.spec.vxlan_port for cluster in self._store.all(Cluster)), limits.vxlan_port)
 
     async def _pin_image(self, spec: ServiceSpec, resolve: bool) -> tuple[ServiceSpec, list[str]]:
         """Turn the image's tag into a digest, so that every node runs the same; or warn that it stays one."""

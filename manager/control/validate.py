@@ -40,7 +40,7 @@ def refuse(field: str, value: object, remedy: str) -> InvalidArgument:
     return InvalidArgument(f"{field}: {value!r} {remedy}")
 
 
-def check_service(spec: ServiceSpec) -> None:
+def check_service(spec: ServiceSpec, vxlan_port: int = limits.vxlan_port) -> None:
     """Check a whole service spec, except for what only the store knows (networks, names taken)."""
     check_name("name", spec.name)
     _check_labels("labels", spec.labels)
@@ -49,6 +49,7 @@ def check_service(spec: ServiceSpec) -> None:
     _check_update("update", spec.update)
     _check_update("rollback", spec.rollback)
     _check_endpoint(spec.endpoint)
+    _check_own_ports(spec.endpoint, vxlan_port)
     size = len(msgspec.msgpack.encode(spec))
     if size > limits.spec_bytes_max:
         raise refuse("spec", f"{size} bytes", f"is more than the {limits.spec_bytes_max} a service may have")
@@ -258,6 +259,21 @@ def _check_endpoint(endpoint: EndpointSpec) -> None:
             raise refuse("publish", port.published_port, remedy)
     published = [(p.protocol.name.lower(), p.published_port) for p in endpoint.ports if p.published_port]
     _check_unique("publish", published, "is published twice")
+
+
+def _check_own_ports(endpoint: EndpointSpec, vxlan_port: int) -> None:
+    """Keep the cluster's own ports: a mesh on them would cut the nodes off from each other."""
+    own = {
+        (Protocol.TCP, limits.control_port): "the managers",
+        (Protocol.TCP, limits.bootstrap_port): "joining",
+        (Protocol.UDP, vxlan_port): "the overlay networks",
+    }
+    for port in endpoint.ports:
+        user = own.get((port.protocol, port.published_port))
+        if user is not None:
+            raise refuse(
+                "publish", port.published_port, f"is the port of {user} of every node; choose another"
+            )
 
 
 def _check_port(port: PortConfig) -> None:

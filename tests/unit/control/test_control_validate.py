@@ -128,6 +128,10 @@ UNSOUND = {
     "publish: 'sctp' is not supported": ports(PortConfig(protocol=Protocol.SCTP, target_port=1)),
     "publish: 0 is not a port of the container": ports(PortConfig(published_port=80)),
     "publish: 70000 is not a port": ports(PortConfig(target_port=80, published_port=70000)),
+    "publish: 2377 is the port of the managers": ports(PortConfig(target_port=1, published_port=2377)),
+    "publish: 4789 is the port of the overlay networks": ports(
+        PortConfig(protocol=Protocol.UDP, target_port=1, published_port=4789)
+    ),
     "is published twice": ports(*[PortConfig(target_port=t, published_port=80) for t in (1, 2)]),
     "cannot go with dnsrr": ports(PortConfig(target_port=80), mode=EndpointMode.DNSRR),
     "more than the": container(env=tuple(f"V{i}={'x' * 1000}" for i in range(600))),
