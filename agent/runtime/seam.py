@@ -123,4 +123,7 @@ class Runtime(Protocol):
         """All containers of this runtime, ordered by id."""
 
     def log_path(self, container_id: str) -> Path:
-        """The file of its output (format: `agent.logs.lines`); older ones end in `.1`, `.2`, ..."""
+        """The file of its output (format: `agent.logs.lines`); older ones end in `.1`, `.2`, and so on.
+
+        `.1` may be another name of the current file.
+        """

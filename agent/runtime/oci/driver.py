@@ -30,6 +30,8 @@ _R = TypeVar("_R")
 _log = logging.getLogger(__name__)
 _CLEAN_UP_TRIES = 50
 _CLEAN_UP_PAUSE_S = 0.02
+_REOPEN_TRIES = 50
+_REOPEN_PAUSE_S = 0.002
 
 
 class _Status(msgspec.Struct):
@@ -129,6 +131,7 @@ class OciRuntime:
                 await self._clean_up(bundle)
                 raise
         self._watch(bundle, record)
+        logs.hold(bundle, record)
         return pid
 
     async def start(self, container_id: str) -> None:
@@ -236,7 +239,7 @@ class OciRuntime:
         argv += ["--exit-dir", str(bundle.exit_dir), "--full-attach", "--no-sync-log"]
         argv += ["-l", f"k8s-file:{bundle.log}"]
         if record.log_bytes_max:
-            # Only for the time no agent is there to rotate: conmon drops what it has when it gets there.
+            # For the time no agent is there. It counts on when the log is begun anew: see logs.py.
             argv += ["--log-size-max", str(limits.container_log_overrun * record.log_bytes_max)]
         if self._preparation.by_systemd:
             argv.append("-s")
@@ -323,10 +326,18 @@ class OciRuntime:
         return []
 
     async def _keep_logs(self) -> None:
-        """Rotate logs that reached their bound, now and then."""
+        """Have logs that reached their bound begun anew, now and then."""
         while True:
             await asyncio.sleep(limits.container_log_check_ms / 1000)
             for entry in list(self._entries.values()):
-                if entry.pidfd >= 0 and logs.is_due(entry.bundle, entry.record):
-                    logs.shift(entry.bundle, entry.record)
+                if entry.pidfd >= 0 and logs.hold(entry.bundle, entry.record):
                     reopen_log(str(entry.bundle.control))
+                    await self._hold_new_log(entry)
+
+    @staticmethod
+    async def _hold_new_log(entry: _Entry) -> None:
+        for _ in range(_REOPEN_TRIES):
+            if logs.is_replaced(entry.bundle):
+                logs.hold(entry.bundle, entry.record)
+                return
+            await asyncio.sleep(_REOPEN_PAUSE_S)

@@ -1,6 +1,9 @@
-"""Keeping a container's log within its bound: rename the files, then have conmon open a new one.
+"""Keeping a container's log within its bound without losing a line.
 
-No line is lost: until conmon acts on the order it goes on writing to the file that was renamed.
+conmon replaces the log by a new file, and the old content is gone, both when it is told to open it anew and when
+it reaches a bound of its own, which it also does while no agent is there. So the current file always has a
+second name, `log.1`: what is replaced lives on under it. When `log` is seen to be another file than `log.1`, the
+older files move up one number and the new one gets the second name.
 """
 
 import os
@@ -9,21 +12,40 @@ from contextlib import suppress
 from .bundle import Bundle, Record
 
 
-def is_due(bundle: Bundle, record: Record) -> bool:
-    """Tell whether the log has reached its bound."""
+def hold(bundle: Bundle, record: Record) -> bool:
+    """Give the current log its second name if it has none yet; returns whether it has reached its bound."""
+    second = f"{bundle.log}.1"
     try:
-        return record.log_bytes_max > 0 and bundle.log.stat().st_size >= record.log_bytes_max
+        current = os.stat(bundle.log)
+        if not _is_same(current, second):
+            _move_up(bundle, record)
+            os.link(bundle.log, second)
+    except FileNotFoundError:  # not written yet, or removed with its container
+        return False
+    return 0 < record.log_bytes_max <= current.st_size
+
+
+def is_replaced(bundle: Bundle) -> bool:
+    """Tell whether conmon has begun a new file that has no second name yet."""
+    try:
+        return not _is_same(os.stat(bundle.log), f"{bundle.log}.1")
     except FileNotFoundError:
         return False
 
 
-def shift(bundle: Bundle, record: Record) -> None:
-    """Rename `log` to `log.1`, `log.1` to `log.2` and so on; what is beyond `log_files` is overwritten.
-
-    With a bound of one file there is still a `log.1`: the one that conmon has open.
-    """
-    for number in range(max(record.log_files - 1, 1), 0, -1):
-        older = f"{bundle.log}.{number}"
-        newer = f"{bundle.log}.{number - 1}" if number > 1 else str(bundle.log)
+def _move_up(bundle: Bundle, record: Record) -> None:
+    """Rename `log.1` to `log.2` and so on; what would be more than `log_files` files goes."""
+    with suppress(FileNotFoundError):
+        if record.log_files <= 1:
+            os.unlink(f"{bundle.log}.1")
+    for number in range(record.log_files, 1, -1):
         with suppress(FileNotFoundError):
-            os.rename(newer, older)
+            os.rename(f"{bundle.log}.{number - 1}", f"{bundle.log}.{number}")
+
+
+def _is_same(current: os.stat_result, path: str) -> bool:
+    try:
+        other = os.stat(path)
+    except FileNotFoundError:
+        return False
+    return (current.st_dev, current.st_ino) == (other.st_dev, other.st_ino)

@@ -130,16 +130,27 @@ def test_a_pid_is_known_by_its_start() -> None:
     assert process_start(1 << 30) == 0
 
 
-def test_logs_are_shifted_within_their_bound(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("files", "kept"),
+    [
+        (3, {"log": "4..", "log.1": "4..", "log.2": "3..", "log.3": "2.."}),
+        (1, {"log": "4..", "log.1": "4.."}),
+    ],
+)
+def test_replaced_logs_live_on_within_their_bound(tmp_path: Path, files: int, kept: dict[str, str]) -> None:
     bundle = Bundle(tmp_path)
-    record = Record("a", Phase.RUNNING, "", "", log_bytes_max=3, log_files=3)
-    assert not logs.is_due(bundle, record)
+    record = Record("a", Phase.RUNNING, "", "", log_bytes_max=3, log_files=files)
+    assert not logs.hold(bundle, record)
     for number in range(5):
+        fresh = tmp_path / "fresh"  # conmon writes a new file and renames it over the old one
+        fresh.write_text("")
+        fresh.rename(bundle.log)
+        assert logs.is_replaced(bundle)
+        assert not logs.hold(bundle, record)
+        assert not logs.is_replaced(bundle)
         bundle.log.write_text(f"{number}..")
-        assert logs.is_due(bundle, record)
-        logs.shift(bundle, record)
-    kept = {path.name: path.read_text() for path in tmp_path.iterdir()}
-    assert kept == {"log.1": "4..", "log.2": "3.."}
+        assert logs.hold(bundle, record)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == kept
 
 
 def test_a_broken_record_is_no_record(tmp_path: Path) -> None:
