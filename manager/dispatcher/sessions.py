@@ -189,10 +189,13 @@ class Sessions:
 
     def _tick(self, now_ms: int) -> Sequence[Effect]:
         self.now_ms = now_ms
-        effects: list[Effect] = [
-            WriteNode(down.node_id, NodeState.DOWN, "heartbeat failure")
-            for down in self.liveness.step(Tick(now_ms))
-        ]
+        effects: list[Effect] = []
+        for down in self.liveness.step(Tick(now_ms)):
+            effects.append(WriteNode(down.node_id, NodeState.DOWN, "heartbeat failure"))
+            # Its connection may outlive a link that was cut for a while: the node registers anew to be ready.
+            if (session_id := self.by_node.get(down.node_id)) is not None:
+                self._forget(self.sessions[session_id])
+                effects.append(EndSession(session_id, "no heartbeat came within the grace period"))
         due = self.flush_at_ms
         if due is None or now_ms < due:
             return effects

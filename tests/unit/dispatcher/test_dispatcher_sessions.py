@@ -161,3 +161,14 @@ def test_applied_versions_are_known_per_node() -> None:
     machine.step(TablesInForce("s", (("net", table.message.version), ("other", ClusterVersion(1, 1)))))
     assert machine.applied("net") == {"n1": table.message.version}
     assert machine.applied("other") == {}
+
+
+def test_a_silent_node_loses_its_session_so_that_it_must_register_to_be_ready() -> None:
+    machine = Sessions(two_nodes_one_service())
+    machine.step(Tick(0))
+    register(machine, "s", "n1")
+    effects = [effect for now_ms in range(500, 5000, 500) for effect in machine.step(Tick(now_ms))]
+    assert [e.state for e in effects if isinstance(e, WriteNode) and e.node_id == "n1"] == [NodeState.DOWN]
+    assert [e.session_id for e in effects if isinstance(e, EndSession)] == ["s"]
+    assert not machine.step(HeartbeatReceived("s")), "the old connection makes nobody alive"
+    assert isinstance(register(machine, "s2", "n1")[0], WriteNode)
