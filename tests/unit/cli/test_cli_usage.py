@@ -1,0 +1,89 @@
+"""The tree of commands as a user meets it: help, examples, and what is refused before anybody is asked."""
+
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from covey.cli.app import USAGE, covey, outcome
+
+OURS = ("init", "join", "leave", "info", "version", "join-token", "node", "service", "network")
+
+
+def leaves(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    if not isinstance(command, click.Group):
+        yield path, command
+        return
+    context = click.Context(command)
+    for name in command.list_commands(context):
+        below = command.get_command(context, name)
+        if below is not None and (path or name in OURS):
+            yield from leaves(below, (*path, name))
+
+
+LEAVES = list(leaves(covey, ()))
+
+
+@pytest.mark.parametrize(("path", "command"), LEAVES, ids=[" ".join(path) for path, _ in LEAVES])
+def test_every_command_says_what_it_does_with_an_example(
+    path: tuple[str, ...], command: click.Command
+) -> None:
+    names = covey.context_settings["help_option_names"]  # click keeps what it made first
+    text = command.get_help(click.Context(command, info_name=path[-1], help_option_names=names))
+    assert command.help
+    assert f"  covey {' '.join(path)}" in text.partition("Example")[2]
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, f"{parameter.name} has no help"
+
+
+def test_the_commands_promised_are_there() -> None:
+    assert {" ".join(path) for path, _ in LEAVES} >= {
+        *("init", "join", "leave", "info", "version", "join-token"),
+        *(f"node {verb}" for verb in ("ls", "inspect", "ps", "update", "rm")),
+        *(f"service {verb}" for verb in ("create", "ls", "ps", "inspect", "scale", "update", "rm", "logs")),
+        *(f"network {verb}" for verb in ("create", "ls", "inspect", "rm")),
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("service create --publish 99999:80 img", "'99999:80': '99999' is not between 1 and 65535"),
+        ("service create --mode global --replicas 2 img", "--replicas 2: a global service"),
+        ("service create --constraint node.color==red img", "unknown key 'node.color'"),
+        ("service create --env-file /nonexistent img", "/nonexistent"),
+        ("service create IMAGE", "'IMAGE'"),
+        ("service create", "Missing argument 'IMAGE'"),
+        ("service scale web", "'web' is not SERVICE=REPLICAS"),
+        ("service logs --since never web", "'never' is not a time"),
+        ("service ls --filter color=red", "the keys are id, name, mode, label"),
+        ("network create --gateway 10.0.0.1 n", "--gateway 10.0.0.1: it belongs to no subnet"),
+        ("join --token nonsense 10.0.0.1", "a join token begins with"),
+        ("init --advertise-addr eth0", "'eth0' is not an IP address"),
+        ("node update --role king m1", "'king' is not one of"),
+        ("nosuch", "No such command 'nosuch'"),
+        ("-H tcp://x service ls", "'tcp://x' is not the socket of a coveyd"),
+        (
+            "service update --rollback-failure-action rollback web",
+            "'rollback' is not one of 'pause', 'continue'",
+        ),
+        ("service create --with-registry-auth img", "config.json cannot be read"),
+        ("service logs --tail few web", "'few' is not a number of lines"),
+        ("join 10.0.0.1", "Missing option '--token'"),
+    ],
+)
+def test_wrong_usage_names_the_value(
+    words: str, says: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", "/nonexistent")
+    assert outcome(words.split()) == USAGE
+    shown = capsys.readouterr()
+    assert says in shown.err
+    assert not shown.out
+
+
+def test_help_is_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    assert outcome(["--help"]) == 0
+    assert "Exit codes: 0 done; 1 refused" in capsys.readouterr().out
+    assert outcome(["service", "create", "-h"]) == 0
