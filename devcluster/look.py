@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from covey.client.cluster import ClusterClient, connect
 from covey.client.host import Host
-from covey.errors import Unavailable
+from covey.errors import FailedPrecondition, Unavailable
 from covey.model.states import NodeState, TaskState
 
 from .place import Place
@@ -40,7 +40,7 @@ def ready(place: Place, manager: str = "m1") -> set[str]:
 
     try:
         return _asked(place, manager, ask)
-    except Unavailable:
+    except (Unavailable, FailedPrecondition):  # it does not answer, or does not even listen
         return set()
 
 

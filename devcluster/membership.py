@@ -9,7 +9,7 @@ from covey import limits
 from covey.client.cluster import connect
 from covey.client.daemon import connect_daemon
 from covey.client.host import Host
-from covey.errors import Unavailable
+from covey.errors import FailedPrecondition, Unavailable
 from covey.model.states import NodeRole
 
 from . import look
@@ -71,7 +71,7 @@ async def _retried(ask: Callable[[], Coroutine[Any, Any, Result]], what: str) ->
     while True:
         try:
             return await ask()
-        except Unavailable as error:
+        except (Unavailable, FailedPrecondition) as error:
             if time.monotonic() > deadline:
                 raise Unavailable(f"{what}: not within {_manager_bound_s:g} s: {error}") from error
             await asyncio.sleep(_poll_s)
