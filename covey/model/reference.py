@@ -22,6 +22,7 @@ _REGISTRY = re.compile(
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _NAME_CHARS_MAX = 255
+_TEXT_CHARS_MAX = _NAME_CHARS_MAX + 1 + 128 + 1 + 71  # name:tag@digest
 
 
 class Reference(Struct, frozen=True, gc=False):
@@ -54,6 +55,8 @@ class Reference(Struct, frozen=True, gc=False):
 
 def parse(text: str) -> Reference:
     """Read a reference; raises `InvalidArgument` naming `text` and the part that is wrong."""
+    if len(text) > _TEXT_CHARS_MAX:
+        raise InvalidArgument(f"image {text[:40]!r}...: {len(text)} characters are too many for a reference")
     rest, at, digest = text.partition("@")
     if at:
         _require(_DIGEST, digest, "digest", text)
