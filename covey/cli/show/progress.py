@@ -121,7 +121,8 @@ class Living:
         if len(verdict.places) > len(shown):
             text.append(f"  and {len(verdict.places) - len(shown)} more\n")
         if verdict.converged and steady_for_s > 0:
-            text.append(f"verify: watching for {steady_for_s:.0f} more seconds that the tasks keep running\n")
+            text.append(f"verify: the tasks must keep running for {steady_for_s:.0f} s more\n")
+        text.rstrip()
         self._live.update(text, refresh=True)
 
 
