@@ -113,7 +113,10 @@ async def _serve(config: NodeConfig) -> None:
             images = SkopeoImages(config.state / "images", config.run, config.insecure_registries)
             parts = Parts(runtime, images, networks, names, database, lambda a: _connect(config, a))
             session = _session(config, stored, dice)
-            await _until_told(Agent(parts, session, Tasks(_facts(config)), stored))
+            try:
+                await _until_told(Agent(parts, session, Tasks(_facts(config)), stored))
+            finally:
+                await images.close()
     finally:
         await database.close()
 

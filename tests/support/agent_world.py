@@ -37,7 +37,7 @@ from agent.tasks.io.actions import _ACTS
 from agent.tasks.machine import Tasks
 from covey.machine import Tick
 from covey.model.assignments import Assignments, AssignmentSet, TaskReport
-from covey.model.objects import ClusterVersion, Endpoint, Network, Revision, Task, TaskStatus
+from covey.model.objects import ClusterVersion, Endpoint, Network, Revision, Subnet, Task, TaskStatus
 from covey.model.specs import ContainerSpec, NetworkAttachmentSpec, NetworkSpec, ServiceSpec, TaskSpec
 from covey.model.states import TaskState
 
@@ -72,7 +72,9 @@ def endpoint(task_id: str, number: int = 1) -> Endpoint:
     )
 
 
-NETWORK = Network(id="net", spec=NetworkSpec(name="front"), vni=4096)
+NETWORK = Network(
+    id="net", spec=NetworkSpec(name="front"), vni=4096, subnets=(Subnet("10.0.0.0/24", "10.0.0.1"),)
+)
 
 
 def full(*tasks: Task, revisions: Sequence[Revision] = (revision(),), index: int = 1) -> Assignments:

@@ -20,7 +20,7 @@ from agent.session.events import (
     TasksDropped,
     UseTable,
 )
-from agent.session.machine import Session
+from agent.session.machine import NEVER, Session
 from agent.session.messages import (
     Down,
     Heartbeat,
@@ -49,7 +49,7 @@ TABLE = NetworkTable(
 )
 
 
-def new(managers: tuple[str, ...] = ("m1:2377",), last_seen: ClusterVersion = ClusterVersion()) -> Session:
+def new(managers: tuple[str, ...] = ("m1:2377",), last_seen: ClusterVersion = NEVER) -> Session:
     return Session(ME, managers, Random(1), last_seen)
 
 
