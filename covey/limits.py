@@ -71,6 +71,7 @@ stop_grace_ns = 10_000_000_000
 task_history_per_slot = 5
 planner_debounce_ms = 5
 planner_pass_objects_max = 8_000  # objects one planning pass writes: one transaction, and a short stall
+nodes_asked_per_object = 64  # asking so many nodes about a group takes as long as writing an object
 planner_retry_ms = 100  # after a transaction was refused for another reason than a conflict
 revisions_kept_per_service = 10
 update_monitor_margin_ms = 1_000  # a monitor period outlasts the delay between two places by this

@@ -17,8 +17,8 @@ def leave_lost_nodes(scene: Scene) -> None:
         if _ownerless(scene, task):
             scene.leaving[number] = turn.orphan(task)
     for place in scene.places.values():
-        for task in list(place.tasks):
-            if task.status.state.terminal or not turn.left(task):
+        for task in place.tasks:
+            if task.status.state >= TaskState.COMPLETE or not turn.left(task.node_id):
                 continue
             if task.desired_state <= TaskState.RUNNING:
                 task = turn.desire(task, TaskState.SHUTDOWN)

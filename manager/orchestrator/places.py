@@ -1,7 +1,7 @@
 """Places: where the tasks of a service stand, one after another; a slot, or a node for a global service."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from covey.model.constraint import parse_all
 from covey.model.objects import Node, Revision, Service, Task
@@ -16,32 +16,37 @@ PlaceKey = tuple[int, str]
 
 @dataclass(slots=True)
 class Place:
-    """The tasks that stand, or stood, in one place; those that are to be removed are not among them."""
+    """The tasks that stand, or stood, in one place; those that are to be removed are not among them.
+
+    `live` are those that run or are meant to, `fallen` those that ended though nobody had wanted it, and
+    that nobody has looked at yet. Both are kept, because most places of a large service are only passed by
+    (and in tuples, which cost the garbage collector nothing).
+    """
 
     key: PlaceKey
-    tasks: list[Task] = field(default_factory=list[Task])
+    tasks: tuple[Task, ...] = ()
+    live: tuple[Task, ...] = ()
+    fallen: tuple[Task, ...] = ()
 
     def put(self, task: Task) -> None:
         """Take up a new task, or the new state of one."""
-        for number, present in enumerate(self.tasks):
-            if present.id == task.id:
-                self.tasks[number] = task
-                return
-        self.tasks.append(task)
+        self.drop(task)
+        self.add(task)
 
-    @property
-    def live(self) -> list[Task]:
-        """The tasks that run or are meant to."""
-        return [task for task in self.tasks if is_live(task)]
+    def add(self, task: Task) -> None:
+        """Take up a task that is not here yet."""
+        self.tasks = (*self.tasks, task)
+        if task.desired_state <= TaskState.RUNNING:
+            if task.status.state < TaskState.COMPLETE:
+                self.live = (*self.live, task)
+            else:
+                self.fallen = (*self.fallen, task)
 
-    @property
-    def fallen(self) -> list[Task]:
-        """The tasks that ended though nobody had wanted it, and that nobody has looked at yet."""
-        return [
-            task
-            for task in self.tasks
-            if task.status.state.terminal and task.desired_state <= TaskState.RUNNING
-        ]
+    def drop(self, task: Task) -> None:
+        """Forget a task."""
+        self.tasks = tuple(present for present in self.tasks if present.id != task.id)
+        self.live = tuple(present for present in self.live if present.id != task.id)
+        self.fallen = tuple(present for present in self.fallen if present.id != task.id)
 
     @property
     def newest(self) -> Task | None:
@@ -51,7 +56,7 @@ class Place:
 
 def is_live(task: Task) -> bool:
     """Tell whether a task runs or is meant to."""
-    return task.desired_state <= TaskState.RUNNING and not task.status.state.terminal
+    return task.desired_state <= TaskState.RUNNING and task.status.state < TaskState.COMPLETE
 
 
 def age(task: Task) -> tuple[bool, int, int, str]:
@@ -134,6 +139,6 @@ def scene_of(turn: Turn, service: Service, memory: Memory, tasks: Iterable[Task]
         place = places.get(key)
         if place is None:
             place = places[key] = Place(key)
-        place.tasks.append(task)
+        place.add(task)
     ordered = dict(sorted(places.items()))
     return Scene(turn, service, revision, memory, ordered, leaving)

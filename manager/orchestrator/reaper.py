@@ -40,7 +40,7 @@ def _thin(scene: Scene, place: Place, kept: int) -> None:
             return
         if task.status.state.terminal and task.id != last.id:
             scene.turn.forget(task)
-            place.tasks.remove(task)
+            place.drop(task)
             excess -= 1
 
 

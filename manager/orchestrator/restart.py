@@ -27,7 +27,7 @@ def fill(scene: Scene, places: list[Place]) -> None:
             _refill(scene, place)
 
 
-def _supervise(scene: Scene, place: Place, fallen: list[Task]) -> None:
+def _supervise(scene: Scene, place: Place, fallen: tuple[Task, ...]) -> None:
     """Mark tasks that ended as dealt with, and let the policy decide on what follows."""
     for task in fallen:
         if not scene.stale(task):

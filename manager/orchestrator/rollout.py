@@ -53,26 +53,25 @@ def under_way(service: Service) -> bool:
     return service.update_status.state in _UNDER_WAY
 
 
-Split = tuple[list[Task], list[Task]]
+Split = tuple[tuple[Task, ...], tuple[Task, ...]]
 
 
 def _split(scene: Scene, place: Place) -> Split:
     """The live tasks of a place: those of the current generation, and those that must give way."""
-    new: list[Task] = []
-    old: list[Task] = []
-    for task in place.tasks:
-        if is_live(task):
-            (old if scene.stale(task) else new).append(task)
+    if len(place.live) == 1:
+        return ((), place.live) if scene.stale(place.live[0]) else (place.live, ())
+    old = tuple(task for task in place.live if scene.stale(task))
+    new = [task for task in place.live if task not in old]
     new.sort(key=lambda task: task.status.state, reverse=True)
-    return new, old
+    return tuple(new), old
 
 
 def _is_stale(scene: Scene, place: Place, split: Split) -> bool:
     new, old = split
-    if new:
-        return False
+    if new or old:
+        return not new
     last = place.newest
-    return bool(old) or (last is not None and scene.stale(last))
+    return last is not None and scene.stale(last)
 
 
 def config_of(scene: Scene) -> UpdateConfig:
@@ -138,7 +137,7 @@ def _give_way(scene: Scene, split: dict[tuple[int, str], Split]) -> None:
             scene.desire(place, old, TaskState.SHUTDOWN)
 
 
-def _far_enough(new: Task, old: list[Task], *, start_first: bool) -> bool:
+def _far_enough(new: Task, old: tuple[Task, ...], *, start_first: bool) -> bool:
     if not any(task.status.state is TaskState.RUNNING for task in old):
         return True
     if start_first:
@@ -153,23 +152,26 @@ def _start_more(scene: Scene, memory: RolloutMemory, stale: list[Place]) -> None
     config = config_of(scene)
     busy = len(memory.active) + len(memory.cooling)
     workers = config.parallelism - busy if config.parallelism else len(stale)
+    if workers <= 0:
+        return
     waiting = [place for place in stale if place.key not in memory.cooling]
-    waiting.sort(key=lambda place: (_runs(place), place.key))
-    for place in waiting[: max(workers, 0)]:
+    idle = [place for place in waiting if not _runs(place)]
+    todo = idle[:workers]
+    if len(todo) < workers:
+        todo.extend([place for place in waiting if _runs(place)][: workers - len(todo)])
+    for place in todo:
         if scene.turn.exhausted:
             return
-        old = place.live
-        runs = _runs(place)
-        at_once = config.order is UpdateOrder.START_FIRST and runs
+        at_once = config.order is UpdateOrder.START_FIRST and _runs(place)
+        not_running = [task for task in place.live if task.status.state is not TaskState.RUNNING]
         task = scene.create(place, scene.revision, TaskState.RUNNING if at_once else TaskState.READY)
         scene.memory.not_before_ms[task.id] = scene.turn.now_ms
         memory.active[place.key] = task.id
-        idle = [t for t in old if t.status.state is not TaskState.RUNNING]
-        scene.desire(place, idle, TaskState.SHUTDOWN)
+        scene.desire(place, not_running, TaskState.SHUTDOWN)
 
 
 def _runs(place: Place) -> bool:
-    return any(is_live(task) and task.status.state is TaskState.RUNNING for task in place.tasks)
+    return any(task.status.state is TaskState.RUNNING for task in place.live)
 
 
 def _finish(scene: Scene, memory: RolloutMemory, places: list[Place]) -> None:

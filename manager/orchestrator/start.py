@@ -13,9 +13,8 @@ def promote(scene: Scene, place: Place) -> None:
 
     One that does not end is waited for a minute: a place must not stay empty for a container that hangs.
     """
-    live = place.live
-    ready = [task for task in live if task.desired_state < TaskState.RUNNING]
-    if not ready or len(ready) < len(live):
+    ready = place.live
+    if not ready or any(task.desired_state >= TaskState.RUNNING for task in ready):
         return  # nothing waits, or another task is meant to run here for now
     task = _best(scene, ready)
     scene.desire(place, [other for other in ready if other.id != task.id], TaskState.SHUTDOWN)
@@ -41,5 +40,5 @@ def _blocked(scene: Scene, place: Place, task: Task) -> bool:
     )
 
 
-def _best(scene: Scene, ready: list[Task]) -> Task:
+def _best(scene: Scene, ready: tuple[Task, ...]) -> Task:
     return max(ready, key=lambda task: (not scene.stale(task), task.status.state, task.id))

@@ -24,6 +24,7 @@ class Turn:
     gone: frozenset[str] = frozenset()
     wake_ms: int | None = None
     revisions: dict[str, Revision] = field(default_factory=dict[str, Revision])
+    lost_nodes: dict[str, bool] = field(default_factory=lambda: {"": False})
     nodes: dict[str, Node | None] = field(default_factory=dict[str, Node | None])
 
     @property
@@ -54,16 +55,15 @@ class Turn:
         node = self.node(node_id)
         return node is None or node.status.state is NodeState.DOWN
 
-    def left(self, task: Task) -> bool:
-        """Tell whether a task has lost its node: it is down, drained or removed."""
-        if not task.node_id:
-            return False
-        node = self.node(task.node_id)
-        return (
-            node is None
-            or node.status.state is NodeState.DOWN
-            or node.spec.availability is Availability.DRAIN
-        )
+    def left(self, node_id: str) -> bool:
+        """Tell whether tasks have lost this node: it is down, drained or removed. No node is not lost."""
+        known = self.lost_nodes.get(node_id)
+        if known is None:
+            node = self.node(node_id)
+            gone = node is None or node.status.state is NodeState.DOWN
+            known = gone or (node is not None and node.spec.availability is Availability.DRAIN)
+            self.lost_nodes[node_id] = known
+        return known
 
     def revision(self, id: str) -> Revision:
         """Find a revision that something refers to, so that it is there."""

@@ -18,7 +18,7 @@ The rules inside:
 * A filter is one class and one line in `filters.FILTERS`: `set` takes up what a group asks, `room` says how
   many of its tasks a node takes, `explain` says in words why some nodes took none, and what would help.
 * Among nodes with room: first the spread preferences, then the fewest tasks of the service, then the fewest
-  tasks in all, then the order of node ids.
+  tasks in all.
 * A task that stays pending carries the explanation in `status.err`. It is tried again when something has
   become free or a node has changed, not otherwise.
 * A global service's task comes with its node and is only checked.

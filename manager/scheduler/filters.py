@@ -53,9 +53,7 @@ class Usable:
 
     def room(self, host: Host) -> int:
         """All or nothing."""
-        node = host.node
-        ready = node.status.state is NodeState.READY and node.spec.availability is Availability.ACTIVE
-        return UNLIMITED if ready else 0
+        return UNLIMITED if host.open else 0
 
     def explain(self, hosts: Sequence[Host]) -> Reason:
         """Count what is the matter with them."""

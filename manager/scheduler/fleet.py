@@ -1,8 +1,10 @@
 """The fleet: every node with what it has, and what tasks have claimed of it. A cache of the store."""
 
 from collections import defaultdict
+from collections.abc import Iterator
 
 from covey.model.objects import Node
+from covey.model.states import Availability, NodeState
 
 from .demand import Claim, Port
 
@@ -24,6 +26,12 @@ class Host:
     def name(self) -> str:
         """What people call the node."""
         return self.node.description.hostname or self.node.id
+
+    @property
+    def open(self) -> bool:
+        """Tell whether the node answers, and people let it be used."""
+        node = self.node
+        return node.status.state is NodeState.READY and node.spec.availability is Availability.ACTIVE
 
     @property
     def free_nano_cpus(self) -> int:
@@ -67,6 +75,7 @@ class Fleet:
         self._slots: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
         self._homeless: defaultdict[str, set[str]] = defaultdict(set)  # claims on nodes not known (yet)
         self._sorted: list[Host] | None = None
+        self._levels: defaultdict[int, dict[str, Host]] = defaultdict(dict)  # open hosts by active tasks
 
     def sorted(self) -> list[Host]:
         """All hosts by node id."""
@@ -74,11 +83,27 @@ class Fleet:
             self._sorted = [self.hosts[id] for id in sorted(self.hosts)]
         return self._sorted
 
+    def by_load(self) -> Iterator[Host]:
+        """The open hosts, those with the fewest tasks first; nothing may be claimed while this goes on."""
+        for level in sorted(self._levels):
+            yield from self._levels[level].values()
+
+    def _level(self, host: Host, *, present: bool) -> None:
+        if present and host.open:
+            self._levels[host.active][host.node.id] = host
+        elif not present:
+            level = self._levels.get(host.active)
+            if level is not None:
+                level.pop(host.node.id, None)
+                if not level:
+                    del self._levels[host.active]
+
     def observe_node(self, id: str, node: Node | None) -> None:
         """Take up a node as it is now."""
         host = self.hosts.get(id)
         if node is None:
             if host is not None:
+                self._level(host, present=False)
                 del self.hosts[id]
                 self._homeless[id].update(t for t, claim in self._claims.items() if claim.node_id == id)
                 self._sorted = None
@@ -87,6 +112,7 @@ class Fleet:
             host = self.hosts[id] = Host(node)
             for task_id in self._homeless.pop(id, ()):
                 host.add(task_id, self._claims[task_id], 1)
+            self._level(host, present=True)
             self._sorted = None
             self.version += 1
         else:
@@ -97,7 +123,9 @@ class Fleet:
                 node.role,
             ):
                 self.version += 1
+            self._level(host, present=False)
             host.node = node
+            self._level(host, present=True)
 
     def observe_claim(self, task_id: str, claim: Claim | None) -> None:
         """Take up what a task claims now; None if it claims nothing."""
@@ -109,7 +137,7 @@ class Fleet:
             self._file(task_id, before, present=False)
             host = self.hosts.get(before.node_id)
             if host is not None:
-                host.add(task_id, before, -1)
+                self._count(host, task_id, before, -1)
             else:
                 self._homeless[before.node_id].discard(task_id)
             self.version += 1
@@ -118,9 +146,16 @@ class Fleet:
             self._file(task_id, claim, present=True)
             host = self.hosts.get(claim.node_id)
             if host is not None:
-                host.add(task_id, claim, 1)
+                self._count(host, task_id, claim, 1)
             else:
                 self._homeless[claim.node_id].add(task_id)
+
+    def _count(self, host: Host, task_id: str, claim: Claim, sign: int) -> None:
+        if claim.active:
+            self._level(host, present=False)
+        host.add(task_id, claim, sign)
+        if claim.active:
+            self._level(host, present=True)
 
     def _file(self, task_id: str, claim: Claim, *, present: bool) -> None:
         if claim.slot and claim.active:

@@ -168,11 +168,16 @@ class Scheduler:
         if group is None or not tasks:
             self._tried[key] = self._fleet.version
             return
+        if len(tasks) == 1 and (host := self._least_loaded(group, tasks[0])) is not None:
+            writer.assign(tasks[0], host, group)
+            self._forget(tasks[0].id)
+            return
         batch = tasks[: writer.left]
         hosts = self._fleet.sorted()
         service_id = group.service.id
         leaving = Counter(id for task in batch for id in self._fleet.in_slot(service_id, task.slot))
         seats, _ = _seats(group, hosts, leaving)
+        writer.left -= len(hosts) // limits.nodes_asked_per_object
         placed = 0
         if seats:
             for task, host in zip(batch, _turns(seats, group, len(batch)), strict=False):
@@ -186,6 +191,22 @@ class Scheduler:
             _, ruled_out = _seats(group, hosts)
             self._tried[key] = self._fleet.version
             self._explain(writer, key, waiting, explain(ruled_out, len(hosts)), now_ms)
+
+    def _least_loaded(self, group: Group, task: Task) -> Host | None:
+        """Find the place of a task that is alone without asking every node; None if they must be asked.
+
+        The first open node by load that has room and none of the service's tasks is what pouring gives too.
+        """
+        service_id = group.service.id
+        if group.placement.preferences or self._fleet.in_slot(service_id, task.slot):
+            return None
+        asked = _asked(group)
+        for number, host in enumerate(self._fleet.by_load()):
+            if number >= limits.nodes_asked_per_object:
+                return None
+            if not host.count(service_id) and all(filter.room(host) > 0 for filter in asked):
+                return host
+        return None
 
     def _explain(
         self, writer: "_Writer", key: GroupKey, tasks: Sequence[Task], text: str, now_ms: int
@@ -241,11 +262,7 @@ def _seats(
     `leaving` tasks, by node, are about to be replaced by those to be placed: they take up room, but do
     not count when it comes to spreading, or each rollout would leave the service less even.
     """
-    asked: list[Filter] = []
-    for make in FILTERS:
-        filter = make()
-        if filter.set(group):
-            asked.append(filter)
+    asked = _asked(group)
     ruled_out: dict[Filter, list[Host]] = {filter: [] for filter in asked}
     seats: list[Seat] = []
     service_id = group.service.id
@@ -261,6 +278,11 @@ def _seats(
             less = leaving.get(host.node.id, 0)
             seats.append((host, Vessel(host.count(service_id) - less, host.active - less, room)))
     return seats, {filter: hosts for filter, hosts in ruled_out.items() if hosts}
+
+
+def _asked(group: Group) -> list[Filter]:
+    """The filters that have something to say about a group."""
+    return [filter for make in FILTERS if (filter := make()).set(group)]
 
 
 def _turns(seats: Sequence[Seat], group: Group, amount: int) -> list[Host]:
