@@ -1,11 +1,14 @@
 """Write the reference pages that code knows best. `make docs` runs it; a test holds them current."""
 
 import ast
+import inspect
 import io
 import sys
 import tokenize
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import click
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -52,7 +55,51 @@ def _shown(value: object) -> str:
     return f"{value:,}".replace(",", " ") if isinstance(value, int) else str(value)
 
 
-PAGES: dict[str, Callable[[], str]] = {"limits.md": limits_page}
+def commands_page() -> str:
+    """Every command of `covey`, from the command tree itself: usage, options, examples."""
+    from covey.cli.app import covey
+
+    lines = ["# The `covey` command", "", _NOTE.format(source="covey/cli"), ""]
+    lines += ["Flags mean what they mean in `docker swarm`, `node`, `service` and `network`.", ""]
+    lines.append((covey.epilog or "").replace("\b\n", ""))
+    for path, command in _commands(covey, ("covey",)):
+        context = click.Context(command, info_name=" ".join(path))
+        lines += ["", f"## {' '.join(path)}", "", inspect.cleandoc(command.help or ""), "", "```text"]
+        lines += [" ".join([*path, *command.collect_usage_pieces(context)]), "```"]
+        options = [each for each in command.params if isinstance(each, click.Option)]
+        if options:
+            lines += [
+                "",
+                "| Option | Meaning |",
+                "|---|---|",
+                *(_option_row(each, context) for each in options),
+            ]
+        if command.epilog:
+            lines += ["", "```text", command.epilog.replace("\b\n", ""), "```"]
+    return "\n".join(lines) + "\n"
+
+
+def _commands(
+    command: click.Command, path: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """The commands that do something, with how they are called."""
+    if not isinstance(command, click.Group):
+        yield path, command
+        return
+    context = click.Context(command)
+    for name in command.list_commands(context):
+        below = command.get_command(context, name)
+        if below is not None:
+            yield from _commands(below, (*path, name))
+
+
+def _option_row(option: click.Option, context: click.Context) -> str:
+    names, meaning = option.get_help_record(context) or ("", "")
+    cells = (f"`{names}`", meaning)
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+
+PAGES: dict[str, Callable[[], str]] = {"cli.md": commands_page, "limits.md": limits_page}
 
 
 def pages() -> Iterator[tuple[Path, str]]:
