@@ -18,6 +18,7 @@ from rich.console import Console
 from covey.errors import CoveyError, Unavailable
 
 from . import cluster, look, nodes
+from .fabric import Fabric
 from .place import OUTSIDE, Place, address_of
 from .record import Record
 
@@ -86,7 +87,7 @@ def start_cluster(demo: Demo) -> None:
     with demo.console.status("starting") as status:
         cluster.up(demo.place, demo.asked, lambda step: status.update(f"waiting for {step}"))
         for node in demo.asked.nodes:
-            nodes.boot(demo.place, node)
+            Fabric(demo.place).heal(node)
     for service in sorted(look.services(demo.place) & {WEB, CLIENT}):
         demo.covey("service", "rm", service)
     if NETWORK in look.networks(demo.place):
@@ -113,7 +114,18 @@ def create_services(demo: Demo) -> None:
     )  # fmt: skip
     ask = f"while :; do curl -s --max-time 2 http://{WEB}/ || echo no answer; sleep 0.5; done"
     demo.covey(
-        "service", "create", "--name", CLIENT, "--network", NETWORK, f"{image}/tools:1", "sh", "-c", ask
+        "service",
+        "create",
+        "--name",
+        CLIENT,
+        "--network",
+        NETWORK,
+        "--stop-grace-period",
+        "1s",
+        f"{image}/tools:1",
+        "sh",
+        "-c",
+        ask,
     )
     demo.saw(f"{WEB} runs on {demo.spread(WEB)}; {CLIENT} on {demo.spread(CLIENT)}")
 
@@ -124,7 +136,7 @@ def reach_by_name(demo: Demo) -> None:
     command = ("service", "logs", "--tail", "20", CLIENT)
 
     def answered() -> set[str]:
-        return {match[2] for match in _ANSWER.finditer(cluster.covey(demo.place, "m1", *command))}
+        return {match[3] for match in _ANSWER.finditer(cluster.covey(demo.place, "m1", *command))}
 
     demo.until(f"answers of {WEB} in the client's log", lambda: len(answered()) > 1)
     lines = [line for line in demo.covey(*command).splitlines() if _ANSWER.search(line)]

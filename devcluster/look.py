@@ -66,10 +66,11 @@ def running(place: Place, service: str, manager: str = "m1") -> list[TaskLine]:
 
 
 def services(place: Place, manager: str = "m1") -> set[str]:
-    """The names of all services."""
+    """The names of all services that nobody has removed yet."""
 
     async def ask(cluster: ClusterClient) -> set[str]:
-        return {detail.service.name for detail in await cluster.services()}
+        listed = await cluster.services()
+        return {detail.service.name for detail in listed if not detail.service.pending_delete}
 
     return _asked(place, manager, ask)
 

@@ -30,6 +30,8 @@ def test_the_main_job(stand: Stand) -> None:
         "create",
         "--name",
         "client",
+        "--stop-grace-period",
+        "1s",
         "--mode",
         "global",
         "--network",
