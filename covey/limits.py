@@ -175,4 +175,5 @@ dns_persist_delay_ms = 200
 membership_timeout_s = 120.0  # init, join and leave wait for keys, managers and containers
 converge_stable_ms = 2_000  # how long all tasks must run before `create` says converged; Docker takes 5 s
 converge_bound_s = 900.0  # then the command ends, and the service goes on in the background
+converge_reconnect_s = 10.0  # how long a manager may be away while it is restarted
 env_file_bytes_max = 1024 * 1024

@@ -64,16 +64,24 @@ class _Watching:
         self._ended: CoveyError | None = None
 
     async def run(self) -> None:
-        try:
-            async with aclosing(self._cluster.watch_service(self._service_id)) as moments:
-                async for moment in moments:
-                    self._newest = moment
-                    self._news.set()
-            self._ended = NotFound("the service was removed while waiting for it")
-        except Unavailable as error:
-            self._ended = Unavailable(f"{error}; the service goes on in the background")
-        except CoveyError as error:
-            self._ended = error
+        """Watch; a manager that is being restarted is given some time to come back."""
+        lost_at: float | None = None
+        loop = asyncio.get_running_loop()
+        while self._ended is None:
+            try:
+                async with aclosing(self._cluster.watch_service(self._service_id)) as moments:
+                    async for moment in moments:
+                        self._newest, lost_at = moment, None
+                        self._news.set()
+                self._ended = NotFound("the service was removed while waiting for it")
+            except Unavailable as error:
+                lost_at = loop.time() if lost_at is None else lost_at
+                if loop.time() - lost_at >= limits.converge_reconnect_s:
+                    self._ended = Unavailable(f"{error}; the service goes on in the background")
+                else:
+                    await asyncio.sleep(limits.reconnect_backoff_ms_min / 1000)
+            except CoveyError as error:
+                self._ended = error
         self._news.set()
 
     def verdict(self, restarts: bool) -> Verdict | None:
