@@ -267,3 +267,34 @@ def test_a_rebuilt_namespace_is_served_anew_and_a_missing_one_is_told(node: Node
             await feed.ready("gone")
 
     with_feed(node, play)
+
+
+def test_junk_harms_nobody(node: Node) -> None:
+    node.start()
+    one = node.container("one")
+    dice = Random(7)
+
+    async def play(feed: DnsFeed) -> None:
+        feed.reset([TABLE], [resolver("one", one)])
+        await feed.ready("one")
+        await asyncio.to_thread(throw)
+        assert await asyncio.to_thread(short, one, "web") == ["10.7.9.2"]
+        assert await asyncio.to_thread(short, one, "+tcp", "web") == ["10.7.9.2"]
+
+    def throw() -> None:
+        query = bytes(dnslib.DNSRecord.question("web").pack())
+        with netns.socket_inside(one, socket.AF_INET, socket.SOCK_DGRAM) as thrower:
+            for _ in range(500):
+                at = dice.randrange(len(query))
+                damaged = query[:at] + bytes((dice.randrange(256),)) + query[at + 1 :]
+                thrower.sendto(
+                    dice.choice([damaged, dice.randbytes(dice.randrange(600))]), ("127.0.0.11", 53)
+                )
+        for junk in (b"", b"\0", b"\xff\xff" + dice.randbytes(100), b"\0\x05hello" * 20):
+            with netns.socket_inside(one, socket.AF_INET, socket.SOCK_STREAM) as stream:
+                stream.settimeout(5)
+                stream.connect(("127.0.0.11", 53))
+                stream.sendall(junk)
+
+    with_feed(node, play)
+    assert node.end(signal.SIGTERM) == 0
