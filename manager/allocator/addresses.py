@@ -26,6 +26,7 @@ class Addresses:
             return
         self._subnets.pop(id, None)
         self._pools.pop(id, None)
+        self._newest.pop(id, None)
         if subnets:
             pools = [Pool(subnet) for subnet in subnets]
             self._subnets[id], self._pools[id] = subnets, pools

@@ -4,7 +4,7 @@ from random import Random
 
 from covey import limits
 from covey.model.objects import Cluster, Network, Node, Object, Service, Task
-from covey.model.states import NodeState, ServiceModeKind, TaskState
+from covey.model.states import NodeState, ServiceModeKind
 from manager.store.draft import Draft
 from manager.store.transaction import Change
 from manager.store.view import BY_NODE, BY_SERVICE, View
@@ -51,11 +51,7 @@ class Orchestrator:
         if not isinstance(after, Task):
             if isinstance(before, Task):
                 self._dirty.add(before.service_id)
-        elif (
-            after.status.state.terminal
-            or after.service_id in self._watched
-            or after.desired_state < TaskState.RUNNING
-        ):
+        elif after.status.state.terminal or after.service_id in self._watched:
             self._dirty.add(after.service_id)
 
     def _observe_node(self, id: str, before: Object | None, after: Object | None) -> None:

@@ -55,7 +55,7 @@ def _follow(scene: Scene, place: Place, last: Task, delay_ms: int) -> None:
     memory, now_ms = scene.memory, scene.turn.now_ms
     task = scene.create(place, _revision_after(scene, last), TaskState.READY)
     memory.not_before_ms[task.id] = now_ms + delay_ms
-    if last.status.state in _ENDED_BY_ITSELF:
+    if last.status.state in _ENDED_BY_ITSELF and scene.revision.spec.task.restart.window_ns:
         memory.restarts_ms.setdefault(place.key, {})[last.id] = now_ms
     rollout.note_move(scene, place, last, task)
 

@@ -1,5 +1,7 @@
 """Whatever happens to a cluster, no invariant breaks on the way, and once it is left alone it comes right."""
 
+from collections import Counter
+
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -207,6 +209,25 @@ def assert_settled(cluster: PlannerCluster) -> None:
             assert (endpoint.state is EndpointState.ACTIVE) == running
 
 
+def assert_fits(cluster: PlannerCluster) -> None:
+    """No node has more reserved than it has, nor more tasks of a service than allowed."""
+    reserved: Counter[str] = Counter()
+    copies: Counter[tuple[str, str]] = Counter()
+    for task in cluster.tables.all(Task):
+        if not task.node_id or not TaskState.ASSIGNED <= task.status.state < TaskState.COMPLETE:
+            continue
+        revision = cluster.tables.get(Revision, task.revision_id)
+        assert revision is not None
+        reserved[task.node_id] += revision.spec.task.resources.reservations.nano_cpus
+        most = revision.spec.task.placement.max_replicas_per_node
+        if most and task.desired_state <= TaskState.RUNNING:
+            copies[task.service_id, task.node_id] += 1
+            assert copies[task.service_id, task.node_id] <= most
+    for name, nano_cpus in reserved.items():
+        node = cluster.tables.get(Node, name)
+        assert node is None or nano_cpus <= node.description.resources.nano_cpus
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(ACTIONS, max_size=25), st.integers(0, 3))
 def test_a_cluster_left_alone_comes_right(actions: list[tuple[object, ...]], seed: int) -> None:
@@ -218,6 +239,7 @@ def test_a_cluster_left_alone_comes_right(actions: list[tuple[object, ...]], see
     for action in actions:
         act(cluster, action)
         cluster.plan()
+        assert_fits(cluster)
     heal(cluster)
     assert_settled(cluster)
     commits = cluster.commits
