@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 
-from covey.model.objects import Cluster, Network, Node, Task
+from covey.model.objects import Cluster, Network, Node, Revision, Task
 from covey.model.specs import NetworkSpec, NodeSpec, ServiceSpec
 from covey.model.states import NodeRole
 from covey.v1 import control_pb2 as pb
@@ -94,6 +94,15 @@ class ClusterClient:
     async def remove_service(self, service_id: str) -> None:
         """Have a service's tasks stopped and the service removed."""
         await self._channel.call(Control.remove_service, pb.RemoveServiceRequest(service_id=service_id))
+
+    async def revisions(self, service_id: str) -> list[Revision]:
+        """Return what is kept of a service's history, oldest first."""
+        request = pb.ListRevisionsRequest(service_id=service_id)
+        found = list[Revision]()
+        async with aclosing(self._channel.stream(Control.list_revisions, request)) as pages:
+            async for page in pages:
+                found += [from_message(revision, Revision) for revision in page.revisions]
+        return found
 
     async def watch_service(self, service_id: str) -> AsyncGenerator[Progress, None]:
         """Yield the service and its tasks now and after every change, until the service is gone."""

@@ -163,6 +163,18 @@ class RemoveServiceResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class ListRevisionsRequest(_message.Message):
+    __slots__ = ("service_id",)
+    SERVICE_ID_FIELD_NUMBER: _ClassVar[int]
+    service_id: str
+    def __init__(self, service_id: _Optional[str] = ...) -> None: ...
+
+class ListRevisionsResponse(_message.Message):
+    __slots__ = ("revisions",)
+    REVISIONS_FIELD_NUMBER: _ClassVar[int]
+    revisions: _containers.RepeatedCompositeFieldContainer[_objects_pb2.Revision]
+    def __init__(self, revisions: _Optional[_Iterable[_Union[_objects_pb2.Revision, _Mapping]]] = ...) -> None: ...
+
 class WatchServiceRequest(_message.Message):
     __slots__ = ("service_id",)
     SERVICE_ID_FIELD_NUMBER: _ClassVar[int]

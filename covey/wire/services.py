@@ -47,6 +47,9 @@ class Control:
     remove_service = Unary(
         name, "RemoveService", control_pb2.RemoveServiceRequest, control_pb2.RemoveServiceResponse, OPERATORS
     )
+    list_revisions = ServerStream(
+        name, "ListRevisions", control_pb2.ListRevisionsRequest, control_pb2.ListRevisionsResponse, OPERATORS
+    )
     watch_service = ServerStream(
         name, "WatchService", control_pb2.WatchServiceRequest, control_pb2.WatchServiceResponse, OPERATORS
     )

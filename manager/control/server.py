@@ -66,6 +66,7 @@ class ControlServer:
             bind(Control.get_service, self._get_service),
             bind(Control.update_service, self._update_service),
             bind(Control.remove_service, self._remove_service),
+            bind(Control.list_revisions, self._list_revisions),
             bind(Control.watch_service, self._watch_service),
             bind(Control.list_tasks, self._list_tasks),
             bind(Control.create_network, self._create_network),
@@ -173,6 +174,12 @@ class ControlServer:
         listed = [services.describe(self._store, service) for service in self._store.all(Service)]
         for page in pages(listed):
             yield pb.ListServicesResponse(services=page)
+
+    async def _list_revisions(
+        self, request: pb.ListRevisionsRequest, caller: Caller
+    ) -> AsyncIterator[pb.ListRevisionsResponse]:
+        for page in pages(services.revisions(self._store, request.service_id)):
+            yield pb.ListRevisionsResponse(revisions=page)
 
     async def _watch_service(
         self, request: pb.WatchServiceRequest, caller: Caller

@@ -75,11 +75,21 @@ def describe(view: View, service: Service) -> ServiceDetail:
         desired = len(wanted)
     return ServiceDetail(
         service=to_message(service, ServiceMessage),
-        revision=to_message(replace(revision, spec=_without_credentials(revision.spec)), RevisionMessage),
+        revision=_shown(revision),
         running=sum(task.status.state is TaskState.RUNNING for task in wanted),
         desired=desired,
         completed=sum(task.status.state is TaskState.COMPLETE for task in tasks),
     )
+
+
+def revisions(view: View, service_id: str) -> list[RevisionMessage]:
+    """List what is kept of a service's history, oldest first."""
+    kept = sorted(view.find(Revision, BY_SERVICE, service_id), key=lambda revision: revision.number)
+    return [_shown(revision) for revision in kept]
+
+
+def _shown(revision: Revision) -> RevisionMessage:
+    return to_message(replace(revision, spec=_without_credentials(revision.spec)), RevisionMessage)
 
 
 def _present(draft: Draft, service_id: str) -> Service:

@@ -1,11 +1,10 @@
 """Printing tasks, for `service ps` and `node ps`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from click import echo
 
 from covey.client.cluster import ClusterClient
-from covey.client.views import ServiceDetail
 from covey.model.objects import Task
 
 from ..options import passes, word
@@ -47,13 +46,15 @@ async def print_tasks(
     elif form == "json":
         echo(json_array([_entry(task, service_names, node_names) for task in shown]))
     else:
-        lines = show.rows(shown, service_names, _images(services), node_names, now_ns, no_trunc)
+        images = await _images(cluster, {task.service_id for task in shown})
+        lines = show.rows(shown, service_names, images, node_names, now_ns, no_trunc)
         echo(text.table(show.HEADERS, lines))
 
 
-def _images(services: Sequence[ServiceDetail]) -> dict[str, str]:
-    """Return images by revision: only the current revision of each service is known here."""
-    return {item.revision.id: item.revision.spec.task.container.image for item in services}
+async def _images(cluster: ClusterClient, service_ids: Iterable[str]) -> dict[str, str]:
+    """Return images by revision: what a task ran is its own revision's, not the service's present one."""
+    known = [revision for id in service_ids for revision in await cluster.revisions(id)]
+    return {revision.id: revision.spec.task.container.image for revision in known}
 
 
 def _entry(task: Task, services: Mapping[str, str], nodes: Mapping[str, str]) -> dict[str, object]:

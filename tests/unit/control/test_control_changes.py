@@ -95,6 +95,14 @@ def test_credentials_are_never_shown_and_survive_an_update_that_did_not_see_them
     assert updated(tables, service, seen).spec.task.container.registry_auth == AUTH
 
 
+def test_the_history_is_listed_oldest_first_and_without_credentials(tables: Tables) -> None:
+    service = created(tables)
+    updated(tables, service, replace(SPEC, mode=ServiceMode(replicas=5)))
+    listed = revisions(tables, service.id)
+    assert [(r.number, r.spec.mode.replicas) for r in listed] == [(1, 1), (2, 5)]
+    assert not any(r.spec.task.container.HasField("registry_auth") for r in listed)
+
+
 def test_an_update_is_a_new_revision_and_no_change_is_none(tables: Tables) -> None:
     service = created(tables)
     assert updated(tables, service, SPEC).number == 1
