@@ -1,5 +1,6 @@
 """A bed for real containers: layers unpacked from our own layout entries, a cgroup and directories of its own."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -72,6 +73,12 @@ class ContainerBed:
 
     def file(self, name: str, which: str) -> Path:
         return self.directory / "state" / "containers" / name / which
+
+    async def settled(self, name: str) -> None:
+        pid = self.file(name, "pid").read_text()
+        async with asyncio.timeout(30):
+            while Path(f"/proc/{pid}/exe").readlink() != Path("/bin/busybox"):  # noqa: ASYNC110, ASYNC240
+                await asyncio.sleep(0.005)
 
     def kill(self, name: str) -> None:
         os.kill(int(self.file(name, "pid").read_text()), signal.SIGKILL)

@@ -33,6 +33,9 @@ class Bed(Protocol):
 
     async def start_agent(self) -> None: ...
 
+    async def settled(self, name: str) -> None:
+        """Wait until the command itself runs: before, a signal ends the OCI runtime's own first process."""
+
     def kill(self, name: str) -> None:
         """The container's process dies by SIGKILL, without the runtime being asked."""
 
@@ -86,6 +89,7 @@ async def exit_codes_are_kept(bed: Bed) -> None:
 @scene
 async def a_signal_reaches_the_process(bed: Bed) -> None:
     await running(bed, "a", *OBEYS_TERM)
+    await bed.settled("a")
     for _ in range(PATIENCE_S * 10):  # the shell may not have come to its trap yet
         await bed.runtime.signal("a", SIGTERM)
         if (await seen(bed))["a"] is ContainerState.EXITED:
@@ -98,6 +102,7 @@ async def a_signal_reaches_the_process(bed: Bed) -> None:
 @scene
 async def the_first_process_ignores_what_it_does_not_handle(bed: Bed) -> None:
     await running(bed, "a", "sleep", "3600")
+    await bed.settled("a")
     await bed.runtime.signal("a", SIGTERM)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.3):

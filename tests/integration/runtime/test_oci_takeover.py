@@ -226,9 +226,7 @@ def test_power_loss_takes_everything_and_remove_cleans_up(bed: ContainerBed) -> 
             await asyncio.sleep(0.01)
         shutil.rmtree(bed.directory / "run")
         await bed.start_agent()
-        (found,) = await bed.runtime.list()
-        assert found.exit is not None
-        assert found.exit.code is None
+        assert (await end_of(bed, "a")).code is None
         await bed.runtime.remove("a")
         await bed.runtime.close()
 

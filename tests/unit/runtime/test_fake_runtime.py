@@ -37,6 +37,9 @@ class FakeBed:
         self.runtime = FakeRuntime(self.host)
         await self.runtime.open()
 
+    async def settled(self, name: str) -> None:
+        """At once."""
+
     def kill(self, name: str) -> None:
         self.host.end(name, 137)
 
