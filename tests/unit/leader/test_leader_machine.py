@@ -13,7 +13,7 @@ from covey.model.specs import (
     ServiceSpec,
     TaskSpec,
 )
-from covey.model.states import TaskState
+from covey.model.states import EndpointState, TaskState
 from manager.leader.machine import Changed, Committed, Leader, Refused
 from tests.support.planner_cluster import PlannerCluster
 
@@ -164,3 +164,18 @@ def test_changes_heard_twice_are_heard_once() -> None:
     cluster.leader.step(Changed(commit))
     cluster.run(10)
     assert len(cluster.running("svc-web")) == 3
+
+
+def test_an_endpoint_that_could_not_be_made_active_is_made_so_next_time() -> None:
+    cluster = cluster_of(1)
+    service_id = cluster.create(spec(1))
+    cluster.plan()
+    cluster.report(cluster.tasks(service_id)[0], TaskState.RUNNING)
+    cluster.tell()
+    cluster.now_ms += 10
+    (effect,) = cluster.leader.step(Tick(cluster.now_ms))
+    assert {type(obj) for obj in effect.transaction.put} == {Endpoint}
+    cluster.leader.step(Refused(errors.Conflict("somebody was quicker")))
+    cluster.plan()
+    states = {e.state for e in cluster.tables.all(Endpoint) if e.task_id}
+    assert states == {EndpointState.ACTIVE}

@@ -162,3 +162,21 @@ def test_a_place_keeps_its_newest_tasks(history: int) -> None:
     cluster.run(1)
     assert len(cluster.tasks(service_id)) == max(history, 1)
     assert len(cluster.running(service_id)) == 1
+
+
+def test_the_last_word_on_a_spent_place_is_kept_while_an_older_task_still_stops() -> None:
+    cluster = PlannerCluster(spec=ClusterSpec(task_history_per_slot=1))
+    cluster.node("n0")
+    cluster.node("n1")
+    spec = ServiceSpec(name="web")
+    once = RestartPolicy(condition=RestartCondition.NONE)
+    service_id = cluster.create(replace(spec, task=replace(spec.task, restart=once)))
+    cluster.run(1)
+    home = cluster.running(service_id)[0].node_id
+    cluster.silent = {home}
+    cluster.set_node(home, availability=Availability.DRAIN)
+    cluster.run(70, step_ms=1000)
+    end(cluster, service_id)
+    cluster.run(5)
+    assert cluster.live(service_id) == []
+    assert {t.status.state for t in cluster.tasks(service_id)} == {TaskState.RUNNING, TaskState.FAILED}
