@@ -5,10 +5,10 @@ record. Those bytes are read and answered here without building objects. Whateve
 slightest is left to `answer.py`, which may take its time. Formats: RFC 1035 section 4, RFC 6891 for EDNS.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
-from typing import Final
+from typing import Final, Self
 
 from covey import limits
 
@@ -68,21 +68,44 @@ def text_name(wire: bytes) -> str:
     return ".".join(labels)
 
 
+Address = IPv4Address | IPv6Address
+
+
 @dataclass(frozen=True, slots=True)
 class Records:
     """The addresses of one name, with their records already encoded (they point back at the question)."""
 
-    addresses: tuple[IPv4Address | IPv6Address, ...]
+    addresses: tuple[Address, ...]
     ttl_s: int
-    a: tuple[bytes, ...] = field(init=False, compare=False)
-    aaaa: tuple[bytes, ...] = field(init=False, compare=False)
+    a: tuple[bytes, ...]
+    aaaa: tuple[bytes, ...]
 
-    def __post_init__(self) -> None:
-        ttl = self.ttl_s.to_bytes(4, "big")
+    @classmethod
+    def of(cls, addresses: tuple[Address, ...], ttl_s: int) -> Self:
+        """Encode the records of a name."""
+        ttl = ttl_s.to_bytes(4, "big")
         v4 = _POINTER_TO_QUESTION + _QTYPE_A + ttl + b"\0\4"
         v6 = _POINTER_TO_QUESTION + _QTYPE_AAAA + ttl + b"\0\x10"
-        object.__setattr__(self, "a", tuple(v4 + ip.packed for ip in self.addresses if ip.version == 4))
-        object.__setattr__(self, "aaaa", tuple(v6 + ip.packed for ip in self.addresses if ip.version == 6))
+        return cls(
+            addresses,
+            ttl_s,
+            tuple(v4 + address.packed for address in addresses if address.version == 4),
+            tuple(v6 + address.packed for address in addresses if address.version == 6),
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Return all of `parts` as one name's records, each once. They may live as long as the shortest-lived."""
+        ttl_s = min(part.ttl_s for part in parts)
+        addresses = tuple(dict.fromkeys(address for part in parts for address in part.addresses))
+        if any(part.ttl_s != ttl_s for part in parts):
+            return cls.of(addresses, ttl_s)
+        return cls(
+            addresses,
+            ttl_s,
+            tuple(dict.fromkeys(record for part in parts for record in part.a)),
+            tuple(dict.fromkeys(record for part in parts for record in part.aaaa)),
+        )
 
 
 Lookup = Callable[[bytes], Records | None]

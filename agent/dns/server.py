@@ -118,7 +118,7 @@ class DnsServer:
                 self._books.drop_resolver(kept.resolver.task_id)
 
     def _set_zone(self, table: NetworkTable) -> None:
-        zone = zone_of(table)
+        zone = zone_of(table, self._zones.get(table.network_id))
         for name in zone.unusable:
             log.warning("network %s: %r cannot be a DNS name, nobody will find it", table.network_id, name)
         self._zones[table.network_id] = zone

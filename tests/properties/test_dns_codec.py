@@ -22,7 +22,7 @@ ADDRESSES = st.lists(st.ip_addresses(), max_size=40, unique=True)
 def test_dnslib_reads_what_we_write(
     name: str, addresses: list[IPv4Address | IPv6Address], qtype: str, edns: int | None, turn: int
 ) -> None:
-    records = Records(tuple(addresses), 7)
+    records = Records.of(tuple(addresses), 7)
     asked = dnslib.DNSRecord.question(name, qtype)
     if edns is not None:
         asked.add_ar(dnslib.EDNS0(udp_len=edns))
@@ -49,7 +49,7 @@ def test_read_question_agrees_with_dnslib(name: str, qtype: int, qclass: int) ->
 
 
 ZONE = Zone(
-    {wire_name("web"): Records((IPv4Address("10.0.0.2"), IPv6Address("fd00::2")), 600)},
+    {wire_name("web"): Records.of((IPv4Address("10.0.0.2"), IPv6Address("fd00::2")), 600)},
     {wire_name("2.0.0.10.in-addr.arpa"): ("web",)},
 )
 VIEW = View(Resolver("t", "/ns", (ResolverNetwork("n", "net"),), (Upstream("192.0.2.1"),)), {"n": ZONE})

@@ -1,5 +1,7 @@
 from ipaddress import ip_address
 
+from msgspec import structs
+
 from agent.dns.codec import wire_name
 from agent.dns.feed import Resolver, ResolverNetwork
 from agent.dns.view import View
@@ -123,3 +125,20 @@ def test_the_first_network_that_knows_a_name_answers() -> None:
     assert found("www.two") == []
     assert view.reverse(wire_name("2.0.0.10.in-addr.arpa")) == ("web.net",)
     assert view.reverse(wire_name("9.9.9.9.in-addr.arpa")) == ()
+
+
+def test_a_short_lived_answer_stays_short_lived_when_shared() -> None:
+    rr = ServiceRow(service_id="s1", name="rr", aliases=("both",), mode=EndpointMode.DNSRR)
+    vip = ServiceRow(service_id="s2", name="vip", aliases=("both",), virtual_ip="10.0.0.9")
+    zone = zone_of(NetworkTable(network_id="net", endpoints=TABLE.endpoints, services=(rr, vip)))
+    assert addresses(zone, "both") == ["10.0.0.5", "10.0.0.6", "10.0.0.9"]
+    assert zone.names[wire_name("both")].ttl_s == limits.dns_ttl_tasks_s
+
+
+def test_what_was_worked_out_before_changes_nothing() -> None:
+    moved = structs.replace(TABLE.endpoints[1], addresses=("10.0.0.99",), hostname="moved")
+    drained = structs.replace(TABLE.endpoints[0], state=DRAINING)
+    later = structs.replace(TABLE, endpoints=(drained, moved, TABLE.endpoints[2], endpoint(9)))
+    anew, reused = zone_of(later), zone_of(later, zone_of(TABLE))
+    assert (reused.names, reused.reverse) == (anew.names, anew.reverse)
+    assert reused.tasks["e7"].row is TABLE.endpoints[2]
