@@ -111,7 +111,7 @@ def credentials(config: bytes, where: str, image_text: str) -> RegistryAuth:
     try:
         user, colon, password = base64.b64decode(login, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
-        colon = ""
+        user = colon = password = ""
     if not colon:
         remedy = "log in to it, with the password stored in this file rather than by a credential helper"
         raise InvalidArgument(f"{where} has no credentials for {registry}: {remedy}")
