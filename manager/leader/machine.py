@@ -60,6 +60,7 @@ class Leader:
         self._now_ms = now_ms
         self._plan_at_ms: int | None = now_ms
         self._hold_until_ms = now_ms  # no pass before that
+        self._pause_ms = limits.planner_retry_ms
         for kind in KINDS:
             for obj in view.all(kind):
                 self._observe(Change(kind, None, obj))
@@ -73,6 +74,7 @@ class Leader:
             case Committed():
                 assert self._in_flight is not None, "what is committed was in flight"
                 self._in_flight = None
+                self._pause_ms = limits.planner_retry_ms
                 self._objects_max = min(self._objects_max * 2, limits.planner_pass_objects_max)
             case Refused(error):
                 self._take_back(error)

@@ -114,9 +114,15 @@ def test_a_refusal_for_another_reason_is_not_repeated_at_once() -> None:
     cluster.now_ms += 10
     assert cluster.leader.step(Tick(cluster.now_ms))
     cluster.leader.step(Refused(errors.ResourceExhausted("the disk is full")))
-    wake_at_ms = cluster.leader.wake_at_ms
-    assert wake_at_ms is not None
-    assert wake_at_ms >= cluster.now_ms + limits.planner_retry_ms
+    pauses = []
+    for _ in range(8):
+        wake_at_ms = cluster.leader.wake_at_ms
+        assert wake_at_ms is not None
+        pauses.append(wake_at_ms - cluster.now_ms)
+        cluster.now_ms = wake_at_ms
+        assert cluster.leader.step(Tick(cluster.now_ms))
+        cluster.leader.step(Refused(errors.ResourceExhausted("the disk is full")))
+    assert pauses == [100, 200, 400, 800, 1600, 3200, 5000, 5000]
 
 
 def test_a_plan_survives_agents_that_report_all_the_time() -> None:
