@@ -26,6 +26,7 @@ from manager.control.services import (
     current_revision,
     describe,
     remove_service,
+    revisions,
     update_service,
 )
 from manager.store.draft import Draft
