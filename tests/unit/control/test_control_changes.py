@@ -18,6 +18,7 @@ from covey.model.specs import (
     TaskSpec,
 )
 from covey.model.states import NodeRole, ServiceModeKind
+from covey.wire.codec import from_message
 from manager.control.lookup import find_network, find_node, find_service
 from manager.control.networks import create_network, remove_network
 from manager.control.nodes import remove_node, update_node
@@ -99,9 +100,9 @@ def test_credentials_are_never_shown_and_survive_an_update_that_did_not_see_them
 def test_the_history_is_listed_oldest_first_and_without_credentials(tables: Tables) -> None:
     service = created(tables)
     updated(tables, service, replace(SPEC, mode=ServiceMode(replicas=5)))
-    listed = revisions(tables, service.id)
+    listed = [from_message(message, Revision) for message in revisions(tables, service.id)]
     assert [(r.number, r.spec.mode.replicas) for r in listed] == [(1, 1), (2, 5)]
-    assert not any(r.spec.task.container.HasField("registry_auth") for r in listed)
+    assert [r.spec.task.container.registry_auth for r in listed] == [None, None]
 
 
 def test_an_update_is_a_new_revision_and_no_change_is_none(tables: Tables) -> None:
