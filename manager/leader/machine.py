@@ -106,7 +106,8 @@ class Leader:
             self._plan_at_ms = soon if self._plan_at_ms is None else min(self._plan_at_ms, soon)
             return
         timers = (self._orchestrator.wake_at_ms, self._scheduler.wake_at_ms)
-        self._plan_at_ms = min((ms for ms in timers if ms is not None), default=None)
+        due = [max(ms, self._hold_until_ms) for ms in timers if ms is not None]
+        self._plan_at_ms = min(due, default=None)
 
     def _plan(self) -> Sequence[Commit]:
         """Have everyone plan on one draft. What one has written, the next ones observe like a commit."""
@@ -149,9 +150,11 @@ class Leader:
             elif isinstance(drafted, Service):
                 self._orchestrator.touch(drafted.id)
         self._objects_max = max(self._objects_max // 2, 1)
-        pause_ms = (
-            limits.planner_debounce_ms if isinstance(error, errors.Conflict) else limits.planner_retry_ms
-        )
+        if isinstance(error, errors.Conflict):
+            pause_ms = limits.planner_debounce_ms
+        else:  # a full disk is not emptied by asking more often
+            pause_ms = self._pause_ms
+            self._pause_ms = min(2 * self._pause_ms, limits.planner_retry_ms_max)
         self._plan_at_ms = None
         self._hold_until_ms = self._now_ms + pause_ms
 
