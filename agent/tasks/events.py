@@ -1,7 +1,7 @@
 """What happens to the node's tasks (past tense), and what is to be done for them (imperatives).
 
 An effect that is an action is answered by one `Finished`; the machine has at most one action under way for
-a task. Effects are ordered: what is saved must be on disk before an action that comes after it begins.
+a task. Effects are ordered: what is saved must be on disk before a Start or Discard that comes after it.
 """
 
 from collections.abc import Mapping

@@ -4,6 +4,6 @@
 * `actions`: one coroutine per action of the machine; its end, good or bad, becomes an event.
 * `stop`: everything on a node stopped and removed, for a host's shutdown and for leaving a cluster.
 
-Rules inside. An action begins only once everything decided before it is on disk. Every failure becomes a
+Rules inside. What cannot be undone begins only once everything decided before it is on disk. Every failure becomes a
 `Failure` that says whether trying again can help; what nobody foresaw is logged with its trace.
 """

@@ -62,15 +62,17 @@ class Hands:
     post: Callable[[Finished | Exited | Applied], None]
 
     async def perform(self, action: Action, ticket: int) -> None:
-        """Carry out `action` once everything decided before it is on disk; post one Finished.
+        """Carry out `action`; post one Finished.
 
-        Cancelled, it posts nothing: whoever cancels it does.
+        What cannot be undone (a start, and removing what shows how a task ended) first waits until
+        everything decided before it is on disk; the rest is merely done again after a crash. Cancelled, it
+        posts nothing: whoever cancels it does.
         """
         act = action.act if isinstance(action, Signal) else _ACTS[type(action)]
         result: Result = None
         failure: Failure | None
         try:
-            failure = await self._durable(ticket)
+            failure = await self._durable(ticket) if isinstance(action, Start | Discard) else None
             if failure is None:
                 async with asyncio.timeout(_bound_s(action)):
                     result = await self._do(action)
