@@ -9,7 +9,7 @@
 set -euo pipefail
 
 runtime=(
-    runc conmon                              # containers
+    runc conmon catatonit                    # containers
     skopeo containers-storage                # images
     golang-github-containers-common          # default seccomp profile and image policy
     iproute2 nftables                        # what a person looks at the network with

@@ -56,7 +56,7 @@ class Preparation:
         Raises `AlreadyExists`, `InvalidArgument` for what the container's spec has wrong, `Unavailable` for
         what the disk or the kernel refuses.
         """
-        _check(container)
+        _check(container, self._host)
         try:
             return self._prepare(container, bundle)
         except OSError as error:
@@ -148,12 +148,16 @@ def check_id(container_id: str) -> None:
         raise InvalidArgument(f"container id {container_id!r} must be lower-case letters, digits and '_.-'")
 
 
-def _check(container: Container) -> None:
+def _check(container: Container, host: Host) -> None:
     """Refuse what cannot work, before anything is made."""
     check_id(container.id)
     if not container.args:
         raise InvalidArgument(
             "neither the service nor the image says what to run; give the service a command"
+        )
+    if container.init and not host.init:
+        raise InvalidArgument(
+            "this node has no init to put before the command; install catatonit on it, or leave --init out"
         )
     if not container.cwd.startswith("/"):
         raise InvalidArgument(f"working directory {container.cwd!r} must be absolute")

@@ -87,7 +87,7 @@ def specification(
     }
     if seccomp is not None:
         linux["seccomp"] = seccomp
-    init = bool(container.init and host.init)
+    init = container.init
     own = sorted(mounts, key=lambda each: each.destination.count("/"))
     if init:
         own.append(BoundMount(INIT_TARGET, "bind", host.init, ("bind", "ro")))
