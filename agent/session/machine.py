@@ -60,8 +60,9 @@ class Phase(Enum):
 class Session:
     """One node's session, over all the streams it takes.
 
-    `last_seen` and `tables` come from disk after a restart. `tables` hold what differences apply to, even
-    if the kernel lags; `in_force` what the kernel follows.
+    `last_seen` and `tables` come from disk after a restart. `networks` are those of the assignments; tables
+    of others are not for us (any more). `tables` hold what differences apply to, even if the kernel lags;
+    `in_force` what the kernel follows.
     """
 
     description: NodeDescription
@@ -69,6 +70,7 @@ class Session:
     dice: Random
     last_seen: ClusterVersion = NEVER
     tables: dict[str, NetworkTable] = field(default_factory=dict[str, NetworkTable])
+    networks: set[str] = field(default_factory=set[str])
     now_ms: int = 0
     phase: Phase = Phase.AWAY
     number: int = 0
@@ -173,6 +175,8 @@ class Session:
                 return ()
             case Assignments():
                 return self._assign(message)
+            case NetworkTable() | NetworkTableDelta() if message.network_id not in self.networks:
+                return ()
             case NetworkTable():
                 return self._use_table(message)
             case NetworkTableDelta():
@@ -216,18 +220,16 @@ class Session:
             )
         self.assigned = message.version
         self.failures = 0  # this manager is of use: the next trouble is a new one
-        dropped = self._dropped_networks(message)
+        if message.full:
+            self.networks.clear()
+        self.networks.difference_update(message.removed_networks)
+        self.networks.update(network.id for network in message.changed.networks)
+        dropped = sorted(self.tables.keys() - self.networks)
         for network_id in dropped:
-            self.tables.pop(network_id, None)
+            del self.tables[network_id]
             self.in_force.pop(network_id, None)
             self.unreported.pop(network_id, None)
         return (Assign(message), *[DropTable(id) for id in dropped], *self._saw(message.version))
-
-    def _dropped_networks(self, message: Assignments) -> list[str]:
-        if not message.full:
-            return [id for id in message.removed_networks if id in self.tables]
-        kept = {network.id for network in message.changed.networks}
-        return sorted(id for id in self.tables if id not in kept)
 
     def _use_table(self, table: NetworkTable) -> Sequence[Effect]:
         self.tables[table.network_id] = table

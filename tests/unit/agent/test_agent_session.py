@@ -193,6 +193,21 @@ def test_tables_are_kept_changed_and_dropped() -> None:
     assert session.tables == {}
 
 
+def test_a_table_of_a_network_that_has_left_the_set_is_not_for_us() -> None:
+    session = opened()
+    hear(session, SET)
+    hear(session, TABLE)
+    hear(
+        session,
+        Assignments(
+            applies_to=ClusterVersion(1, 10), version=ClusterVersion(1, 11), removed_networks=("net",)
+        ),
+    )
+    late = NetworkTableDelta("net", ClusterVersion(1, 10), ClusterVersion(1, 11))
+    assert hear(session, late) == hear(session, TABLE) == []
+    assert session.tables == {}
+
+
 def test_tables_in_force_are_told_and_told_again_to_the_next_manager() -> None:
     session = opened()
     hear(session, SET)
