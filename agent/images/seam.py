@@ -52,6 +52,8 @@ class Images(Protocol):
         other credentials), `InvalidArgument` (malformed reference, wrong architecture), `Unavailable`
         (registry or disk).
         """
+        ...
 
     async def remove_unused(self, in_use: Sequence[str]) -> Sequence[str]:
         """Remove every image whose id is not in `in_use`; returns the ids removed."""
+        ...

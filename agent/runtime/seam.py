@@ -97,33 +97,42 @@ class Runtime(Protocol):
 
     async def open(self) -> None:
         """Take over what a former agent left: running containers, and exits that happened meanwhile."""
+        ...
 
     async def close(self) -> None:
         """Let go of the containers without touching them; pending `wait` calls are cancelled."""
+        ...
 
     async def create(self, container: Container) -> int:
         """Make everything ready short of running it: mounts, cgroups, namespaces. Returns the host pid.
 
         After a failure nothing is left behind. `AlreadyExists` if the id is taken.
         """
+        ...
 
     async def start(self, container_id: str) -> None:
         """Run the created container's command."""
+        ...
 
     async def signal(self, container_id: str, signal: int) -> None:
         """Send `signal` to the container's first process; no error if it has ended already."""
+        ...
 
     async def wait(self, container_id: str) -> Exit:
         """Wait until the container ends, however long; at once if it has. Any number may wait."""
+        ...
 
     async def remove(self, container_id: str) -> None:
         """Kill it if it runs, and remove every trace of it, its log too. No error if there is none."""
+        ...
 
     async def list(self) -> Sequence[Observed]:
         """All containers of this runtime, ordered by id."""
+        ...
 
     def log_path(self, container_id: str) -> Path:
         """The file of its output (format: `agent.logs.lines`); older ones end in `.1`, `.2`, and so on.
 
         `.1` may be another name of the current file.
         """
+        ...

@@ -92,14 +92,14 @@ async def run(
         child = _spawn(argv, out, err, env, pass_fds)
         try:
             async with asyncio.timeout(timeout_s):
-                await ended(child)
+                code = await ended(child)
         except TimeoutError:
             raise Unavailable(f"{argv[0]} did not end within {timeout_s:g} s and was killed") from None
         finally:
             if child.returncode is None:
                 child.kill()
                 child.wait()
-        return Finished(child.returncode, _content(out), _content(err))
+        return Finished(code, _content(out), _content(err))
     finally:
         os.close(out)
         os.close(err)

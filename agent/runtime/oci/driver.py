@@ -91,7 +91,8 @@ class OciRuntime:
         """Let go of everything, what is under way excepted; containers and their conmons go on."""
         while self._under_way:
             await asyncio.wait(self._under_way)
-        tasks = [entry.exit for entry in self._entries.values() if entry.exit] + [self._log_keeper]
+        tasks: list[asyncio.Future[Any] | None] = [self._log_keeper]
+        tasks += [entry.exit for entry in self._entries.values()]
         pending = [task for task in tasks if task is not None and not task.done()]
         for task in pending:
             task.cancel()
@@ -299,6 +300,7 @@ class OciRuntime:
             await self._runtime("delete", "--force", bundle.id)
         record = bundle.read_record()
         place = cgroups.location(record.cgroup) if record and record.cgroup else ""
+        left: Sequence[str] = ()
         for _ in range(_CLEAN_UP_TRIES):
             left = await asyncio.to_thread(self._remove_remains, bundle, place)
             if not left:
