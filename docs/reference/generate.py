@@ -63,7 +63,8 @@ def commands_page() -> str:
     lines += ["Flags mean what they mean in `docker swarm`, `node`, `service` and `network`.", ""]
     lines.append((covey.epilog or "").replace("\b\n", ""))
     for path, command in _commands(covey, ("covey",)):
-        context = click.Context(command, info_name=" ".join(path))
+        # With the root's settings: a command remembers the help option of the first context it meets.
+        context = click.Context(command, info_name=" ".join(path), **covey.context_settings)
         lines += ["", f"## {' '.join(path)}", "", inspect.cleandoc(command.help or ""), "", "```text"]
         lines += [" ".join([*path, *command.collect_usage_pieces(context)]), "```"]
         options = [each for each in command.params if isinstance(each, click.Option)]
