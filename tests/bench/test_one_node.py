@@ -1,0 +1,245 @@
+"""One node: how long services take to come and go, where that time goes, and what it costs in memory."""
+
+import asyncio
+import os
+import signal
+import statistics
+import time
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from covey.model.specs import ServiceMode, UpdateConfig
+from covey.model.states import TaskState, UpdateOrder
+from devcluster import cluster
+from tests.bench import costs, floors, peers
+from tests.bench.figures import QUICK, REPEATS, Figure, console, machine, show
+from tests.bench.stages import print_stages
+from tests.bench.town import Started, Town, raised, visiting
+
+pytestmark = [pytest.mark.root, pytest.mark.timeout(3600)]
+SIZES = (1, 10, 100) if QUICK else (1, 10, 50, 100)
+LARGEST = max(SIZES)
+IDLE_S = 5.0 if QUICK else 20.0
+
+
+def test_one_node() -> None:
+    console.print(f"\n{machine()}")
+    bare = (floors.runtime(LARGEST), floors.network(LARGEST))
+    with raised(workers=0) as (place, nodes):
+
+        async def main() -> None:
+            async with visiting(place, nodes) as town:
+                idle = await at_rest(town)
+                await come_and_go(town, bare)
+                await calls(town)
+                await change_size(town)
+                await roll(town)
+                await crash(town)
+                await memory(town, idle)
+
+        asyncio.run(main())
+
+
+async def come_and_go(town: Town, bare: tuple[floors.Floor, floors.NetworkFloor]) -> None:
+    """Create, and remove."""
+    cold = await town.start(town.spec("cold", 1))
+    figures = [Figure("create 1 to running, image not here yet", [cold.seen_s], cpu_s=[cold.cpu.total])]
+    removals = []
+    await town.remove(cold)
+    for size in SIZES:
+        runs, gone = list[Started](), list[float]()
+        for turn in range(REPEATS):
+            runs.append(await town.start(town.spec(f"s{size}-{turn}", size)))
+            if size == LARGEST and turn == 0:
+                print_stages(town, runs[0], bare)
+            gone.append(await town.remove(runs[-1]))
+        figures.append(created(size, runs, peers.CREATE_ONE_NODE_S, peers.CREATE_ONE_NODE_CPU_S))
+        removals.append(Figure(f"remove {size} to no trace", gone, reference=peers.REMOVE_S.get(size)))
+    figures.append(await by_command(town, 10))
+    show("One node: create to all tasks running, overlay network", figures)
+    show("One node: remove to no container and no namespace", removals)
+
+
+def created(
+    size: int, runs: list[Started], reference: dict[int, float], reference_cpu: dict[int, float]
+) -> Figure:
+    """The row of one size."""
+    replaced = sum(run.replaced for run in runs)
+    return Figure(
+        f"create {size} to all seen running",
+        [run.seen_s for run in runs],
+        cpu_s=[run.cpu.total for run in runs],
+        reference=reference.get(size),
+        reference_cpu_s=reference_cpu.get(size) if reference.get(size) else None,
+        note=f"{replaced} tasks had to be replaced" if replaced else "",
+    )
+
+
+async def by_command(town: Town, size: int) -> Figure:
+    """The same as a user does it, by `covey service create`: the start of a Python interpreter is part of it."""
+    arguments = ["service", "create", "-d", "-q", "--name", "typed", "--replicas", str(size)]
+    arguments += ["--network", town.network_id, "--stop-signal", "SIGKILL", "--entrypoint", "sleep"]
+    arguments += [town.spec("", 1).task.container.image, "1000000"]
+    began_ns, before = time.time_ns(), costs.cpu(town.place, town.nodes)
+    out = await asyncio.to_thread(cluster.covey, town.place, town.nodes[0], *arguments)
+    progress = await town.until(
+        out.strip(), lambda seen: seen.detail.running == size, f"{size} tasks of the command"
+    )
+    taken_s = (max(task.status.at_ns for task in progress.tasks) - began_ns) / 1e9
+    used = costs.cpu(town.place, town.nodes).since(before).total
+    await town.client.remove_service(out.strip())
+    return Figure(f"`covey service create` of {size} to the last running", [taken_s], cpu_s=[used])
+
+
+async def calls(town: Town) -> None:
+    """The API call alone: a service of no tasks, validated, durable, answered."""
+    taken = []
+    for number in range(20 if QUICK else 100):
+        began = time.perf_counter()
+        service_id, _ = await town.client.create_service(town.spec(f"call{number}", 0), resolve_image=False)
+        taken.append((time.perf_counter() - began) * 1000)
+        await town.client.remove_service(service_id)
+    middle = statistics.median(taken)
+    show("The API", [Figure("create call, median", [middle], "ms", reference=peers.CREATE_CALL_MS)])
+
+
+async def change_size(town: Town) -> None:
+    """Scale from 10 to 50 and back."""
+    up, down = list[float](), list[float]()
+    for turn in range(REPEATS):
+        started = await town.start(town.spec(f"scaled{turn}", 10))
+        up.append(await scale(town, started, 50))
+        down.append(await scale(town, started, 10))
+        await town.remove(started)
+    show(
+        "One node: scale",
+        [
+            Figure("10 to 50 running", up, reference=peers.SCALE_UP_S),
+            Figure("50 to 10, the others stopped", down, reference=peers.SCALE_DOWN_S),
+        ],
+    )
+
+
+async def scale(town: Town, started: Started, size: int) -> float:
+    """The seconds until `size` tasks run and no other does."""
+    began = time.monotonic()
+    await town.change(started.service_id, lambda spec: replace(spec, mode=ServiceMode(replicas=size)))
+
+    await town.until(
+        started.service_id,
+        lambda seen: (
+            seen.detail.desired == size
+            and sum(task.status.state == TaskState.RUNNING for task in seen.tasks) == size
+        ),
+        f"scale to {size}",
+    )
+    return time.monotonic() - began
+
+
+async def roll(town: Town) -> None:
+    """Replace 20 tasks, 5 at a time."""
+    orders = {
+        UpdateOrder.STOP_FIRST: ("stop first", peers.UPDATE_STOP_FIRST_S),
+        UpdateOrder.START_FIRST: ("start first", peers.UPDATE_START_FIRST_S),
+    }
+    figures = []
+    for order, (words, reference) in orders.items():
+        update = UpdateConfig(parallelism=5, order=order)
+        taken = []
+        for turn in range(REPEATS):
+            spec = replace(town.spec(f"rolled-{order}-{turn}", 20), update=update)
+            started = await town.start(spec)
+            taken.append(await renew(town, started, 20))
+            await town.remove(started)
+        figures.append(
+            Figure(f"20 tasks, 5 at a time, {words}, to all new running", taken, reference=reference)
+        )
+    show("One node: rolling update, no delay", figures)
+
+
+async def renew(town: Town, started: Started, size: int) -> float:
+    """The seconds from an update call until every running task is a new one."""
+    old = {task.id for task in started.tasks}
+    began = time.monotonic()
+    await town.change(started.service_id, lambda spec: replace(spec, task=replace(spec.task, force_update=1)))
+    await town.until(
+        started.service_id,
+        lambda seen: (
+            sum(task.status.state == TaskState.RUNNING and task.id not in old for task in seen.tasks) == size
+        ),
+        f"{size} new tasks",
+    )
+    return time.monotonic() - began
+
+
+async def crash(town: Town) -> None:
+    """A container is killed, and another takes its place."""
+    taken = []
+    for turn in range(3 * REPEATS):
+        started = await town.start(town.spec(f"crashed{turn}", 1))
+        (task,) = started.tasks
+        pid = town.container(town.nodes[0], task.id) / "pid"
+        began = time.monotonic()
+        kill(pid)
+        await town.until(
+            started.service_id,
+            lambda seen, old=task.id: any(
+                each.status.state == TaskState.RUNNING and each.id != old for each in seen.tasks
+            ),
+            "another task",
+        )
+        taken.append(time.monotonic() - began)
+        await town.remove(started)
+    note = "restart delay 0; the reference has one of 5 s"
+    show(
+        "One node: a container is killed",
+        [Figure("its replacement running", taken, reference=peers.CRASHED_S, note=note)],
+    )
+
+
+def kill(pid_file: Path) -> None:
+    """Kill the process that the file names."""
+    os.kill(int(pid_file.read_text()), signal.SIGKILL)
+
+
+async def at_rest(town: Town) -> tuple[float, dict[str, float]]:
+    """Percent of a core used by the nodes with nothing to do, and their memory."""
+    await asyncio.sleep(1)
+    before = costs.cpu(town.place, town.nodes).total
+    await asyncio.sleep(IDLE_S)
+    used = costs.cpu(town.place, town.nodes).total - before
+    return 100 * used / IDLE_S, costs.pss_mb(town.place, town.nodes)
+
+
+async def memory(town: Town, idle: tuple[float, dict[str, float]]) -> None:
+    """Memory and processor time at rest, with no tasks and with 100."""
+    started = await town.start(town.spec("resting", 100))
+    await asyncio.sleep(2)
+    busy = await at_rest(town)
+    await town.remove(started)
+    figures = []
+    for count, (_, shares), reference in (
+        (0, idle, None),
+        (100, busy, peers.PSS_100_TASKS_MB),
+    ):
+        parts = ", ".join(f"{kind} {shares[kind]:.0f}" for kind in sorted(shares) if kind != "conmon")
+        ours = sum(used for kind, used in shares.items() if kind != "conmon")
+        figures.append(Figure(f"memory (PSS), {count} tasks: ours", [ours], "MB", note=parts))
+        if count:
+            conmon = shares["conmon"]
+            figures.append(Figure(f"memory (PSS), {count} tasks: conmon", [conmon], "MB"))
+            figures.append(
+                Figure(f"memory (PSS), {count} tasks: all", [ours + conmon], "MB", reference=reference)
+            )
+    figures += [
+        Figure("processor at rest, 0 tasks", [idle[0]], "% of a core", reference=peers.IDLE_CPU_PERCENT),
+        Figure(
+            "processor at rest, 100 tasks",
+            [busy[0]],
+            "% of a core",
+            reference=peers.IDLE_CPU_100_TASKS_PERCENT,
+        ),
+    ]
+    show("One node, a manager: at rest", figures)
