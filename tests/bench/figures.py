@@ -83,16 +83,15 @@ def number(value: float) -> str:
 
 
 def _reference(figure: Figure) -> str:
-    if figure.reference is None:
-        return "-"
     cpu = f", {number(figure.reference_cpu_s)} CPU s" if figure.reference_cpu_s is not None else ""
-    return f"{number(figure.reference)} {figure.unit}{cpu}"
+    wall = f"{number(figure.reference)} {figure.unit}" if figure.reference is not None else "-"
+    return wall + cpu
 
 
 def _ratio(figure: Figure) -> str:
-    if figure.reference is None or not figure.values:
-        return "-"
-    text = f"{statistics.median(figure.values) / figure.reference:.2f}x"
+    text = "-"
+    if figure.reference is not None and figure.values:
+        text = f"{statistics.median(figure.values) / figure.reference:.2f}x"
     if figure.reference_cpu_s is not None and figure.cpu_s:
         text += f", CPU {statistics.median(figure.cpu_s) / figure.reference_cpu_s:.2f}x"
     return text

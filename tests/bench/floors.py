@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from covey.io import netns
@@ -45,6 +46,7 @@ def _folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@cache
 def runtime(count: int) -> Floor:
     """Create and start sleeping containers by the OCI runtime alone, in namespaces made before."""
     with _folder() as folder, container_bed(folder / "bed", f"covey-bench-{os.getpid()}") as bed:
@@ -81,6 +83,7 @@ def _own_cpu_s() -> float:
     return sum(each.ru_utime + each.ru_stime for each in used)
 
 
+@cache
 def network(count: int) -> NetworkFloor:
     """Build task namespaces by the network driver alone; then with tables in between."""
     with _folder() as folder:

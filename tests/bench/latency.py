@@ -43,9 +43,10 @@ def queries_us(path: Path, name: str, count: int) -> list[float]:
         for _ in range(count):
             began = time.perf_counter_ns()
             asking.send(question)
-            asking.recv(4096)
+            answer = asking.recv(4096)
             taken.append((time.perf_counter_ns() - began) / 1000)
-    assert DNSRecord.parse(question).q.qname == name
+            assert answer[:2] == question[:2], "an answer to another question"
+    assert DNSRecord.parse(answer).rr, f"{name} is not known"
     return taken
 
 
@@ -67,6 +68,10 @@ class Resolving(threading.Thread):
                     if _asked(asking, self._name):
                         self.first_ns = time.time_ns()
                         return
+
+    def answered(self) -> bool:
+        """Whether there was an answer."""
+        return self.first_ns > 0
 
     def give_up(self) -> None:
         """End, answered or not."""

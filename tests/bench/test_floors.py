@@ -3,10 +3,10 @@
 import pytest
 
 from tests.bench import floors
-from tests.bench.figures import QUICK, Figure, show
+from tests.bench.figures import Figure, show
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
-COUNT = 50 if QUICK else 100
+COUNT = 100
 
 
 def test_floors() -> None:

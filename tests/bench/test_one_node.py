@@ -5,17 +5,19 @@ import os
 import signal
 import statistics
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
+from covey.client.views import Progress
 from covey.model.specs import ServiceMode, UpdateConfig
 from covey.model.states import TaskState, UpdateOrder
 from devcluster import cluster
 from tests.bench import costs, floors, peers
 from tests.bench.figures import QUICK, REPEATS, Figure, console, machine, show
-from tests.bench.stages import print_stages
+from tests.bench.starts import come_and_go
 from tests.bench.town import Started, Town, raised, visiting
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(3600)]
@@ -32,7 +34,7 @@ def test_one_node() -> None:
         async def main() -> None:
             async with visiting(place, nodes) as town:
                 idle = await at_rest(town)
-                await come_and_go(town, bare)
+                await sizes(town, bare)
                 await calls(town)
                 await change_size(town)
                 await roll(town)
@@ -42,39 +44,19 @@ def test_one_node() -> None:
         asyncio.run(main())
 
 
-async def come_and_go(town: Town, bare: tuple[floors.Floor, floors.NetworkFloor]) -> None:
+async def sizes(town: Town, bare: tuple[floors.Floor, floors.NetworkFloor]) -> None:
     """Create, and remove."""
     cold = await town.start(town.spec("cold", 1))
-    figures = [Figure("create 1 to running, image not here yet", [cold.seen_s], cpu_s=[cold.cpu.total])]
-    removals = []
     await town.remove(cold)
-    for size in SIZES:
-        runs, gone = list[Started](), list[float]()
-        for turn in range(REPEATS):
-            runs.append(await town.start(town.spec(f"s{size}-{turn}", size)))
-            if size == LARGEST and turn == 0:
-                print_stages(town, runs[0], bare)
-            gone.append(await town.remove(runs[-1]))
-        figures.append(created(size, runs, peers.CREATE_ONE_NODE_S, peers.CREATE_ONE_NODE_CPU_S))
-        removals.append(Figure(f"remove {size} to no trace", gone, reference=peers.REMOVE_S.get(size)))
-    figures.append(await by_command(town, 10))
-    show("One node: create to all tasks running, overlay network", figures)
-    show("One node: remove to no container and no namespace", removals)
-
-
-def created(
-    size: int, runs: list[Started], reference: dict[int, float], reference_cpu: dict[int, float]
-) -> Figure:
-    """The row of one size."""
-    replaced = sum(run.replaced for run in runs)
-    return Figure(
-        f"create {size} to all seen running",
-        [run.seen_s for run in runs],
-        cpu_s=[run.cpu.total for run in runs],
-        reference=reference.get(size),
-        reference_cpu_s=reference_cpu.get(size) if reference.get(size) else None,
-        note=f"{replaced} tasks had to be replaced" if replaced else "",
+    figures, removals = await come_and_go(
+        town, SIZES, bare, peers.CREATE_ONE_NODE_S, peers.CREATE_ONE_NODE_CPU_S, peers.REMOVE_S
     )
+    first = Figure("create 1 to running, image not here yet", [cold.seen_s], cpu_s=[cold.cpu.total])
+    show(
+        "One node: create to all tasks running, overlay network",
+        [first, *figures, await by_command(town, 10)],
+    )
+    show("One node: remove to no container and no namespace", removals)
 
 
 async def by_command(town: Town, size: int) -> Figure:
@@ -185,9 +167,7 @@ async def crash(town: Town) -> None:
         kill(pid)
         await town.until(
             started.service_id,
-            lambda seen, old=task.id: any(
-                each.status.state == TaskState.RUNNING and each.id != old for each in seen.tasks
-            ),
+            partial(replaced, old=task.id),
             "another task",
         )
         taken.append(time.monotonic() - began)
@@ -197,6 +177,11 @@ async def crash(town: Town) -> None:
         "One node: a container is killed",
         [Figure("its replacement running", taken, reference=peers.CRASHED_S, note=note)],
     )
+
+
+def replaced(seen: Progress, old: str) -> bool:
+    """Whether another task than `old` runs."""
+    return any(task.status.state == TaskState.RUNNING and task.id != old for task in seen.tasks)
 
 
 def kill(pid_file: Path) -> None:
