@@ -21,14 +21,24 @@ from .record import Record
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+class DevCommand(click.Command):
+    """A command that asks for root before it does anything. Its help is everybody's."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run it."""
+        if os.geteuid() != 0:
+            raise PermissionDenied("covey dev makes namespaces, mounts and cgroups: run it as root")
+        return super().invoke(ctx)
+
+
 class DevGroup(click.Group):
-    """A group that asks for root first, and turns an error of ours into a line and an exit code."""
+    """A group that turns an error of ours into a line and an exit code."""
+
+    command_class = DevCommand
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the subcommand."""
         try:
-            if os.geteuid() != 0:
-                raise PermissionDenied("covey dev makes namespaces, mounts and cgroups: run it as root")
             return super().invoke(ctx)
         except CoveyError as error:
             raise click.ClickException(str(error)) from error
