@@ -1,4 +1,4 @@
-"""The life of a task as one table. See docs/explanation/task-states.md."""
+"""The life of a task as one table: which step comes next in which situation."""
 
 from collections.abc import Iterable
 from enum import Enum, IntEnum, StrEnum, auto

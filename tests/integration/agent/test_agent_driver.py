@@ -295,3 +295,19 @@ def test_stopping_everything_leaves_nothing(tmp_path: Path) -> None:
         assert node.networks.sandboxes == node.networks.networks == {}
 
     play(tmp_path, story)
+
+
+def test_a_session_that_broke_leaves_no_task_behind(tmp_path: Path) -> None:
+    async def story(node: Node, manager: FakeManager) -> None:
+        async with node.agent():
+            for times in range(1, 4):
+                await registered(manager, times)
+                manager.end_sessions()
+            await registered(manager, 4)
+
+            def sources() -> int:
+                return sum("_consume_request_iterator" in repr(t.get_coro()) for t in asyncio.all_tasks())
+
+            await holds(lambda: sources() <= 1)
+
+    play(tmp_path, story)
