@@ -1,6 +1,8 @@
 """Restarts: what follows a task that ended, or that lost its node.
 
 A task that ended by itself is followed by another if the restart policy says so, after the policy's delay.
+One that ended while it was still held back by such a delay (an image that is not there) is dealt with only
+once that delay is over, so that there is one attempt per delay.
 One that was stopped because its node left is followed at once. If the policy says no, the place is spent:
 it counts as filled, and its dead task stands there until an update brings another one.
 """
@@ -32,11 +34,16 @@ def _supervise(scene: Scene, place: Place, fallen: tuple[Task, ...]) -> None:
     for task in fallen:
         if not scene.stale(task):
             rollout.note_end(scene, task)
+    last = max(fallen, key=lambda task: task.status.at_ns)
+    if not place.live and last.desired_state < TaskState.RUNNING:
+        due_ms = held_back_ms(scene, place, last)
+        if due_ms > scene.turn.now_ms:
+            scene.turn.wake_at(due_ms)
+            return
+    for task in fallen:
         place.put(scene.turn.desire(task, TaskState.SHUTDOWN))
-    if not place.live:
-        last = max(fallen, key=lambda task: task.status.at_ns)
-        if allowed(scene, place, last):
-            _follow(scene, place, last, scene.revision.spec.task.restart.delay_ns // 1_000_000)
+    if not place.live and allowed(scene, place, last):
+        _follow(scene, place, last, scene.revision.spec.task.restart.delay_ns // 1_000_000)
 
 
 def _refill(scene: Scene, place: Place) -> None:

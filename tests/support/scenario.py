@@ -6,7 +6,7 @@ of them, in the order in which it was committed. `tests/scenarios/rewrite.py` wr
     nodes a b c [zone=x]        network back [10.9.0.0/24]      create web replicas=3 image=web:1 ...
     update web image=web:2      scale web 5                     remove web
     down a | up a | drain a | pause a | activate a | delete a    silence a
-    fail web.1 [complete]       break web:2                     run 2s
+    fail web.1 [complete]       break web:2 | lose web:2        run 2s
     leader                      show web
 """
 
@@ -64,6 +64,7 @@ class World(PlannerCluster):
         self.notes: list[str] = []
         self.numbers: dict[str, int] = {}
         self.broken: set[str] = set()
+        self.lost: set[str] = set()
         self.started_ms = 0
         super().__init__(ingress=True)
         self.fails = self._breaks
@@ -114,6 +115,8 @@ class World(PlannerCluster):
                 self.report(self._task(name), state)
             case "break", [image]:
                 self.broken.add(image)
+            case "lose", [image]:
+                self.lost.add(image)
             case "run", [time]:
                 self.run(float(time.removesuffix("s")))
             case "leader", []:
@@ -124,9 +127,11 @@ class World(PlannerCluster):
                 raise AssertionError(f"no such command: {verb} {' '.join(rest)}")
 
     def _breaks(self, task: Task) -> TaskState | None:
-        """Tasks of a broken image end as soon as they should start."""
+        """Tasks of a broken image end as soon as they should start, those of a lost one on the way there."""
         revision = self.tables.get(Revision, task.revision_id)
         image = revision.spec.task.container.image if revision else ""
+        if image in self.lost and TaskState.ASSIGNED < task.status.state < TaskState.READY:
+            return TaskState.REJECTED
         starting = task.status.state >= TaskState.READY and task.desired_state is TaskState.RUNNING
         return TaskState.FAILED if image in self.broken and starting else None
 
