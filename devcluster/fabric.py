@@ -110,8 +110,9 @@ class Fabric:
         netns.delete(self.place.netns(member))
 
     def cut(self, member: str) -> None:
-        """Take the member's link down at the switch."""
-        self._ip(f"link set {_port(member)} down")
+        """Take the member's link down at the switch; fine where there is none."""
+        if self.exists() and _port(member) in self._ports():
+            self._ip(f"link set {_port(member)} down")
 
     def heal(self, member: str) -> None:
         """Take the member's link up again."""

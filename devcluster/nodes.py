@@ -87,7 +87,11 @@ def _answers(path: Path) -> bool:
 
 
 def power_loss(place: Place, node: str) -> None:
-    """Take the node's power: every process, its network and its memory are gone; its disk stays."""
+    """Take the node's power: every process, its network and its memory are gone; its disk stays.
+
+    The link goes first: of processes that are merely killed, the kernel would still tell their peers.
+    """
+    Fabric(place).cut(node)
     members.power_off(place, node)
     Fabric(place).unplug(node)
     shutil.rmtree(place.run(node), ignore_errors=True)

@@ -27,6 +27,13 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
+class Left:
+    """A node's connection was closed at its end: its host lives, and its agent may be starting anew."""
+
+    node_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Forgotten:
     """A node is gone from the cluster, or known to be down."""
 
@@ -53,7 +60,7 @@ class Liveness:
         """How long a node may be silent."""
         return self.period_ms * limits.heartbeat_grace_periods
 
-    def step(self, event: Heard | Expected | Forgotten | Tick) -> Sequence[MarkDown]:
+    def step(self, event: Heard | Expected | Left | Forgotten | Tick) -> Sequence[MarkDown]:
         """Feed one event; return the nodes whose silence has lasted too long, in order of their ids."""
         match event:
             case Heard(node_id):
@@ -61,6 +68,9 @@ class Liveness:
             case Expected(node_id):
                 # Agents that lost their manager come back with backoff, so the first grace is longer.
                 self.deadline_ms[node_id] = self.now_ms + self.grace_ms + limits.reconnect_backoff_ms_max
+            case Left(node_id):
+                # Only a host that lives closes a connection; one without power or link is merely silent.
+                self.deadline_ms[node_id] = self.now_ms + max(self.grace_ms, limits.agent_restart_grace_ms)
             case Forgotten(node_id):
                 self.deadline_ms.pop(node_id, None)
             case Tick(now_ms):
@@ -79,7 +89,7 @@ class Liveness:
         return [MarkDown(node_id) for node_id in late]
 
 
-_: type[Machine[Heard | Expected | Forgotten, MarkDown]] = Liveness
+_: type[Machine[Heard | Expected | Left | Forgotten, MarkDown]] = Liveness
 
 
 def heartbeat_period_ms(nodes: int, wanted_ms: int) -> int:

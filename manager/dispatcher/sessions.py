@@ -33,7 +33,7 @@ from manager.dispatcher.events import (
     WriteNode,
     WriteStatuses,
 )
-from manager.dispatcher.liveness import Expected, Forgotten, Heard, Liveness, heartbeat_period_ms
+from manager.dispatcher.liveness import Expected, Forgotten, Heard, Left, Liveness, heartbeat_period_ms
 from manager.dispatcher.tables import network_table, table_delta
 from manager.store.transaction import Commit
 from manager.store.view import View
@@ -114,6 +114,7 @@ class Sessions:
         if isinstance(event, Disconnected):
             # The node is not down yet: its agent may only have restarted. Liveness decides.
             self._forget(session)
+            self.liveness.step(Left(session.node_id))
             return ()
         self.liveness.step(Heard(session.node_id))
         match event:

@@ -141,17 +141,37 @@ def test_a_removed_node_loses_its_session_and_strangers_get_none() -> None:
     assert register(machine, "s3", "n2") == [EndSession("s3", "node n2 is not a member of this cluster")]
 
 
-def test_silence_marks_a_node_down_and_a_disconnect_alone_does_not() -> None:
-    machine = Sessions(two_nodes_one_service())
-    register(machine, "s", "n1")
-    machine.step(Disconnected("s"))
-    down = [
+def marked_down(machine: Sessions) -> list[tuple[int, str]]:
+    return [
         (now_ms, effect.node_id)
         for now_ms in range(500, 20_000, 500)
         for effect in machine.step(Tick(now_ms))
         if isinstance(effect, WriteNode)
     ]
-    assert down == [(3000, "n1"), (11_000, "n2")]  # n2 was only expected: agents come back with backoff
+
+
+def test_silence_marks_a_node_down() -> None:
+    machine = Sessions(two_nodes_one_service())
+    register(machine, "s", "n1")
+    assert marked_down(machine) == [
+        (3000, "n1"),
+        (11_000, "n2"),
+    ]  # n2 was only expected: agents come back late
+
+
+def test_a_host_that_closes_its_connection_lives_and_may_start_its_agent_anew() -> None:
+    machine = Sessions(two_nodes_one_service())
+    register(machine, "s", "n1")
+    machine.step(Disconnected("s"))
+    assert marked_down(machine)[0] == (10_000, "n1")
+
+
+def test_a_connection_that_was_replaced_says_nothing_when_it_closes() -> None:
+    machine = Sessions(two_nodes_one_service())
+    register(machine, "s", "n1")
+    register(machine, "s2", "n1")
+    machine.step(Disconnected("s"))
+    assert marked_down(machine)[0] == (3000, "n1")
 
 
 def test_applied_versions_are_known_per_node() -> None:
