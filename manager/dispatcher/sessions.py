@@ -55,6 +55,18 @@ class _Session:
     tables: dict[str, ClusterVersion] = field(default_factory=dict[str, ClusterVersion])
     applied: dict[str, ClusterVersion] = field(default_factory=dict[str, ClusterVersion])
 
+    @property
+    def networks(self) -> set[str]:
+        """The networks the node is on."""
+        return {network.id for network in self.assigned.networks}
+
+    def assign(self, assigned: AssignmentSet) -> None:
+        """Take note of what the node is told to run; of networks it leaves it needs no table any more."""
+        self.assigned = assigned
+        for network_id in self.tables.keys() - self.networks:
+            del self.tables[network_id]
+            self.applied.pop(network_id, None)
+
 
 @dataclass(slots=True)
 class Sessions:
@@ -168,7 +180,7 @@ class Sessions:
             del self.waiting[session.id]
             session.started = True
             session.version = version
-            session.assigned = assignment_set(self.view, session.node_id)
+            session.assign(assignment_set(self.view, session.node_id))
             wanted = max((c.spec.heartbeat_period_ms for c in self.view.all(Cluster)), default=0)
             period_ms = heartbeat_period_ms(len(self.sessions), wanted or limits.heartbeat_period_ms)
             self.liveness.period_ms = max(self.liveness.period_ms, period_ms)
@@ -210,22 +222,21 @@ class Sessions:
         """Tell every session what has changed for it since it was last told."""
         dirt, self.dirt = self.dirt, Dirt()
         version, effects = self._version(), list[Effect]()
-        for node_id in sorted(dirt.nodes & self.by_node.keys()):
-            session = self.sessions[self.by_node[node_id]]
-            if session.started:
+        started = [self.sessions[id] for id in self.by_node.values() if self.sessions[id].started]
+        for session in started:
+            if session.node_id in dirt.nodes:
                 effects.extend(self._send_assignments(session, version))
         deltas = self._rebuild(dirt.networks, version)
-        for session_id in self.by_node.values():
-            session = self.sessions[session_id]
-            if session.started:
-                effects.extend(self._send_deltas(session, deltas))
+        for session in started:
+            effects.extend(self._send_deltas(session, deltas))
+            if session.tables.keys() != session.networks:
                 effects.extend(self._send_tables(session))
         return effects
 
     def _send_assignments(self, session: _Session, version: ClusterVersion) -> list[Effect]:
         assigned = assignment_set(self.view, session.node_id)
         message = difference(session.assigned, assigned, session.version, version)
-        session.assigned = assigned
+        session.assign(assigned)
         if message is None:
             return []
         session.version = version
@@ -258,18 +269,14 @@ class Sessions:
         return effects
 
     def _send_tables(self, session: _Session) -> list[Effect]:
-        """Send whole tables of networks the node is on and has not been told of; forget those it left."""
-        wanted = {network.id: network for network in session.assigned.networks}
-        for network_id in session.tables.keys() - wanted.keys():
-            del session.tables[network_id]
-            session.applied.pop(network_id, None)
+        """Send whole tables of the networks that the node is on and has no table of."""
         effects: list[Effect] = []
-        for network_id, network in sorted(wanted.items()):
-            if network_id not in session.tables:
-                table = self.tables.get(network_id)
+        for network in session.assigned.networks:
+            if network.id not in session.tables:
+                table = self.tables.get(network.id)
                 if table is None:
-                    table = self.tables[network_id] = network_table(self.view, network, self._version())
-                session.tables[network_id] = table.version
+                    table = self.tables[network.id] = network_table(self.view, network, self._version())
+                session.tables[network.id] = table.version
                 effects.append(Send(session.id, table))
         return effects
 

@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from covey.machine import Tick
 from covey.model.assignments import Assignments, TaskReport
-from covey.model.objects import ClusterVersion, Node, NodeDescription, Task, TaskStatus
+from covey.model.objects import ClusterVersion, Endpoint, Node, NodeDescription, Task, TaskStatus
 from covey.model.states import NodeState, TaskState
 from covey.model.tables import NetworkTable, NetworkTableDelta
 from manager.dispatcher.events import (
@@ -24,6 +24,7 @@ from manager.dispatcher.events import (
     WriteStatuses,
 )
 from manager.dispatcher.sessions import Sessions
+from manager.store.draft import Draft
 from manager.store.tables import Tables
 from tests.support.cluster_objects import change, endpoint, task, two_nodes_one_service
 
@@ -87,6 +88,19 @@ def test_differences_chain_from_the_version_sent_before() -> None:
     assert again[0].message.applies_to == sent[0].message.version
 
 
+def test_a_network_the_node_leaves_is_spoken_of_no_more() -> None:
+    tables = two_nodes_one_service()
+    machine = Sessions(tables)
+    register(machine, "s", "n1")
+    draft = Draft(tables)
+    draft.delete(Endpoint, "e1")
+    machine.step(Committed(tables.commit(draft.transaction())))
+    (sent,) = machine.step(Tick(1000))
+    assert isinstance(sent, Send)
+    assert isinstance(sent.message, Assignments)
+    assert sent.message.removed_networks == ("net",)
+
+
 def test_an_agents_own_report_is_not_sent_back_to_it() -> None:
     tables = two_nodes_one_service()
     machine = Sessions(tables)
@@ -132,8 +146,6 @@ def test_a_removed_node_loses_its_session_and_strangers_get_none() -> None:
     tables = two_nodes_one_service()
     machine = Sessions(tables)
     register(machine, "s", "n2")
-    from manager.store.draft import Draft
-
     draft = Draft(tables)
     draft.delete(Node, "n2")
     done = tables.commit(draft.transaction())
