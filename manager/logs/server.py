@@ -1,8 +1,8 @@
 """Both gRPC sides of the logs: readers subscribe, agents publish."""
 
 import asyncio
-import logging
-from collections.abc import AsyncIterable, AsyncIterator
+import contextlib
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 from random import Random
 
@@ -10,41 +10,53 @@ from covey import limits
 from covey.errors import InvalidArgument, NotFound
 from covey.ids import new_id
 from covey.model.objects import Node, Service, Task
-from covey.v1.dispatcher_pb2 import LogSubscription, ManagerMessage
+from covey.model.states import TaskState
+from covey.v1.dispatcher_pb2 import LogOptions, LogSubscription, ManagerMessage
 from covey.v1.logs_pb2 import PublishLogsRequest, PublishLogsResponse, ReadLogsRequest, ReadLogsResponse
 from covey.wire.service import Binding, Caller, bind
 from covey.wire.services import LogBroker, Logs
-from manager.dispatcher.driver import Dispatcher
-from manager.store.view import BY_SERVICE, View
+from manager.store.driver import Store, Watch
+from manager.store.view import BY_SERVICE
 
-log = logging.getLogger(__name__)
+Tell = Callable[[str, ManagerMessage], bool]
+"""Send a message to a node's agent; False if it has no session here."""
 
 
 @dataclass(slots=True)
-class Subscription:
-    """One reader's request: what has arrived for it, and which nodes have not finished."""
+class Reader:
+    """One reader's request: what has arrived for it, and which agents have not finished.
 
-    id: str
-    waiting_for: set[str] = field(default_factory=set[str])
+    `publishing` holds (subscription, node) pairs: each batch of tasks asked for is a subscription of its own.
+    `follows` is set while new tasks of the service may still come.
+    """
+
+    follows: bool
+    tasks: set[str] = field(default_factory=set[str])
+    publishing: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     arrived: asyncio.Queue[ReadLogsResponse] = field(
         default_factory=lambda: asyncio.Queue[ReadLogsResponse](limits.log_batches_queued_max)
     )
 
-    async def finish(self, node_id: str, warning: str = "") -> None:
-        """Note that nothing more comes from a node; wakes the reader."""
-        if node_id in self.waiting_for:
-            self.waiting_for.discard(node_id)
+    @property
+    def finished(self) -> bool:
+        """Tell whether nothing more will come."""
+        return not self.follows and not self.publishing and self.arrived.empty()
+
+    async def finish(self, subscription_id: str, node_id: str, warning: str = "") -> None:
+        """Note that nothing more comes from an agent; wakes the reader."""
+        if (subscription_id, node_id) in self.publishing:
+            self.publishing.discard((subscription_id, node_id))
             await self.arrived.put(ReadLogsResponse(warnings=[warning] if warning else []))
 
 
 class LogsServer:
     """Serves `covey.v1.Logs` to people and `covey.v1.LogBroker` to agents."""
 
-    def __init__(self, view: View, dispatcher: Dispatcher, dice: Random) -> None:
-        self._view = view
-        self._dispatcher = dispatcher
+    def __init__(self, store: Store, tell: Tell, dice: Random) -> None:
+        self._store = store
+        self._tell = tell
         self._dice = dice
-        self._subscriptions: dict[str, Subscription] = {}
+        self._readers: dict[str, Reader] = {}
 
     def reader_bindings(self) -> list[Binding]:
         """List the methods people call."""
@@ -56,72 +68,111 @@ class LogsServer:
 
     def _tasks(self, request: ReadLogsRequest) -> list[Task]:
         if request.task_id:
-            task = self._view.get(Task, request.task_id)
+            task = self._store.get(Task, request.task_id)
             if task is None:
                 raise NotFound(f"there is no task {request.task_id!r}")
             return [task]
-        if self._view.get(Service, request.service_id) is None:
+        if self._store.get(Service, request.service_id) is None:
             raise NotFound(f"there is no service {request.service_id!r}")
-        return list(self._view.find(Task, BY_SERVICE, request.service_id))
+        return list(self._store.find(Task, BY_SERVICE, request.service_id))
 
     async def _read_logs(self, request: ReadLogsRequest, caller: Caller) -> AsyncIterator[ReadLogsResponse]:
-        by_node: dict[str, list[str]] = {}
-        for task in self._tasks(request):
-            if task.node_id:
-                by_node.setdefault(task.node_id, []).append(task.id)
-        subscription = Subscription(new_id(self._dice))
-        self._subscriptions[subscription.id] = subscription
+        tasks = self._tasks(request)
+        reader = Reader(follows=request.options.follow and not request.task_id)
+        following = None
+        if reader.follows:
+            # The watch opens in the same breath as the tasks are read, so that none falls in between.
+            following = asyncio.create_task(self._follow(reader, request, self._store.watch()))
         try:
-            missing = self._subscribe(subscription, request, by_node)
+            missing = self._subscribe(reader, tasks, request.options)
             if missing:
                 yield ReadLogsResponse(warnings=missing)
-            while subscription.waiting_for or not subscription.arrived.empty():
-                response = await subscription.arrived.get()
+            while not reader.finished:
+                response = await reader.arrived.get()
                 if response.records or response.warnings:
                     yield response
         finally:
-            del self._subscriptions[subscription.id]
-            cancel = LogSubscription(subscription_id=subscription.id, cancel=True)
-            for node_id in subscription.waiting_for:
-                self._dispatcher.tell(node_id, ManagerMessage(log_subscription=cancel))
+            if following is not None:
+                following.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await following
+            self._unsubscribe(reader)
 
-    def _subscribe(
-        self, subscription: Subscription, request: ReadLogsRequest, by_node: dict[str, list[str]]
-    ) -> list[str]:
-        """Ask every agent concerned; return a warning for each that cannot be asked."""
+    async def _follow(self, reader: Reader, request: ReadLogsRequest, watch: Watch) -> None:
+        """Subscribe to the tasks that come up while the reader reads, until the service is gone.
+
+        Their logs are read from the beginning, whatever was asked of those that were there already.
+        """
+        options = LogOptions()
+        options.CopyFrom(request.options)
+        options.tail = -1
+        with contextlib.closing(watch):
+            async for commit in watch:
+                came = [
+                    change.after
+                    for change in commit.changes
+                    if isinstance(change.after, Task) and change.after.service_id == request.service_id
+                ]
+                for warning in self._subscribe(reader, came, options):
+                    await reader.arrived.put(ReadLogsResponse(warnings=[warning]))
+                if self._store.get(Service, request.service_id) is None:
+                    break
+        reader.follows = False
+        await reader.arrived.put(ReadLogsResponse())
+
+    def _subscribe(self, reader: Reader, tasks: Iterable[Task], options: LogOptions) -> list[str]:
+        """Ask the agents of tasks not asked for yet; return a warning for each that cannot be asked.
+
+        A task that does not run yet has written nothing, and its agent may not even know it: it is passed over.
+        """
+        by_node: dict[str, list[str]] = {}
+        for task in tasks:
+            begun = task.node_id and task.status.state >= TaskState.RUNNING
+            if begun and task.id not in reader.tasks:
+                reader.tasks.add(task.id)
+                by_node.setdefault(task.node_id, []).append(task.id)
         warnings = []
         for node_id, task_ids in sorted(by_node.items()):
-            asked = LogSubscription(
-                subscription_id=subscription.id, task_ids=task_ids, options=request.options
-            )
-            if self._dispatcher.tell(node_id, ManagerMessage(log_subscription=asked)):
-                subscription.waiting_for.add(node_id)
+            asked = LogSubscription(subscription_id=new_id(self._dice), task_ids=task_ids, options=options)
+            if self._tell(node_id, ManagerMessage(log_subscription=asked)):
+                self._readers[asked.subscription_id] = reader
+                reader.publishing.add((asked.subscription_id, node_id))
             else:
-                node = self._view.get(Node, node_id)
+                node = self._store.get(Node, node_id)
                 name = node.description.hostname if node is not None else node_id
                 warnings.append(
                     f"node {name} is not connected: the logs of {len(task_ids)} tasks are missing"
                 )
         return warnings
 
+    def _unsubscribe(self, reader: Reader) -> None:
+        """Have agents stop that still publish for a reader who left."""
+        for subscription_id, node_id in reader.publishing:
+            cancel = LogSubscription(subscription_id=subscription_id, cancel=True)
+            self._tell(node_id, ManagerMessage(log_subscription=cancel))
+        self._readers = {id: other for id, other in self._readers.items() if other is not reader}
+
     async def _publish_logs(
         self, requests: AsyncIterable[PublishLogsRequest], caller: Caller
     ) -> PublishLogsResponse:
-        subscription: Subscription | None = None
+        reader: Reader | None = None
+        subscription_id = ""
         try:
             async for request in requests:
-                if subscription is None:
-                    subscription = self._subscriptions.get(request.subscription_id)
-                    if subscription is None or caller.node_id not in subscription.waiting_for:
-                        raise InvalidArgument(f"nobody asked {caller} for logs {request.subscription_id!r}")
+                if reader is None:
+                    subscription_id = request.subscription_id
+                    reader = self._readers.get(subscription_id)
+                    if reader is None or (subscription_id, caller.node_id) not in reader.publishing:
+                        raise InvalidArgument(f"nobody asked {caller} for logs {subscription_id!r}")
                 if request.records or request.warnings:
-                    await subscription.arrived.put(
+                    await reader.arrived.put(
                         ReadLogsResponse(records=request.records, warnings=request.warnings)
                     )
                 if request.finished:
-                    await subscription.finish(caller.node_id)
+                    await reader.finish(subscription_id, caller.node_id)
                     return PublishLogsResponse()
         finally:
-            if subscription is not None and subscription.id in self._subscriptions:
-                await subscription.finish(caller.node_id, f"the logs of node {caller.node_id} broke off")
+            if reader is not None and subscription_id in self._readers:
+                broke_off = f"the logs of node {caller.node_id} broke off"
+                await reader.finish(subscription_id, caller.node_id, broke_off)
         return PublishLogsResponse()
