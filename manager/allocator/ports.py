@@ -1,6 +1,6 @@
 """Published ports: an ingress port belongs to one service in the whole cluster, TCP and UDP apart."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from msgspec.structs import replace
 
@@ -16,6 +16,18 @@ RESERVED: dict[Port, str] = {
     (Protocol.TCP, limits.control_port): "the managers' control port",
     (Protocol.TCP, limits.bootstrap_port): "the managers' bootstrap port",
 }
+
+
+def numbered(ports: Iterable[PortConfig], service: Service | None) -> tuple[PortConfig, ...]:
+    """Give a revision's ports with the numbers that the service was given for those that ask for none.
+
+    A port whose service has none for it yet keeps 0.
+    """
+    given = {(p.protocol, p.target_port, p.publish_mode): p for p in (service.ports if service else ())}
+    return tuple(
+        port if port.published_port else given.get((port.protocol, port.target_port, port.publish_mode), port)
+        for port in ports
+    )
 
 
 class Ports:

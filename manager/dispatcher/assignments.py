@@ -11,8 +11,9 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from covey.model.assignments import Assignments, AssignmentSet
-from covey.model.objects import ClusterVersion, Endpoint, Meta, Network, Revision, Task, TaskStatus
+from covey.model.objects import ClusterVersion, Endpoint, Meta, Network, Revision, Service, Task, TaskStatus
 from covey.model.states import TaskState
+from manager.allocator.ports import numbered
 from manager.dispatcher.difference import changes
 from manager.store.view import BY_NODE, BY_TASK, View
 
@@ -39,7 +40,7 @@ def assignment_set(view: View, node_id: str) -> AssignmentSet:
         revision = view.get(Revision, task.revision_id)
         assert revision is not None, f"task {task.id} has no revision {task.revision_id}"
         tasks.append(replace(task, meta=_NO_META, status=TaskStatus(state=task.status.state)))
-        revisions[revision.id] = revision
+        revisions[revision.id] = _with_ports(revision, view.get(Service, task.service_id))
         for endpoint in view.find(Endpoint, BY_TASK, task.id):
             endpoints[endpoint.id] = endpoint
     for endpoint in view.find(Endpoint, BY_NODE, node_id):
@@ -55,6 +56,15 @@ def assignment_set(view: View, node_id: str) -> AssignmentSet:
         networks=_bare(networks),
         endpoints=_bare(endpoints),
     )
+
+
+def _with_ports(revision: Revision, service: Service | None) -> Revision:
+    """Give a revision with the numbers of all its ports: agents know of no service."""
+    endpoint = revision.spec.endpoint
+    if all(port.published_port for port in endpoint.ports):
+        return revision
+    known = replace(endpoint, ports=numbered(endpoint.ports, service))
+    return replace(revision, spec=replace(revision.spec, endpoint=known))
 
 
 def _bare(objects: Mapping[str, T]) -> tuple[T, ...]:

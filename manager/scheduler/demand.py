@@ -4,6 +4,7 @@ from msgspec import Struct
 
 from covey.model.objects import Revision, Service, Task
 from covey.model.states import Protocol, PublishMode, TaskState
+from manager.allocator.ports import numbered
 
 Port = tuple[Protocol, int]
 
@@ -29,21 +30,11 @@ class Claim(Struct, frozen=True):
 def demand_of(revision: Revision, service: Service | None) -> Demand:
     """Say what a task of `revision` needs. Ports without a number have the one the service was given."""
     reserved = revision.spec.task.resources.reservations
-    ports: list[Port] = []
-    for port in revision.spec.endpoint.ports:
-        if port.publish_mode is not PublishMode.HOST:
-            continue
-        number = port.published_port
-        if not number and service is not None:
-            given = (
-                p.published_port
-                for p in service.ports
-                if (p.protocol, p.target_port, p.publish_mode)
-                == (port.protocol, port.target_port, PublishMode.HOST)
-            )
-            number = next(given, 0)
-        if number:
-            ports.append((port.protocol, number))
+    ports = [
+        (port.protocol, port.published_port)
+        for port in numbered(revision.spec.endpoint.ports, service)
+        if port.publish_mode is PublishMode.HOST and port.published_port
+    ]
     return Demand(reserved.nano_cpus, reserved.memory_bytes, tuple(ports))
 
 

@@ -4,8 +4,18 @@ from msgspec.structs import replace
 
 from covey.machine import Tick
 from covey.model.assignments import Assignments, TaskReport
-from covey.model.objects import ClusterVersion, Endpoint, Node, NodeDescription, Task, TaskStatus
-from covey.model.states import NodeState, TaskState
+from covey.model.objects import (
+    ClusterVersion,
+    Endpoint,
+    Node,
+    NodeDescription,
+    Revision,
+    Service,
+    Task,
+    TaskStatus,
+)
+from covey.model.specs import EndpointSpec, PortConfig
+from covey.model.states import NodeState, PublishMode, TaskState
 from covey.model.tables import NetworkTable, NetworkTableDelta
 from manager.dispatcher.events import (
     Acknowledge,
@@ -204,3 +214,18 @@ def test_a_silent_node_loses_its_session_so_that_it_must_register_to_be_ready() 
     assert [e.session_id for e in effects if isinstance(e, EndSession)] == ["s"]
     assert not machine.step(HeartbeatReceived("s")), "the old connection makes nobody alive"
     assert isinstance(register(machine, "s2", "n1")[0], WriteNode)
+
+
+def test_agents_are_told_the_numbers_of_ports_that_asked_for_none() -> None:
+    tables = two_nodes_one_service()
+    service, revision = tables.get(Service, "web"), tables.get(Revision, "r1")
+    assert service is not None
+    assert revision is not None
+    asked = PortConfig(target_port=80, publish_mode=PublishMode.HOST)
+    spec = replace(revision.spec, endpoint=EndpointSpec(ports=(asked,)))
+    given = replace(asked, published_port=30_001)
+    change(tables, replace(revision, spec=spec), replace(service, ports=(given,)))
+    sent = register(Sessions(tables), "s", "n1")[2]
+    assert isinstance(sent, Send)
+    assert isinstance(sent.message, Assignments)
+    assert sent.message.changed.revisions[0].spec.endpoint.ports == (given,)
