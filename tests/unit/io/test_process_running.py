@@ -41,7 +41,7 @@ def test_cancelling_kills_it(tmp_path: Path) -> None:
     async def scene() -> None:
         task = asyncio.create_task(run(["/bin/sh", "-c", f"echo $$ > {note}; exec sleep 30"], timeout_s=30))
         deadline = time.monotonic() + 10
-        while not (note.exists() and note.read_text()) and time.monotonic() < deadline:  # noqa: ASYNC110
+        while not (note.exists() and note.read_text()) and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
