@@ -171,7 +171,9 @@ class ControlServer:
     async def _list_services(
         self, request: pb.ListServicesRequest, caller: Caller
     ) -> AsyncIterator[pb.ListServicesResponse]:
-        listed = [services.describe(self._store, service) for service in self._store.all(Service)]
+        # One that is being removed has given up its name already, and is no longer found by it either.
+        present = [service for service in self._store.all(Service) if not service.pending_delete]
+        listed = [services.describe(self._store, service) for service in present]
         for page in pages(listed):
             yield pb.ListServicesResponse(services=page)
 
