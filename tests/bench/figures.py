@@ -14,7 +14,7 @@ QUICK = os.environ.get("COVEY_BENCH_QUICK", "") not in ("", "0")
 REPEATS = 1 if QUICK else 3
 REFERENCE = "Docker Swarm on such a machine (reference)"
 
-console = Console(width=132, highlight=False)
+console = Console(width=150, highlight=False)
 
 
 @dataclass(frozen=True)

@@ -172,7 +172,7 @@ async def crash(town: Town) -> None:
         )
         taken.append(time.monotonic() - began)
         await town.remove(started)
-    note = "restart delay 0; the reference has one of 5 s"
+    note = "without the restart delay (the reference: less its 5 s)"
     show(
         "One node: a container is killed",
         [Figure("its replacement running", taken, reference=peers.CRASHED_S, note=note)],
