@@ -53,6 +53,7 @@ docs: python  ## regenerate the reference pages
 
 clean:  ## remove this checkout's dev clusters and test leftovers; .venv stays
 	@$$(test -x $(BIN)/python && echo $(BIN)/python || echo python3) -m devcluster.sweep
+	@! test -x $(BIN)/python || $(BIN)/python -m tests.support.leftovers
 	@rm -rf build dist .hypothesis .mypy_cache .ruff_cache .import_linter_cache .grimp_cache
 	@find . -path ./.venv -prune -o -name __pycache__ -type d -print0 | xargs -0 rm -rf
 

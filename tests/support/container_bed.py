@@ -77,7 +77,7 @@ class ContainerBed:
     async def settled(self, name: str) -> None:
         pid = self.file(name, "pid").read_text()
         async with asyncio.timeout(30):
-            while Path(f"/proc/{pid}/exe").readlink() != Path("/bin/busybox"):  # noqa: ASYNC110, ASYNC240
+            while Path(f"/proc/{pid}/exe").readlink() != Path("/bin/busybox"):  # noqa: ASYNC240
                 await asyncio.sleep(0.005)
 
     def kill(self, name: str) -> None:

@@ -101,7 +101,7 @@ async def registered(manager: FakeManager, times: int = 1) -> None:
 
 async def holds(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(BOUND_S):
-        while not condition():  # noqa: ASYNC110  fakes have no events to wait for
+        while not condition():
             await asyncio.sleep(0.01)
 
 
