@@ -134,12 +134,15 @@ PROFILE = msgspec.convert(
     {
         "defaultAction": "ERRNO",
         "defaultErrnoRet": 38,
-        "archMap": [{"architecture": "SCMP_ARCH_X86_64", "subArchitectures": ["SCMP_ARCH_X86"]}],
+        "archMap": [
+            {"architecture": "SCMP_ARCH_X86_64", "subArchitectures": ["SCMP_ARCH_X86", "SCMP_ARCH_X32"]}
+        ],
         "syscalls": [
             {"names": ["read"], "action": "ALLOW", "args": [], "includes": {}, "excludes": {}},
             {"name": "old", "action": "ALLOW"},
             {"names": ["arm"], "action": "ALLOW", "includes": {"arches": ["arm64"]}},
             {"names": ["x"], "action": "ALLOW", "includes": {"arches": ["x32"]}},
+            {"names": ["y"], "action": "ALLOW", "includes": {"arches": ["x86"]}},
             {"names": ["new"], "action": "ALLOW", "includes": {"minKernel": "6.2"}},
             {"names": ["admin"], "action": "ALLOW", "includes": {"caps": ["CAP_SYS_ADMIN"]}},
             {"names": ["admin"], "action": "ERRNO", "errnoRet": 1, "excludes": {"caps": ["CAP_SYS_ADMIN"]}},
@@ -156,9 +159,9 @@ def test_the_seccomp_profile_is_decided_for_one_set_of_capabilities() -> None:
     assert [(tuple(rule["names"]), rule["action"]) for rule in out["syscalls"]] == [
         (("read",), "ALLOW"),
         (("old",), "ALLOW"),
-        (("x",), "ALLOW"),
+        (("y",), "ALLOW"),
         (("admin",), "ERRNO"),
     ]
     assert out["syscalls"][-1]["errnoRet"] == 1
     more: Any = compile_profile(PROFILE, ["CAP_SYS_ADMIN"], "amd64", (6, 2))
-    assert [rule["names"][0] for rule in more["syscalls"]] == ["read", "old", "x", "new", "admin"]
+    assert [rule["names"][0] for rule in more["syscalls"]] == ["read", "old", "y", "new", "admin"]
