@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from covey.client.views import Progress
+from covey.client.views import Progress, ServiceDetail
 from covey.model.objects import Task
 from covey.model.states import TaskState, UpdateState
 
+from ..options import word
 from .tasks import is_global
 from .text import short
 
@@ -15,6 +16,7 @@ _FAILED_UPDATES = {
     UpdateState.ROLLBACK_COMPLETED: "the update failed and was rolled back",
 }
 _MOVING = (UpdateState.UPDATING, UpdateState.ROLLBACK_STARTED)
+_ENDED_BY_ITSELF = (TaskState.COMPLETE, TaskState.FAILED, TaskState.REJECTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,8 @@ class Place:
     error: str = ""
     past: bool = False
     """The error is that of the task before this one."""
+    spent: bool = False
+    """Its task has ended, and the restart policy lets no other follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +58,11 @@ def assess(progress: Progress, restarts: bool) -> Verdict:
     update = detail.service.update_status
     only = detail.service.revision_id if restarts and update.state is not UpdateState.COMPLETED else ""
     places = _places(progress, only)
-    problem = _FAILED_UPDATES.get(update.state, "")
-    if problem and update.message:
-        problem += f": {update.message}"
-    if detail.service.allocation_error:
-        problem = problem or detail.service.allocation_error
+    spent = _spent(progress, only, {place.name for place in places})
+    missing = len(spent) if is_global(detail) else max(0, detail.desired - len(places))
+    places += spent[:missing]
+    desired = detail.desired + (missing if is_global(detail) else 0)
+    problem = _problem(detail, places)
     surplus = restarts and any(
         task.desired_state > TaskState.RUNNING
         and TaskState.STARTING <= task.status.state <= TaskState.RUNNING
@@ -67,8 +71,22 @@ def assess(progress: Progress, restarts: bool) -> Verdict:
     settled = update.state not in _MOVING and not surplus and not problem
     good = sum(place.good for place in places)
     # A global service may find no node at all: then there is nothing to wait for, but it is not nothing yet.
-    reached = good == detail.desired and len(places) <= max(detail.desired, good)
-    return Verdict(places, detail.desired, settled and reached, problem)
+    reached = good == desired and len(places) <= max(desired, good)
+    return Verdict(places, desired, settled and reached, problem)
+
+
+def _problem(detail: ServiceDetail, places: tuple[Place, ...]) -> str:
+    """Say why waiting longer is of no use, if it is."""
+    update = detail.service.update_status
+    if problem := _FAILED_UPDATES.get(update.state, ""):
+        return f"{problem}: {update.message}" if update.message else problem
+    if detail.service.allocation_error:
+        return detail.service.allocation_error
+    dead = [place for place in places if place.spent and not place.good]
+    if not dead or not all(place.good or place.spent for place in places):
+        return ""
+    why = f": {dead[0].error}" if dead[0].error else ""
+    return f"task {dead[0].name} {word(dead[0].state)}, and the restart policy lets no other follow{why}"
 
 
 def _places(progress: Progress, only_revision: str) -> tuple[Place, ...]:
@@ -83,11 +101,31 @@ def _places(progress: Progress, only_revision: str) -> tuple[Place, ...]:
     )
 
 
+def _spent(progress: Progress, only_revision: str, filled: set[str]) -> tuple[Place, ...]:
+    """Return the places whose last task the managers are done with, and have put none after."""
+    everywhere = is_global(progress.detail)
+    last: dict[str, Task] = {}
+    for task in sorted(progress.tasks, key=lambda task: (task.meta.created_at_ns, task.id)):
+        last[_name(task, everywhere)] = task
+    return tuple(
+        Place(name, task.status.state, task.status.state is TaskState.COMPLETE, task.status.err, spent=True)
+        for name, task in sorted(last.items())
+        if name not in filled
+        and task.desired_state is TaskState.SHUTDOWN
+        and task.status.state in _ENDED_BY_ITSELF
+        and only_revision in ("", task.revision_id)
+    )
+
+
+def _name(task: Task, everywhere: bool) -> str:
+    return short(task.node_id) if everywhere else str(task.slot)
+
+
 def _place(task: Task, failure: str, everywhere: bool, only_revision: str) -> Place:
     state, error = task.status.state, task.status.err
     past = not error and bool(failure) and state < TaskState.RUNNING
     return Place(
-        name=short(task.node_id) if everywhere else str(task.slot),
+        name=_name(task, everywhere),
         state=state,
         good=state is TaskState.RUNNING and only_revision in ("", task.revision_id),
         error=failure if past else error,

@@ -97,6 +97,45 @@ def test_a_place_tells_what_went_wrong_last() -> None:
     assert (place.error, place.good) == ("", True)
 
 
+def ended(slot: int, state: TaskState, err: str = "", revision: str = "new", node: str = "n1") -> Task:
+    return task(slot, state, revision, TaskState.SHUTDOWN, err, node=node)
+
+
+def test_there_is_nothing_to_wait_for_once_no_attempt_will_follow() -> None:
+    rejected = ended(2, TaskState.REJECTED, "no such image")
+    assert not assess(moment(task(1, PREPARING), rejected), restarts=True).failed, (
+        "the others may yet come up"
+    )
+    verdict = assess(moment(task(1), rejected), restarts=True)
+    assert verdict.failed == "task 2 rejected, and the restart policy lets no other follow: no such image"
+    assert (verdict.running, verdict.desired, verdict.converged) == (1, 2, False)
+    follower = task(2, PENDING, created=2)
+    assert not assess(moment(task(1), rejected, follower), restarts=True).failed
+    undecided = task(2, TaskState.REJECTED, err="no such image")
+    assert not assess(moment(task(1), undecided), restarts=True).failed, "the managers have yet to see it"
+    older = ended(2, TaskState.REJECTED, "no such image", revision="old")
+    assert not assess(moment(task(1), older), restarts=True).failed, "the new revision's task has yet to come"
+    assert assess(moment(task(1), older), restarts=False).failed
+
+
+def test_a_task_that_was_to_run_once_and_did_has_done_what_was_asked() -> None:
+    verdict = assess(moment(task(1), ended(2, TaskState.COMPLETE)), restarts=True)
+    assert (verdict.converged, verdict.running, verdict.failed) == (True, 2, "")
+
+
+def test_spent_places_that_are_no_longer_asked_for_do_not_matter() -> None:
+    verdict = assess(moment(task(1), ended(2, FAILED, "exit code 1"), desired=1), restarts=False)
+    assert (verdict.converged, len(verdict.places), verdict.failed) == (True, 1, "")
+
+
+def test_spent_nodes_of_a_global_service() -> None:
+    failed = ended(0, FAILED, "exit code 1", node="n2")
+    verdict = assess(moment(task(0, node="n1"), failed, desired=1, everywhere=True), restarts=True)
+    assert verdict.failed == "task n2 failed, and the restart policy lets no other follow: exit code 1"
+    complete = ended(0, TaskState.COMPLETE, node="n2")
+    assert assess(moment(task(0, node="n1"), complete, desired=1, everywhere=True), restarts=True).converged
+
+
 def test_a_global_services_places_are_nodes() -> None:
     verdict = assess(moment(task(0, node="n1"), task(0, node="n2"), everywhere=True), restarts=True)
     assert [place.name for place in verdict.places] == ["n1", "n2"]
