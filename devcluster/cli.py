@@ -13,7 +13,7 @@ from rich.table import Table
 
 from covey.errors import CoveyError, PermissionDenied
 
-from . import cluster, nodes, place, record
+from . import cluster, membership, nodes, place, record
 from .fabric import Fabric, default_publish
 from .place import Place
 from .record import Record
@@ -202,13 +202,16 @@ def kill(where: Place, node: str, role: str | None) -> None:
 @named
 @click.argument("node")
 def start(where: Place, node: str) -> None:
-    """Boot a node that lost its power.
+    """Boot a node that lost its power, and wait until its manager calls it ready.
 
     Example: covey dev start w1
     """
     with _changing(where, node):
         nodes.boot(where, node)
         nodes.wait_for_answer(where, node)
+    manager = record.load(where).nodes[0]
+    if nodes.state_of(where, manager) == nodes.state_of(where, node) == "running":
+        membership.wait_until_back(where, node, manager)
 
 
 @dev.command()

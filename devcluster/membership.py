@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
 from covey import limits
@@ -28,11 +28,22 @@ def form(place: Place, asked: Record, say: Say) -> None:
     """Let the first manager begin a cluster and the others join it; nodes that are in one already stay."""
     asyncio.run(_form(place, asked, say))
     say("all nodes to be ready")
+    wait_until_ready(place, asked.nodes, asked.nodes[0])
+
+
+def wait_until_ready(place: Place, wanted: Iterable[str], manager: str) -> None:
+    """Wait until `manager` calls all `wanted` nodes ready. Raises Unavailable that names those that are not."""
     deadline = time.monotonic() + _ready_bound_s
-    while late := set(asked.nodes) - look.ready(place, asked.nodes[0]):
+    while late := set(wanted) - look.ready(place, manager):
         if time.monotonic() > deadline:
             raise Unavailable(f"{', '.join(sorted(late))}: not ready within {_ready_bound_s:g} s")
         time.sleep(_poll_s)
+
+
+def wait_until_back(place: Place, node: str, manager: str) -> None:
+    """Wait until `manager` calls a node ready again that has just been started; one that has left never is."""
+    if asyncio.run(_belongs(place, node)):
+        wait_until_ready(place, [node], manager)
 
 
 def _host(place: Place, node: str) -> Host:
