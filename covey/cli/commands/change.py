@@ -31,7 +31,7 @@ LEFT_TO_US = ("detach", "quiet", "env_file", "no_resolve_image", "with_registry_
     epilog=example(
         "covey service create --name web --replicas 3 -p 8080:80 nginx:1.27",
         "covey service create --name db --mount source=data,target=/data --constraint node.labels.disk==ssd db:1",
-        "covey service create --name task --restart-condition none alpine:3 sh -c 'echo done'",
+        "covey service create -d --name task --restart-condition none alpine:3 sh -c 'echo done'",
     ),
 )
 @click.argument("image", type=IMAGE)

@@ -78,7 +78,7 @@ def init(host: Host, /, **options: Any) -> None:
         echo(f"Cluster initialized: this node ({made.node_id}) is now a manager.\n")
         echo("To add a worker, run this on it:\n")
         echo(f"    covey join --token {made.worker_token} {join_address(info)}\n")
-        echo("To add a manager, run `covey join-token manager` here and follow what it says.")
+        echo("This version runs one manager per cluster.")
 
     run(work)
 
