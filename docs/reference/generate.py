@@ -3,12 +3,15 @@
 import ast
 import inspect
 import io
+import itertools
 import sys
 import tokenize
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from enum import Enum
 from pathlib import Path
 
 import click
+import msgspec
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -100,7 +103,196 @@ def _option_row(option: click.Option, context: click.Context) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
 
 
-PAGES: dict[str, Callable[[], str]] = {"cli.md": commands_page, "limits.md": limits_page}
+# --- the life of a task ----------------------------------------------------------------------------
+
+_TASK_INTRO = """\
+A task's state only rises. Planners on the leader write the states up to `ASSIGNED`, the agent of its node all
+others but `ORPHANED`. What is wanted of a task is its *desired state*: `READY` (be prepared), `RUNNING`,
+`SHUTDOWN`, `REMOVE` (stop, then forget); it only rises, too. `covey service ps` shows both.
+"""
+# What planners write; what agents do is read off their table.
+_BY_PLANNERS = (
+    ("[*]", "NEW", "a place needs a task"),
+    ("NEW", "PENDING", "its addresses were looked for"),
+    ("PENDING", "ASSIGNED", "a node was chosen"),
+    ("PENDING", "SHUTDOWN", "told to end"),
+    ("RUNNING", "ORPHANED", "its node is gone"),
+)
+
+
+def states_page() -> str:
+    """The states of a task: a diagram and the table, both from agent/tasks/lifecycle.py."""
+    from agent.tasks.lifecycle import TABLE
+
+    edges = sorted(_agents_edges(), key=lambda edge: (edge[0], edge[1]))
+    arrows = [(before.name, after.name, why) for before, after, why in edges]
+    lines = ["# The states of a task", "", _NOTE.format(source="agent/tasks/lifecycle.py"), "", _TASK_INTRO]
+    lines += ["```mermaid", "stateDiagram-v2"]
+    lines += [f"    {a} --> {b}{f': {why}' if why else ''}" for a, b, why in (*_BY_PLANNERS, *arrows)]
+    lines += ["```", "", "`ORPHANED` may follow any state from `ASSIGNED` on that is not an end.", ""]
+    lines += ["## What an agent does next", "", "The first line that fits counts.", ""]
+    lines += ["| Wanted | State | Container | And | Next |", "|---|---|---|---|---|"]
+    for row in TABLE:
+        flags = ("image", "attached", "tables", "failed")
+        rest = [
+            f"{name}: {'yes' if getattr(row, name) else 'no'}"
+            for name in flags
+            if getattr(row, name) is not None
+        ]
+        rest += [f"stop: {_listed(row.stop)}"] if row.stop is not None else []
+        cells = (
+            _listed(row.goals),
+            _listed(row.states),
+            _listed(row.boxes),
+            ", ".join(rest),
+            _named(row.step),
+        )
+        lines.append("| " + " | ".join(cells) + " |")
+    lines += ["", *_TASK_WORDS]
+    return "\n".join(lines) + "\n"
+
+
+_TASK_WORDS = (
+    "*Wanted*: hold (be ready), run, stop, forget (the managers have dropped the task). *Container*: what is known",
+    "of it. *image*: it is on this node. *attached*: the task's network namespace stands. *tables*: those of its",
+    "networks are in force. *failed*: an action failed for good. *stop*: how hard it was asked to end. The end of",
+    "a container is `COMPLETE` with exit code 0, else `FAILED`.",
+)
+
+
+def _agents_edges() -> set[tuple[Enum, Enum, str]]:
+    """Every change of state the table can ask of an agent, by asking it in every situation there is."""
+    from agent.tasks import lifecycle as life
+
+    found = set()
+    states = [state for state in life.S if state >= life.S.ASSIGNED and not state.terminal]
+    flags = itertools.product((False, True), repeat=4)
+    for state, goal, box, stop, (image, attached, tables, failed) in itertools.product(
+        states, life.Goal, life.Box, life.Stop, list(flags)
+    ):
+        now = life.Situation(
+            state=state,
+            goal=goal,
+            box=box,
+            stop=stop,
+            image=image,
+            attached=attached,
+            tables=tables,
+            failed=failed,
+        )
+        step = life.next_step(now)
+        if isinstance(step, life.Ended):
+            found |= {
+                (state, life.S.COMPLETE, "exit code 0"),
+                (state, life.S.FAILED, "ended otherwise, or lost"),
+            }
+        elif isinstance(step, life.Become) and step.state is life.S.FAILED:
+            found.add((state, step.state, "ended otherwise, or lost"))
+        elif isinstance(step, life.Become):
+            why = {life.S.SHUTDOWN: "told to end", life.S.REJECTED: "cannot be prepared"}.get(step.state, "")
+            found.add((state, step.state, why))
+    return found
+
+
+def _listed(members: Collection[Enum] | None) -> str:
+    if members is None:
+        return "any"
+    ordered = sorted(members, key=lambda member: list(type(member)).index(member))
+    names = [member.name.lower().replace("_", " ") for member in ordered]
+    return ", ".join(names) if len(names) <= 3 else f"{names[0]} to {names[-1]}"
+
+
+def _named(step: object) -> str:
+    from agent.tasks.lifecycle import Act, Become, Ended
+
+    match step:
+        case Become(state):
+            return f"become `{state.name}`"
+        case Ended():
+            return "become `COMPLETE` or `FAILED`"
+        case Act():
+            return str(step)
+        case _:
+            return "wait"
+
+
+# --- coveyd and the RPCs ---------------------------------------------------------------------------
+
+
+def coveyd_page() -> str:
+    """The flags of coveyd, which are the settings of its file."""
+    from node.__main__ import main
+    from node.settings import Settings
+
+    context = click.Context(main, info_name="coveyd", help_option_names=["-h", "--help"])
+    settings = {field.encode_name for field in msgspec.structs.fields(Settings)}
+    options = [each for each in main.params if isinstance(each, click.Option)]
+    lines = ["# coveyd and its configuration file", "", _NOTE.format(source="node"), ""]
+    lines += ["```text", " ".join(["coveyd", *main.collect_usage_pieces(context)]), "```", ""]
+    lines += [
+        "Settings are read from `/etc/covey/coveyd.toml`, which need not exist; flags override them. In the"
+    ]
+    lines += [
+        "file a setting has its flag's name. A setting that is unknown, or wrong, keeps coveyd from starting."
+    ]
+    lines += ["", "| Flag | In the file | Meaning [default] |", "|---|---|---|"]
+    for option in options:
+        names, meaning = option.get_help_record(context) or ("", "")
+        name = (option.name or "").replace("_", "-")
+        lines.append(f"| `{names}` | {f'`{name}`' if name in settings else ''} | {meaning} |")
+    lines += ["", "```toml", *_EXAMPLE_SETTINGS, "```", "", *_SIGNALS]
+    return "\n".join(lines) + "\n"
+
+
+_EXAMPLE_SETTINGS = (
+    'node-name = "web1"',
+    "cpus = 2",
+    'memory = "4g"',
+    'insecure-registry = ["192.0.2.7:5000"]',
+    'log-level = "warning"',
+)
+_SIGNALS = (
+    "`SIGHUP` reads the settings again and, if they changed, starts the node's processes anew; containers go on.",
+    "`state-dir` and `run-dir` change only with a restart. `SIGTERM` ends coveyd and its processes; containers go",
+    "on. Exit codes: 0 ended as told; 1 it could not go on; 2 a setting is wrong.",
+)
+
+
+def rpcs_page() -> str:
+    """Every RPC, and who may call it, from covey/wire/services.py."""
+    from covey.wire.service import Method
+    from covey.wire.services import SERVICES
+
+    lines = ["# The RPCs, and who may call them", "", _NOTE.format(source="covey/wire/services.py"), ""]
+    lines += [
+        "*local*: root on the host, by a unix socket. *manager*, *worker*: by certificate. *anyone*: the"
+    ]
+    lines += ["bootstrap port. One gate (`covey/wire/gate.py`) asks before every handler.", ""]
+    lines += ["| Service | Method | Kind | Roles |", "|---|---|---|---|"]
+    for service in SERVICES:
+        for method in vars(service).values():
+            if isinstance(method, Method):
+                roles = ", ".join(sorted(role.value for role in method.roles))
+                lines.append(f"| {service.__name__} | {method.name} | {_kind(method)} | {roles} |")
+    return "\n".join(lines) + "\n"
+
+
+def _kind(method: object) -> str:
+    words = {
+        "Unary": "one request, one answer",
+        "ServerStream": "answers stream",
+        "ClientStream": "requests stream",
+    }
+    return words.get(type(method).__name__, "both stream")
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "cli.md": commands_page,
+    "coveyd.md": coveyd_page,
+    "limits.md": limits_page,
+    "rpcs.md": rpcs_page,
+    "task-states.md": states_page,
+}
 
 
 def pages() -> Iterator[tuple[Path, str]]:
