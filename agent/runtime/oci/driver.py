@@ -48,6 +48,7 @@ class _Entry:
         self.record = record
         self.pidfd = pidfd  # -1 once it has ended
         self.exit: asyncio.Task[Exit] | None = None
+        self.unmounting: asyncio.Task[None] | None = None
 
 
 class OciRuntime:
@@ -83,7 +84,7 @@ class OciRuntime:
         inside = any(cgroups.is_below(path, self._cgroup_parent) for path in cgroups.own())
         self._conmon_moves = not inside and not self._preparation.by_systemd
         _log.info("%s", self._host.describe())
-        for directory in sorted(self._containers.iterdir()):
+        for directory in sorted(each for each in self._containers.iterdir() if each.is_dir()):
             await self._take_over(Bundle(directory))
         self._log_keeper = asyncio.create_task(self._keep_logs())
 
@@ -128,9 +129,11 @@ class OciRuntime:
                     conmon_start=process_start(conmon_pid),
                 )
                 bundle.write_record(record)
-            except CoveyError:
+            except (CoveyError, OSError) as error:
                 await self._clean_up(bundle)
-                raise
+                if isinstance(error, CoveyError):
+                    raise
+                raise Unavailable(f"container {container.id} cannot be created: {error}") from error
         self._watch(bundle, record)
         logs.hold(bundle, record)
         return pid
@@ -180,6 +183,8 @@ class OciRuntime:
             await asyncio.wait([entry.exit], timeout=limits.container_create_timeout_s)
         async with self._places:
             await self._clean_up(bundle)
+        if entry is not None and entry.unmounting is not None:
+            await asyncio.wait([entry.unmounting])  # or it could hit the next container of this name
         if entry is not None:
             if entry.exit is not None:
                 entry.exit.cancel()
@@ -226,7 +231,7 @@ class OciRuntime:
         existed = bundle.directory.exists()
         try:
             return self._preparation.prepare(container, bundle)
-        except CoveyError:
+        except BaseException:
             if not existed:
                 with suppress(FileNotFoundError):
                     unmount(bundle.rootfs)
@@ -271,8 +276,20 @@ class OciRuntime:
         entry = _Entry(bundle, record, pidfd)
         watched = os.dup(pidfd) if pidfd >= 0 else -1
         entry.exit = asyncio.create_task(container_exit(bundle, record, watched, self._host))
-        entry.exit.add_done_callback(lambda _: self._close_pidfd(entry))
+        entry.exit.add_done_callback(lambda done: self._ended(entry, done))
         self._entries[record.id] = entry
+
+    def _ended(self, entry: _Entry, exit: "asyncio.Task[Exit]") -> None:
+        self._close_pidfd(entry)
+        if not exit.cancelled():
+            entry.unmounting = self._to_the_end(self._unmount(entry.bundle))
+
+    async def _unmount(self, bundle: Bundle) -> None:
+        """Let go of the image's layers: of an ended container only the files that it wrote are still of use."""
+        try:
+            await asyncio.to_thread(unmount, bundle.rootfs)
+        except OSError as error:
+            _log.warning("the file system of ended container %s stays mounted: %s", bundle.id, error)
 
     @staticmethod
     def _close_pidfd(entry: _Entry) -> None:
@@ -332,9 +349,12 @@ class OciRuntime:
         while True:
             await asyncio.sleep(limits.container_log_check_ms / 1000)
             for entry in list(self._entries.values()):
-                if entry.pidfd >= 0 and logs.hold(entry.bundle, entry.record):
-                    reopen_log(str(entry.bundle.control))
-                    await self._hold_new_log(entry)
+                try:
+                    if entry.pidfd >= 0 and logs.hold(entry.bundle, entry.record):
+                        reopen_log(str(entry.bundle.control))
+                        await self._hold_new_log(entry)
+                except OSError as error:  # a full disk, say; the others' logs must not grow for it
+                    _log.warning("the log of container %s cannot be begun anew: %s", entry.record.id, error)
 
     @staticmethod
     async def _hold_new_log(entry: _Entry) -> None:

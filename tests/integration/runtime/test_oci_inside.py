@@ -288,3 +288,30 @@ def test_the_log_is_rotated_and_no_line_is_lost(bed: ContainerBed, monkeypatch: 
 
     asyncio.run(main())
     assert kept == list(range(4000))
+
+
+def test_one_log_that_cannot_be_rotated_stops_no_other(
+    bed: ContainerBed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "container_log_check_ms", 20)
+    script = "while :; do echo a line of some length; sleep 0.001; done"
+
+    async def main() -> None:
+        await bed.runtime.open()
+        for name in ("a", "b"):
+            log = LogLimits(max_bytes=2_000, files=2)
+            await bed.runtime.create(bed.container(name, "sh", "-c", script, log=log))
+        bed.file("a", "log.2").mkdir()  # no file can be renamed to this
+        for name in ("a", "b"):
+            await bed.runtime.start(name)
+        await asyncio.sleep(0.5)
+        async with asyncio.timeout(30):
+            for number in (1, 2):
+                while not bed.file("b", f"log.{number}").exists():
+                    await asyncio.sleep(0.02)
+        assert bed.file("a", "log.2").is_dir()
+        for name in ("a", "b"):
+            await bed.runtime.remove(name)
+        await bed.runtime.close()
+
+    asyncio.run(main())

@@ -299,3 +299,53 @@ def test_a_full_disk_is_said_and_leaves_nothing(bed: ContainerBed) -> None:
         await bed.runtime.close()
 
     asyncio.run(main())
+
+
+def test_an_ended_container_keeps_its_log_and_no_mount(bed: ContainerBed) -> None:
+    """An image's layers must not stay in use for as long as somebody may want to read an old log."""
+
+    def mounted() -> bool:
+        return str(bed.directory / "state/containers") in Path("/proc/self/mountinfo").read_text()
+
+    async def unmounted() -> None:
+        async with asyncio.timeout(10):
+            while mounted():
+                await asyncio.sleep(0.005)
+
+    async def main() -> None:
+        await bed.runtime.open()
+        await running(bed, "a", "sh", "-c", "echo said; sleep 3600")
+        await running(bed, "b", "sleep", "3600")
+        assert mounted()
+        bed.kill("b")
+        await end_of(bed, "b")
+        await bed.stop_agent()
+        bed.kill("a")
+        await bed.start_agent()
+        assert await end_of(bed, "a") == Exit(137)
+        await unmounted()
+        assert bed.runtime.log_path("a").read_text().endswith("said\n")
+        for name in ("a", "b"):
+            await bed.runtime.remove(name)
+        await bed.runtime.close()
+
+    asyncio.run(main())
+    assert bed.traces() == []
+
+
+def test_a_container_that_the_host_cannot_hold_leaves_nothing(bed: ContainerBed) -> None:
+    """Its monitor cannot be moved: the parent of its cgroup is a file."""
+    bed.cgroup = "/cgroup.procs"
+
+    async def main() -> None:
+        await bed.start_agent()
+        with pytest.raises(Unavailable, match="container a cannot be created"):
+            await bed.runtime.create(bed.container("a", "true"))
+        assert list((bed.directory / "state/containers").iterdir()) == []
+        (bed.directory / "state/containers/lost+found").write_bytes(b"")  # no container, and no trouble
+        await bed.restart()
+        assert await bed.runtime.list() == []
+        await bed.runtime.close()
+
+    asyncio.run(main())
+    assert str(bed.directory) not in Path("/proc/self/mountinfo").read_text()
