@@ -78,11 +78,14 @@ def _can_limit_swap(trees: tuple[Hierarchy, ...]) -> bool:
 
 
 def _rlimits_hard() -> dict[str, int]:
-    """The hard limits we cannot exceed: all of them, unless we have CAP_SYS_RESOURCE (capabilities(7))."""
+    """The hard limits we cannot exceed: all of them, unless we have CAP_SYS_RESOURCE (capabilities(7)).
+
+    Nobody may open more files than the kernel's own bound (getrlimit(2)).
+    """
     status = Path("/proc/self/status").read_text()
     effective = int(next(line for line in status.splitlines() if line.startswith("CapEff:")).split()[1], 16)
     if effective >> _CAP_SYS_RESOURCE & 1:
-        return {}
+        return {"RLIMIT_NOFILE": int(Path("/proc/sys/fs/nr_open").read_text())}
     names = [name for name in dir(resource) if name.startswith("RLIMIT_")]
     hard = {name: resource.getrlimit(getattr(resource, name))[1] for name in names}
     return {name: value for name, value in hard.items() if value != resource.RLIM_INFINITY}

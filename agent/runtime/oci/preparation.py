@@ -5,6 +5,7 @@ what is there; nothing here cleans up after itself.
 """
 
 import errno
+import logging
 import os
 import re
 from pathlib import Path
@@ -21,10 +22,11 @@ from .host import Host
 from .inside import read_inside
 from .mounts import mount_overlay
 from .seccomp import PROFILE, profiles
-from .spec import BoundMount, specification
+from .spec import BoundMount, clamped, specification
 from .users import Identity, resolve
 from .volumes import Volumes
 
+_log = logging.getLogger(__name__)
 _ID = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _PASSWD_BYTES_MAX = 1024 * 1024
 _PROPAGATIONS = ("private", "rprivate", "shared", "rshared", "slave", "rslave")
@@ -95,6 +97,8 @@ class Preparation:
             seccomp=None if container.seccomp_unconfined else self._seccomp(container.capabilities),
         )
         bundle.config.write_bytes(msgspec.json.encode(spec))
+        for what in clamped(container.ulimits, self._host.rlimit_hard):
+            _log.warning("container %s: ulimit %s, the most this host allows", container.id, what)
         return record
 
     def _identity(self, container: Container, rootfs: Path) -> Identity:

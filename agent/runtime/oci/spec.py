@@ -97,7 +97,13 @@ def specification(
         "root": {"path": rootfs, "readonly": container.read_only},
         "process": {
             "terminal": False,
-            "user": {"uid": identity.uid, "gid": identity.gid, "additionalGids": identity.groups},
+            "user": {
+                "uid": identity.uid,
+                "gid": identity.gid,
+                # With the own group among them, or a program that changes its group would leave it behind,
+                # and with it what files deny to that group (CVE-2022-36109).
+                "additionalGids": sorted({identity.gid, *identity.groups}),
+            },
             "args": [INIT_TARGET, "--", *container.args] if init else container.args,
             "env": environment(container, identity),
             "cwd": container.cwd,
@@ -134,6 +140,16 @@ def rlimits(ulimits: Sequence[Ulimit], hard_max: Mapping[str, int]) -> list[dict
         top = hard_max.get(name, _UNLIMITED)
         out.append({"type": name, "soft": _clamp(soft, top), "hard": _clamp(hard, top)})
     return out
+
+
+def clamped(ulimits: Sequence[Ulimit], hard_max: Mapping[str, int]) -> list[str]:
+    """Say which of the limits asked for this host does not let us set, and what they are instead."""
+    said = []
+    for limit in ulimits:
+        top = hard_max.get("RLIMIT_" + limit.name.upper(), _UNLIMITED)
+        if _clamp(limit.hard, _UNLIMITED) > top:
+            said.append(f"{limit.name} is {top} in place of {'unlimited' if limit.hard < 0 else limit.hard}")
+    return said
 
 
 _UNLIMITED = (1 << 64) - 1

@@ -24,7 +24,8 @@ class Identity(Struct, frozen=True, gc=False):
 
 def resolve(user: str, groups: Sequence[str], passwd: str, group: str) -> Identity:
     """Look `user` and `groups` up in the texts of `passwd` and `group`; an error names who is missing."""
-    who, _, which = (user or "0").partition(":")
+    who, _, which = user.partition(":")
+    who = who or "0"
     people, bands = _lines(passwd, 6), _lines(group, 3)
     person = _find(people, who)
     if person is None and not who.isdecimal():

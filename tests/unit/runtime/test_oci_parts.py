@@ -70,6 +70,7 @@ GROUP = "root:x:0:\napp:x:1001:\nmore:x:2000:other,app\nnobody:x:9:\n"
         ("1000", (), Identity(1000, 1001, (2000,), "/data")),
         ("2000", (), Identity(5, 5, (), "/five")),
         ("77", (), Identity(77, 0, (), "/")),
+        (":9", (), Identity(0, 9, (), "/root")),
         ("app:nobody", (), Identity(1000, 9, (), "/data")),
         ("77:88", ("more", "3"), Identity(77, 88, (3, 2000), "/")),
     ],

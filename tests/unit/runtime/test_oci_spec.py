@@ -10,7 +10,7 @@ from agent.runtime.capabilities import DEFAULT_CAPABILITIES, resolve
 from agent.runtime.oci.cgroups import Hierarchy, Layout
 from agent.runtime.oci.host import Host, choose_runtime
 from agent.runtime.oci.seccomp import Profile, compile_profile
-from agent.runtime.oci.spec import BoundMount, environment, rlimits, specification
+from agent.runtime.oci.spec import BoundMount, clamped, environment, rlimits, specification
 from agent.runtime.oci.users import Identity
 from agent.runtime.seam import Container
 from covey.errors import InvalidArgument, Unavailable
@@ -75,6 +75,20 @@ def test_limits_are_clamped_to_what_the_host_allows() -> None:
     ]
     with pytest.raises(InvalidArgument, match="'files'"):
         rlimits((Ulimit("files", 1, 1),), {})
+
+
+def test_what_was_clamped_is_said() -> None:
+    asked = (Ulimit("nofile", 10, 200), Ulimit("core", -1, -1), Ulimit("nproc", 1, 50))
+    assert clamped(asked, {"RLIMIT_NOFILE": 100, "RLIMIT_CORE": 7, "RLIMIT_NPROC": 50}) == [
+        "nofile is 100 in place of 200",
+        "core is 7 in place of unlimited",
+    ]
+    assert clamped(asked, {}) == []
+
+
+def test_the_own_group_is_among_the_groups() -> None:
+    user = spec(made(), who=Identity(1000, 1001, (5, 2000)))["process"]["user"]
+    assert user == {"uid": 1000, "gid": 1001, "additionalGids": [5, 1001, 2000]}
 
 
 def test_only_root_starts_with_capabilities() -> None:
