@@ -13,7 +13,7 @@ from . import deletion, everywhere, reaper, replicated, restart, rollout, start
 from .lost import leave_lost_nodes
 from .memory import Memory
 from .places import Scene, scene_of
-from .turn import Turn
+from .turn import Turn, loses_tasks
 
 
 class Orchestrator:
@@ -53,6 +53,15 @@ class Orchestrator:
                 self._dirty.add(before.service_id)
         elif after.status.state.terminal or after.service_id in self._watched:
             self._dirty.add(after.service_id)
+        elif (
+            after.node_id and not (isinstance(before, Task) and before.node_id) and self._lost(after.node_id)
+        ):
+            # Its node was lost while the plan that chose it was on its way, and took no task along then.
+            self._dirty.add(after.service_id)
+
+    def _lost(self, node_id: str) -> bool:
+        node = self._view.get(Node, node_id)
+        return node is None or loses_tasks(node)
 
     def _observe_node(self, id: str, before: Object | None, after: Object | None) -> None:
         if isinstance(before, Node) and isinstance(after, Node) and _alike(before, after):
@@ -144,13 +153,15 @@ class Orchestrator:
             self._due_ms[service_id] = wake_ms
 
     def _tend(self, scene: Scene) -> None:
-        kind, id = scene.revision.spec.mode.kind, scene.service.id
+        kind, id, turn = scene.revision.spec.mode.kind, scene.service.id, scene.turn
         assert kind in (ServiceModeKind.REPLICATED, ServiceModeKind.GLOBAL), "the API admits no jobs yet"
         leave_lost_nodes(scene)
         places = everywhere.shape(scene) if scene.everywhere else replicated.shape(scene)
         restart.fill(scene, places)
         rollout.step(scene, places)
         for place in scene.places.values():
+            if turn.exhausted:
+                break
             start.promote(scene, place)
         reaper.reap(scene)
         scene.memory.forget_all_but({task.id for place in scene.places.values() for task in place.tasks})
@@ -172,7 +183,3 @@ def _alike(before: Node, after: Node) -> bool:
         after.description,
         after.role,
     )
-
-
-def _timer(node_id: str) -> str:
-    return f"node/{node_id}"

@@ -51,10 +51,19 @@ def _refill(scene: Scene, place: Place) -> None:
     last = place.newest
     if last is None:
         scene.create(place, scene.revision, TaskState.RUNNING)
-    elif last.status.state not in _ENDED_BY_ITSELF:
+    elif last.status.state not in _ENDED_BY_ITSELF or _asked_anew(scene, place, last):
         _follow(scene, place, last, delay_ms=0)
-    elif last.revision_id != scene.revision.id and not scene.stale(last) and allowed(scene, place, last):
-        _follow(scene, place, last, delay_ms=0)  # the policy may have changed, and with it the answer
+
+
+def _asked_anew(scene: Scene, place: Place, last: Task) -> bool:
+    """Tell whether the policy answers otherwise than when a task ended, and nothing was put after it.
+
+    It may have changed. And one that knows no last attempt was not asked at all: the task had been told to
+    stop, with its node, and ended by itself before a pass had room for its follower.
+    """
+    changed = last.revision_id != scene.revision.id
+    endless = not scene.revision.spec.task.restart.max_attempts
+    return not scene.stale(last) and (changed or endless) and allowed(scene, place, last)
 
 
 def _follow(scene: Scene, place: Place, last: Task, delay_ms: int) -> None:

@@ -11,6 +11,11 @@ from covey.model.states import Availability, NodeState, TaskState
 from manager.store.draft import Draft
 
 
+def loses_tasks(node: Node) -> bool:
+    """Tell whether a node's tasks must be run elsewhere: it is down, or people have drained it."""
+    return node.status.state is NodeState.DOWN or node.spec.availability is Availability.DRAIN
+
+
 @dataclass(slots=True)
 class Turn:
     """The writing side of a pass. `gone` are nodes that have been down for so long that they are given up."""
@@ -60,8 +65,7 @@ class Turn:
         known = self.lost_nodes.get(node_id)
         if known is None:
             node = self.node(node_id)
-            gone = node is None or node.status.state is NodeState.DOWN
-            known = gone or (node is not None and node.spec.availability is Availability.DRAIN)
+            known = node is None or loses_tasks(node)
             self.lost_nodes[node_id] = known
         return known
 
