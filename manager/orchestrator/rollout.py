@@ -113,6 +113,8 @@ def _watch(scene: Scene, memory: RolloutMemory, split: dict[tuple[int, str], Spl
             if present.status.state is not TaskState.RUNNING or split[key][1]:
                 continue
             pause_ms = delay_ms
+        elif here is not None and present is None:
+            pause_ms = 0  # it never came to be: the transaction that was to make it was refused
         else:  # it failed, or was scaled away; a place that is tried again waits as a restart does
             pause_ms = max(delay_ms, scene.revision.spec.task.restart.delay_ns // 1_000_000)
         del memory.active[key]

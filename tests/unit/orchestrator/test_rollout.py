@@ -3,9 +3,12 @@
 import pytest
 from msgspec.structs import replace
 
+from covey import limits
+from covey.errors import Conflict
 from covey.model.objects import Revision, Task
 from covey.model.specs import ContainerSpec, RestartPolicy, ServiceMode, ServiceSpec, UpdateConfig
 from covey.model.states import FailureAction, NodeState, TaskState, UpdateOrder, UpdateState
+from manager.store.transaction import Commit, Transaction
 from manager.store.view import BY_SERVICE
 from tests.support.planner_cluster import PlannerCluster
 
@@ -264,3 +267,22 @@ def test_old_revisions_go_but_not_those_that_tasks_still_have() -> None:
     numbers = [r.number for r in cluster.tables.find(Revision, BY_SERVICE, service_id)]
     assert 1 in numbers, "the first task still refers to it"
     assert len(numbers) <= 12
+
+
+def test_a_refused_plan_holds_up_no_rollout(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster, service_id = started(4)
+    update(cluster, service_id, "web:2")
+    began_ms, commit = cluster.now_ms, cluster.tables.commit
+
+    def refusing(transaction: Transaction, at_ns: int = 0) -> Commit:
+        under_way = cluster.service(service_id).update_status.state is UpdateState.UPDATING
+        begins = any(isinstance(item, Task) and not item.meta.version for item in transaction.put)
+        if under_way and begins and cluster.refusals < 3:
+            raise Conflict("something else in it has changed")
+        return commit(transaction, at_ns)
+
+    monkeypatch.setattr(cluster.tables, "commit", refusing)
+    while images(cluster, service_id) != ["web:2"] * 4:
+        cluster.run(0.1)
+        assert cluster.now_ms - began_ms < limits.restart_delay_ns // 1_000_000, "it waits as after a failure"
+    assert cluster.refusals == 3
