@@ -14,7 +14,7 @@ from covey.model.objects import Revision, Service, UpdateStatus
 from covey.model.specs import ContainerSpec, Placement, PortConfig, RestartPolicy, ServiceSpec, TaskSpec
 from covey.model.states import PublishMode, UpdateState
 
-_STANDSTILL = (UpdateState.PAUSED, UpdateState.ROLLBACK_PAUSED)
+_OVER = (UpdateState.PAUSED, UpdateState.ROLLBACK_PAUSED, UpdateState.ROLLBACK_COMPLETED)
 
 
 def needs_new_tasks(old: ServiceSpec, new: ServiceSpec) -> bool:
@@ -62,11 +62,11 @@ def adopt(service: Service, current: Revision | None, revision: Revision) -> Ser
     """Give `service` as it is once `revision` is its current one.
 
     A new restart generation takes over from any rollout before it, so the update status starts anew; so
-    does that of a paused one, which any update lets go on. Something smaller (a scale) leaves a running
-    rollout alone.
+    does that of a paused one, which any update lets go on, and of one that was rolled back, which is no news
+    of what was asked for since. Something smaller (a scale) leaves a running rollout alone.
     """
     anew = current is None or current.restart_generation != revision.restart_generation
-    if anew or service.update_status.state in _STANDSTILL:
+    if anew or service.update_status.state in _OVER:
         service = replace(service, update_status=UpdateStatus())
     return replace(
         service,

@@ -111,6 +111,10 @@ def test_only_a_restart_or_a_standstill_starts_the_update_status_anew() -> None:
     assert adopt(running, two, three).update_status.state is UpdateState.UPDATING
     paused = replace(service, update_status=UpdateStatus(state=UpdateState.PAUSED))
     assert adopt(paused, two, three).update_status.state is UpdateState.NONE
+    back = replace(service, update_status=UpdateStatus(state=UpdateState.ROLLBACK_COMPLETED))
+    assert adopt(back, two, three).update_status.state is UpdateState.NONE, "a scale did not fail for that"
+    done = replace(service, update_status=UpdateStatus(state=UpdateState.COMPLETED))
+    assert adopt(done, two, three).update_status.state is UpdateState.COMPLETED
     forced = replace(three, restart_generation=9)
     assert adopt(running, two, forced).update_status.state is UpdateState.NONE
 
