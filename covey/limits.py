@@ -45,9 +45,7 @@ peer_certificates_cached = 4096
 # --- sessions --------------------------------------------------------------------------------------
 heartbeat_period_ms = 1_000  # quicker than Swarm's 5 s: a dead node is to be found in about 3 s
 heartbeat_grace_periods = 3
-agent_restart_grace_ms = (
-    15_000  # a host that closed the connection lives; more than child_backoff_ms_max and a start
-)
+agent_restart_grace_ms = 15_000  # a host that hangs up lives; over child_backoff_ms_max
 heartbeats_per_s_max = 500  # managers lengthen the period once they would receive more
 status_batch_ms = 20
 assignment_batch_ms = 20

@@ -24,14 +24,16 @@ from . import names, sweep
 from .desired import Facts, gateway, namespace
 from .desired import names as wanted_names
 from .desired.facts import Host, check, overlays
+from .desired.node import forwarded_keys, host_keys
 from .desired.task import has_way_out
 from .io import conntrack, sysctl
+from .io.claims import Claims
 from .io.kernel import carry_out
 from .io.observe import observe, surroundings
 from .io.places import Places
 from .io.survey import survey
 from .plan import plan
-from .probe import Finding, Severity, findings
+from .probe import Finding, Severity, findings, port_of, shared_port
 from .seam import NetworkFault, Networks, Sandbox
 from .state import NODE, Netns
 
@@ -63,6 +65,7 @@ class NetlinkNetworks:
         self._have: dict[str, Netns] | None = None
         self._broken: tuple[str, ...] = ()
         self._facts: Facts | None = None
+        self._claims = Claims()
         self._told: set[Finding] = set()
         self._unswept: set[str] = set()
         self._sweeper: asyncio.Task[None] | None = None
@@ -82,6 +85,7 @@ class NetlinkNetworks:
 
         def work() -> None:
             check(sandbox)
+            self._claim(sandbox)
             before = self._sandboxes.get(sandbox.task_id)
             for each in sandbox.attachments:
                 self._networks.setdefault(each.network.id, each.network)
@@ -157,6 +161,7 @@ class NetlinkNetworks:
             self._sweeper.cancel()
             await asyncio.wait([self._sweeper])
         await self._in_turn(self._places.close)
+        self._claims.close()
         self._thread.shutdown()
 
     async def _in_turn(self, work: Callable[[], R]) -> R:
@@ -217,6 +222,22 @@ class NetlinkNetworks:
             self._have.pop(name, None)
         self._have.update(want)
         self._broken = tuple(each for each in self._broken if each not in chosen)
+        if NODE in chosen:
+            self._hold_ports()
+
+    def _claim(self, sandbox: Sandbox) -> None:
+        """Claim a task's own ports of this host, or say who has them."""
+        for key, program in self._claims.add(host_keys(sandbox)).items():
+            raise FailedPrecondition(
+                f"port {port_of(key)} of this node is taken by {program}: stop that, or publish another port"
+            )
+
+    def _hold_ports(self) -> None:
+        """Claim what is forwarded now. The mesh has its ports on every node, so here others give way."""
+        assert self._have is not None
+        forwarded = forwarded_keys(self._have.get(NODE, Netns()))
+        for key, program in self._claims.keep(forwarded).items():
+            self._tell(shared_port(key, program))
 
     def _examine(self) -> None:
         """Say once what on this host would break the networks; each finding names its remedy."""
@@ -227,10 +248,14 @@ class NetlinkNetworks:
             _log.warning("cannot look for what would break the networks: %s", error)
             return
         for finding in findings(seen, self._subnets(), self._settings.vxlan_port):
-            if finding not in self._told:
-                self._told.add(finding)
-                level = logging.ERROR if finding.severity is Severity.ERROR else logging.WARNING
-                _log.log(level, "%s: %s", finding.subject, finding.text)
+            self._tell(finding)
+
+    def _tell(self, finding: Finding) -> None:
+        """Say once what is wrong."""
+        if finding not in self._told:
+            self._told.add(finding)
+            level = logging.ERROR if finding.severity is Severity.ERROR else logging.WARNING
+            _log.log(level, "%s: %s", finding.subject, finding.text)
 
     def _drop_refused(self) -> None:
         """Leave out sandboxes that contradict themselves: one bad assignment must not stop all the others."""

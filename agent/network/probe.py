@@ -78,6 +78,22 @@ def findings(survey: Survey, subnets: Iterable[str], vxlan_port: int) -> list[Fi
     return found
 
 
+def shared_port(key: str, program: str) -> Finding:
+    """Name a program that listens on a port which the routing mesh answers on every node."""
+    return Finding(
+        Severity.ERROR,
+        "port",
+        f"port {port_of(key)} is published by a service, and {program} listens on it here: what comes to this "
+        "node goes to the service; stop that program, or publish another port",
+    )
+
+
+def port_of(key: str) -> str:
+    """`tcp 8080`, as firewall maps have it, as people write it: `8080/tcp`."""
+    protocol, _, number = key.partition(" ")
+    return f"{number}/{protocol}"
+
+
 def _overlaps(subnet: str, routes: Iterable[tuple[str, str]]) -> list[Finding]:
     if ":" in subnet:
         return []

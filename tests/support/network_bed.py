@@ -59,25 +59,32 @@ class Host:
         self.address = f"192.0.2.{number}"
         self.path = bed.directory / f"h{number}"
         self.netns_dir = bed.directory / f"run{number}" / "netns"
+        self.log = bed.directory / f"log{number}"
         self.ingress = f"10.255.0.{number + 1}"
         self.sandboxes: dict[str, Sandbox] = {}
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        self.process = subprocess.Popen(
-            [
-                "nsenter",
-                f"--net={self.path}",
-                sys.executable,
-                str(HERE / "network_host.py"),
-                str(self.netns_dir),
-                self.node_id,
-                self.address,
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    "nsenter",
+                    f"--net={self.path}",
+                    sys.executable,
+                    str(HERE / "network_host.py"),
+                    str(self.netns_dir),
+                    self.node_id,
+                    self.address,
+                ],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+            )
+
+    def said(self) -> str:
+        """What the driver has logged."""
+        return self.log.read_text()
 
     def stop(self, number: int = signal.SIGKILL) -> None:
         if self.process is not None:
@@ -88,6 +95,7 @@ class Host:
             self.process.stdin.close()
             self.process.stdout.close()
             self.process = None
+            print(self.said())
 
     def call(self, method: str, **arguments: object) -> float:
         """Have the driver do something; returns how many milliseconds it took."""

@@ -5,6 +5,7 @@ read nor touched, and the few kernel settings are those without which no packet 
 """
 
 from covey.model.objects import Network
+from covey.model.specs import PortConfig
 from covey.model.states import Protocol, PublishMode
 from covey.model.tables import EndpointRow
 
@@ -28,6 +29,7 @@ from ..firewall import (
     Translated,
     VerdictMap,
 )
+from ..seam import Sandbox
 from ..state import Address, Kind, Link, Netns, Port, Vxlan
 from .facts import Facts, ingress, ipv4, mac, mtu, subnet
 from .overlay import UPLINK
@@ -37,6 +39,7 @@ LOOPBACK = "127.0.0.0/8"
 RAW = -300
 FILTER = 0
 SOURCE_NAT = 100
+_PORTS = "ports"
 PROTOCOLS = {Protocol.TCP: "tcp", Protocol.UDP: "udp", Protocol.SCTP: "sctp"}
 
 
@@ -62,6 +65,21 @@ def wish(facts: Facts) -> Netns:
             **{path: value for part in parts for path, value in part.sysctls.items()},
         },
     )
+
+
+def host_keys(sandbox: Sandbox) -> list[str]:
+    """The ports of this host that a task has for itself, by their keys in the firewall's maps (`tcp 8080`)."""
+    return [_key(port) for port in sandbox.host_ports if port.publish_mode is PublishMode.HOST]
+
+
+def forwarded_keys(node: Netns) -> set[str]:
+    """The ports of this host that are forwarded to tasks, by the same keys."""
+    tables = (node.rules[name] for name in (names.GATEWAY_TABLE, names.MESH_TABLE) if name in node.rules)
+    return {key for table in tables for each in table.maps if each.name == _PORTS for key in each.elements}
+
+
+def _key(port: PortConfig) -> str:
+    return f"{PROTOCOLS[port.protocol]} {port.published_port}"
 
 
 def _gateway(facts: Facts) -> Netns:
@@ -103,12 +121,12 @@ def _gateway_table(facts: Facts) -> Table:
     for task, sandbox in facts.sandboxes.items():
         for port in sandbox.host_ports:
             if port.publish_mode is PublishMode.HOST and has_way_out(sandbox):
-                key = f"{PROTOCOLS[port.protocol]} {port.published_port}"
+                key = _key(port)
                 target = Target(facts.gateway.given[task], port.target_port)
                 chains[key] = balanced(
                     f"host-{key.replace(' ', '-')}", (target,), RejectCode.PORT_UNREACHABLE, task
                 )
-    published = (ToThisHost(), Dispatch("ports"))
+    published = (ToThisHost(), Dispatch(_PORTS))
     return Table(
         names.GATEWAY_TABLE,
         (
@@ -131,7 +149,7 @@ def _gateway_table(facts: Facts) -> Table:
             ),
             *chains.values(),
         ),
-        (VerdictMap("ports", KeyKind.PORT, {key: chain.name for key, chain in chains.items()}),),
+        (VerdictMap(_PORTS, KeyKind.PORT, {key: chain.name for key, chain in chains.items()}),),
     )
 
 
@@ -215,12 +233,12 @@ def _mesh(facts: Facts, network_id: str, within: str) -> Table:
         for port in service.ports:
             if port.publish_mode is not PublishMode.INGRESS or not port.published_port:
                 continue
-            key = f"{PROTOCOLS[port.protocol]} {port.published_port}"
+            key = _key(port)
             targets = tuple(Target(each, port.target_port) for each in active.get(service.service_id, ()))
             chains[key] = balanced(
                 key.replace(" ", "-"), targets, RejectCode.PORT_UNREACHABLE, facts.host.node_id
             )
-    published = (ToThisHost(), Dispatch("ports"))
+    published = (ToThisHost(), Dispatch(_PORTS))
     return Table(
         names.MESH_TABLE,
         (
@@ -234,5 +252,5 @@ def _mesh(facts: Facts, network_id: str, within: str) -> Table:
             ),
             *chains.values(),
         ),
-        (VerdictMap("ports", KeyKind.PORT, {key: chain.name for key, chain in chains.items()}),),
+        (VerdictMap(_PORTS, KeyKind.PORT, {key: chain.name for key, chain in chains.items()}),),
     )

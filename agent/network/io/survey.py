@@ -31,6 +31,7 @@ from ..firewall import (
 from ..probe import Survey
 from ..state import NODE, Kind, Link, Vxlan
 from . import dump
+from .claims import holder
 from .nftables.messages import BEGIN, BODY_OFFSET, END, GETCHAIN, message
 from .nftables.transactions import encode_operation
 from .places import Places
@@ -50,7 +51,7 @@ def survey(directory: Path, vxlan_port: int = limits.vxlan_port) -> Survey:
         return Survey(
             forward_drops=(*_forward_drops(places), *_legacy_forward_drop()),
             routes=_routes(places),
-            udp_port_taken_by=_port_holder(vxlan_port),
+            udp_port_taken_by=holder("udp", vxlan_port),
             missing=_missing(places),
         )
     finally:
@@ -85,26 +86,6 @@ def _legacy_forward_drop() -> Iterator[str]:
 def _routes(places: Places) -> tuple[tuple[str, str], ...]:
     found = dump.link_routes(places.routing(NODE))
     return tuple(each for each in found if not names.link_is_ours(NODE, each[1]))
-
-
-def _port_holder(port: int) -> str:
-    """Which process has the UDP port; the kernel's own VXLAN socket belongs to none, and can be shared."""
-    for line in Path("/proc/net/udp").read_text().splitlines()[1:]:
-        fields = line.split()
-        if int(fields[1].split(":")[1], 16) == port and (holder := _process_of(fields[9])):
-            return holder
-    return ""
-
-
-def _process_of(inode: str) -> str:
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            held = [str(each.readlink()) for each in (process / "fd").iterdir()]
-            if f"socket:[{inode}]" in held:
-                return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
-        except OSError:
-            continue  # it ended while we looked
-    return ""
 
 
 def _missing(places: Places) -> dict[str, str]:

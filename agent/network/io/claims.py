@@ -1,0 +1,102 @@
+"""The host's ports that are forwarded to tasks: claimed, so that two programs never share one unnoticed.
+
+What is forwarded never reaches a socket of the host, so nothing but this tells a program that its port is
+taken, or us that we would take a port from a program. A claim is a socket that is bound and neither
+listens nor is read: others are refused the port, and while nothing is forwarded its peers are refused as
+if there were no socket (UDP's are ignored).
+"""
+
+import errno
+import socket
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+_KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
+_TABLES = {"tcp": ("tcp", "tcp6"), "udp": ("udp", "udp6")}
+_LISTENING = {"tcp": "0A", "udp": "07"}
+
+
+class Claims:
+    """Ports by the keys that firewall maps use, such as `tcp 8080`. Other protocols are left alone."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, socket.socket] = {}
+
+    def add(self, keys: Iterable[str]) -> dict[str, str]:
+        """Claim all of these or none; returns who has those that cannot be had."""
+        new = [key for key in keys if key not in self._held]
+        found = {key: program for key in new if (program := self._take(key))}
+        for key in new if found else ():
+            if key in self._held:
+                self._held.pop(key).close()
+        return found
+
+    def keep(self, keys: Iterable[str]) -> dict[str, str]:
+        """Hold exactly these; returns who has those that cannot be held."""
+        wanted = set(keys)
+        for key in self._held.keys() - wanted:
+            self._held.pop(key).close()
+        return {key: program for key in sorted(wanted) if (program := self._take(key))}
+
+    def close(self) -> None:
+        """Let go of all."""
+        self.keep(())
+
+    def _take(self, key: str) -> str:
+        """Claim a port; returns the program that has it instead, or nothing."""
+        protocol, _, port = key.partition(" ")
+        if key in self._held or protocol not in _KINDS:
+            return ""
+        claimed = _bound(protocol, int(port), beside=False)
+        if claimed is None:
+            if program := holder(protocol, int(port)):
+                return program
+            # Connections that a program has left behind are in the way for a minute: they hold nothing.
+            claimed = _bound(protocol, int(port), beside=True)
+        if claimed is not None:
+            self._held[key] = claimed
+        return ""
+
+
+def _bound(protocol: str, port: int, *, beside: bool) -> socket.socket | None:
+    """Bind a port, if need be beside closed connections, but then let no other be bound beside it."""
+    claimed = socket.socket(socket.AF_INET, _KINDS[protocol])
+    try:
+        claimed.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, beside)
+        claimed.bind(("", port))
+        claimed.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, False)
+    except OSError as error:
+        claimed.close()
+        if error.errno != errno.EADDRINUSE:
+            raise
+        return None
+    return claimed
+
+
+def holder(protocol: str, port: int) -> str:
+    """Which program listens on a port of the process's own namespace; nothing if none does."""
+    for table in _TABLES[protocol]:
+        path = Path(f"/proc/self/net/{table}")
+        for line in path.read_text().splitlines()[1:] if path.exists() else ():
+            fields = line.split()
+            listens = int(fields[1].rpartition(":")[2], 16) == port and fields[3] == _LISTENING[protocol]
+            if listens and (program := _program_of(fields[9])):
+                return program
+    return ""
+
+
+def _program_of(inode: str) -> str:
+    """The process that has a socket. The kernel's own sockets (VXLAN's) belong to none, and can be shared."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it ended while we looked
+            if any(_leads_to(each, f"socket:[{inode}]") for each in (process / "fd").iterdir()):
+                return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
+    return ""
+
+
+def _leads_to(link: Path, target: str) -> bool:
+    try:
+        return str(link.readlink()) == target
+    except OSError:
+        return False  # closed while we looked
