@@ -22,10 +22,14 @@ from .lifecycle import Act
 
 
 class Local(Struct, frozen=True, omit_defaults=True):
-    """What is kept on disk of a task besides its assignment: its last status, and its namespace's path."""
+    """What is kept on disk of a task besides its assignment, and until nothing of it is on the host.
+
+    Its last status, its namespace's path, and how long it may take to end by itself.
+    """
 
     status: TaskStatus = TaskStatus()
     netns: str = ""
+    grace_ms: int = 0
 
 
 class Trouble(Enum):

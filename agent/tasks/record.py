@@ -77,7 +77,7 @@ class Record:
     @property
     def local(self) -> Local:
         """What of this is kept on disk."""
-        return Local(self.status, self.netns)
+        return Local(self.status, self.netns, self.grace_ms)
 
     def status_of(self, state: TaskState, now_ns: int) -> TaskStatus:
         """The task's status in `state`, in words."""

@@ -2,12 +2,12 @@
 
 from agent.runtime.seam import ContainerState, Observed
 from covey import limits
-from covey.model.objects import Revision, TaskStatus
+from covey.model.objects import Revision, Task, TaskStatus
 from covey.model.states import TaskState
 
 from .assigned import Held
 from .events import Local, Restored
-from .lifecycle import Box, goal_of
+from .lifecycle import Box, Goal, goal_of
 from .record import Record
 
 _BOXES = {
@@ -22,7 +22,8 @@ def recovered(held: Held, left: Restored) -> tuple[dict[str, Record], tuple[str,
     """One record per task kept on disk, as the host now has it; and the ids of containers of no task.
 
     The lifecycle does the rest: a running container is watched again, an ended one is reported, and a task
-    that had been started and has no container any more is lost.
+    that had been started and has no container any more is lost. One that the managers had dropped goes on
+    ending, with its grace period.
     """
     observed = {each.id: each for each in left.observed}
     records = {}
@@ -32,8 +33,10 @@ def recovered(held: Held, left: Restored) -> tuple[dict[str, Record], tuple[str,
         record.grace_ms = grace_ms(held.revisions.get(task.revision_id))
         found = observed.get(task.id)
         if found is not None:
-            _take_over(record, found, task.revision_id in held.revisions)
+            _take_over(record, found, known=task.revision_id in held.revisions)
         records[task.id] = record
+    for task_id in left.locals.keys() - records.keys():
+        records[task_id] = _dropped(task_id, left.locals[task_id], observed.get(task_id))
     strays = tuple(sorted(observed.keys() - records.keys()))
     return records, strays
 
@@ -44,7 +47,17 @@ def grace_ms(revision: Revision | None) -> int:
     return max(1, grace_ns // 1_000_000)
 
 
-def _take_over(record: Record, found: Observed, known: bool) -> None:
+def _dropped(task_id: str, local: Local, found: Observed | None) -> Record:
+    record = Record(Task(id=task_id), Goal.FORGET, local.status, netns=local.netns)
+    record.grace_ms = local.grace_ms or grace_ms(None)
+    if found is not None:
+        _take_over(record, found, known=False)  # what its networks were, nobody knows any more
+    return record
+
+
+def _take_over(record: Record, found: Observed, *, known: bool) -> None:
     record.box, record.exit, record.pid = _BOXES[found.state], found.exit, found.pid
     record.stop_signal = found.stop_signal
+    if record.box is Box.CREATED and not record.netns:
+        record.box = Box.EXITED  # the agent ended before it had written down where the namespace is
     record.attached = known and record.box in (Box.CREATED, Box.RUNNING)

@@ -264,9 +264,62 @@ def test_a_restarted_agent_takes_over_and_reports_what_it_missed() -> None:
 
 def test_containers_of_no_task_are_swept() -> None:
     world = running("t1")
-    del world.disk["task", "t1"]
+    del world.disk["task", "t1"], world.disk["local", "t1"]
     world = world.restart()
     assert world.boxes == {}
+
+
+def test_a_dropped_task_keeps_its_grace_period_over_a_restart() -> None:
+    patient = revision(stop_grace_ns=30_000_000_000)
+    world = World()
+    world.settle()
+    world.step(Assigned(full(task("t1"), revisions=[patient])))
+    world.run()
+    world.step(Assigned(full()))
+    world.finish("t1")
+    world = world.restart()
+    assert world.boxes.keys() == {"t1"}
+    assert world.watched == {"t1"}
+    asked = world.pending["t1"]
+    assert isinstance(asked, Signal)
+    assert asked.signal == 15
+    world.finish("t1")
+    world.tick(29_999)
+    assert world.pending == {}
+    world.tick(1)
+    world.run()
+    assert world.boxes == {}
+    assert world.machine.records == {}
+    assert not any(id == "t1" for _, id in world.disk)
+    assert world.reports == []
+
+
+def test_what_is_left_of_a_dropped_task_without_a_container_goes_too() -> None:
+    world = running("t1")
+    world.step(Assigned(full()))
+    world.boxes.clear()
+    world = world.restart()
+    world.run()
+    assert not any(id == "t1" for _, id in world.disk)
+
+
+def test_a_container_whose_namespace_was_not_written_down_is_made_anew() -> None:
+    """Else its names would be served in no namespace at all."""
+    world = World()
+    world.settle()
+    world.step(Assigned(full(task("t1"))))
+    world.finish("t1")
+    before = dict(world.disk)
+    world.finish("t1")
+    world.finish("t1")
+    world.disk.clear()
+    world.disk.update(before)  # the agent was killed before the next write
+    world = world.restart()
+    world.settle()
+    assert isinstance(world.pending["t1"], Discard)
+    world.run()
+    assert world.state("t1") is S.RUNNING
+    assert world.machine.records["t1"].netns == "/netns/t1"
 
 
 def test_after_a_reboot_what_ran_is_lost_and_what_was_only_prepared_is_prepared_again() -> None:
