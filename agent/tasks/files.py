@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from agent.dns.feed import Resolver, ResolverNetwork, Upstream
 from agent.dns.resolv import ndots_of
+from agent.network.desired.task import has_way_out
 from agent.network.seam import Sandbox
 from covey.errors import InvalidArgument
 from covey.model.specs import ContainerSpec
@@ -66,10 +67,12 @@ def _extra_line(text: str) -> str:
 def resolver_of(sandbox: Sandbox, netns: str, spec: ContainerSpec, node: NodeFacts) -> Resolver:
     """How names are answered in the container: its networks first, then the user's servers or the node's.
 
-    Names of the ingress network are nobody's business, as with Docker.
+    Names of the ingress network are nobody's business, as with Docker. A container without a way out does not
+    get one by way of the node's servers either: a question is a message too.
     """
     dns = spec.dns
-    upstreams, search = node.upstreams, node.search
+    upstreams = node.upstreams if has_way_out(sandbox) else ()
+    search = node.search
     options: tuple[str, ...] = ()
     if dns is not None:
         if dns.nameservers:

@@ -1,4 +1,5 @@
 import pytest
+from msgspec.structs import replace
 
 from agent.dns.feed import ResolverNetwork, Upstream
 from agent.images.seam import ImageConfig, LocalImage
@@ -124,6 +125,10 @@ def test_names_come_from_the_overlays_then_the_nodes_servers_or_the_users() -> N
     resolver = resolver_of(SANDBOX, "/netns/task1", ContainerSpec(dns=dns), NODE)
     assert resolver.upstreams == (Upstream("1.1.1.1", from_node=False),)
     assert (resolver.search, resolver.ndots) == (("corp",), 2)
+    inside = replace(FRONT, spec=replace(FRONT.spec, internal=True))
+    within = Sandbox("task1", (Attachment(inside, Endpoint(addresses=("10.0.0.5",))),))
+    assert resolver_of(within, "/netns/task1", ContainerSpec(), NODE).upstreams == ()
+    assert resolver_of(within, "/netns/task1", ContainerSpec(dns=dns), NODE).upstreams == resolver.upstreams
     conf = made(ContainerSpec(dns=dns)).resolv_conf
     assert conf == "nameserver 127.0.0.11\nsearch corp\noptions timeout:1 ndots:2\n"
 
