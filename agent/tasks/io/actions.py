@@ -157,6 +157,9 @@ class Hands:
                 await self.networks.apply(wish.table)
         except (CoveyError, OSError) as fault:
             error = str(fault) or repr(fault)
+        except Exception as fault:
+            log.exception("network %s: to apply its table failed by our own fault", apply.network_id)
+            error = f"internal error: {fault!r}"
         self.post(Applied(apply.network_id, error))
 
     async def sweep(self, container_id: str) -> None:
