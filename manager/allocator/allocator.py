@@ -46,12 +46,13 @@ class Allocator:
         self._dirty_tasks: dict[str, None] = {}  # in the order in which they came
         self._blocked: dict[str, None] = {}
         self._try_again = False  # something changed that may help the blocked
+        self._retries: dict[str, None] = {}  # those of them that have yet to be tried again
 
     @property
     def busy(self) -> bool:
         """Tell whether there is something to look at now."""
         dirty = self._dirty_networks or self._dirty_services or self._dirty_nodes or self._dirty_tasks
-        return bool(dirty) or (self._try_again and bool(self._blocked))
+        return bool(dirty) or bool(self._retries) or (self._try_again and bool(self._blocked))
 
     @property
     def blocked(self) -> Container[str]:
@@ -114,7 +115,10 @@ class Allocator:
                 self._dirty_nodes.add(obj.node_id)
 
     def plan(self, draft: Draft, now_ns: int, objects_max: int) -> None:
-        """Give what is lacking; about `objects_max` tasks at most, the rest is dealt with next time."""
+        """Give what is lacking; about `objects_max` tasks at most, the rest is dealt with next time.
+
+        That holds for tasks that are tried again, too: a freed port may be what ten thousand wait for.
+        """
         if self._dirty_networks:
             self._plan_networks(draft)
         self._plan_nodes(draft)
@@ -130,7 +134,7 @@ class Allocator:
                 continue
             others = [
                 other
-                for id in self._networks - {network.id}
+                for id in sorted(self._networks - {network.id})
                 if (other := draft.get(Network, id)) and (other.vni or other.subnets)
             ]
             allocated = subnets.allocate(network, others, spec)
@@ -217,9 +221,11 @@ class Allocator:
             if endpoints.settle(draft, self._addresses, task_id):
                 self._try_again = True
                 self._dirty_services |= self._unsettled
-        retry = [id for id in self._blocked if id not in self._dirty_tasks] if self._try_again else []
+        if self._try_again:
+            self._retries.update(self._blocked)  # behind those whose turn has not come since the last time
         self._try_again = False
-        for task_id in dict.fromkeys((*todo, *retry)):
+        for task_id in dict.fromkeys((*todo, *list(self._retries)[: max(objects_max - len(todo), 0)])):
+            self._retries.pop(task_id, None)
             task = draft.get(Task, task_id)
             if (
                 task is None

@@ -45,8 +45,10 @@ class Ports:
         self._last_given = limits.published_port_last
 
     def observe(self, id: str, service: Service | None) -> None:
-        """Take up the ports a service has."""
+        """Take up the ports a service has. One that is being removed has given up its ingress ports."""
         ports = service.ports if service is not None else ()
+        if service is not None and service.pending_delete:
+            ports = tuple(port for port in ports if port.publish_mode is PublishMode.HOST)
         for port in self._of.pop(id, ()):
             book = self._book(port)
             holders = book[port.protocol, port.published_port]

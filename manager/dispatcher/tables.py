@@ -60,15 +60,17 @@ def _endpoint_row(view: View, endpoint: Endpoint) -> EndpointRow | None:
 
 
 def _services_on(view: View, network: Network) -> list[Service]:
-    """List the services that are reached through this network, ordered by id."""
+    """List the services that are reached through this network, ordered by id.
+
+    One that is being removed is reached no more: its name and ports may be another's already.
+    """
     if network.spec.ingress:
-        return [s for s in view.all(Service) if any(p.publish_mode is PublishMode.INGRESS for p in s.ports)]
-    found = []
-    for revision in view.find(Revision, BY_NETWORK, network.id):
-        service = view.get(Service, revision.service_id)
-        if service is not None and service.revision_id == revision.id:
-            found.append(service)
-    return sorted(found, key=lambda service: service.id)
+        found = [s for s in view.all(Service) if any(p.publish_mode is PublishMode.INGRESS for p in s.ports)]
+    else:
+        revisions = view.find(Revision, BY_NETWORK, network.id)
+        at = {revision.id: view.get(Service, revision.service_id) for revision in revisions}
+        found = [s for id, s in at.items() if s is not None and s.revision_id == id]
+    return sorted((s for s in found if not s.pending_delete), key=lambda service: service.id)
 
 
 def _service_row(view: View, service_id: str, spec: ServiceSpec, network: Network) -> ServiceRow:

@@ -92,6 +92,8 @@ def _ports(view: View) -> Iterator[str]:
         for port in service.ports:
             if not port.published_port:
                 yield f"service {service.name} has a port without a number"
+            if service.pending_delete and port.publish_mode is PublishMode.INGRESS:
+                continue
             book = ingress if port.publish_mode is PublishMode.INGRESS else host
             book[port.protocol, port.published_port].append(service.name)
     for key, names in ingress.items():

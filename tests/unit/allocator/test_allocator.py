@@ -1,8 +1,10 @@
 """What the allocator gives tasks, services and nodes, seen through the leader."""
 
+import pytest
 from msgspec.structs import replace
 
-from covey.model.objects import Endpoint, Network, Node
+from covey import limits
+from covey.model.objects import ClusterVersion, Endpoint, Network, Node, Task
 from covey.model.specs import (
     EndpointSpec,
     NetworkAttachmentSpec,
@@ -12,6 +14,8 @@ from covey.model.specs import (
     TaskSpec,
 )
 from covey.model.states import EndpointMode, EndpointState, TaskState
+from manager.dispatcher.tables import network_table
+from manager.store.transaction import Commit, Transaction
 from manager.store.view import BY_NODE, BY_SERVICE, BY_TASK
 from tests.support.planner_cluster import PlannerCluster
 
@@ -133,3 +137,46 @@ def test_a_task_whose_network_has_no_subnet_says_so_and_goes_on_when_it_has() ->
     cluster.run(1)
     assert len(cluster.running(service_id)) == 1
     assert cluster.tables.get(Network, second).allocation_error == ""
+
+
+def test_a_removed_services_port_is_free_while_its_tasks_still_stop() -> None:
+    cluster = cluster_with()
+    port = EndpointSpec(ports=(PortConfig(target_port=80, published_port=8080),))
+    old = cluster.create(replace(spec(), endpoint=port))
+    cluster.run(1)
+    cluster.silent = {"n1"}
+    cluster.remove(old)
+    new = cluster.create(replace(spec(name="web2"), endpoint=port))
+    cluster.plan()
+    assert cluster.service(new).allocation_error == ""
+    assert [p.published_port for p in cluster.service(new).ports] == [8080]
+    assert cluster.service(old).pending_delete, "its task has yet to end"
+    ingress = next(network for network in cluster.tables.all(Network) if network.spec.ingress)
+    table = network_table(cluster.tables, ingress, ClusterVersion())
+    assert [row.service_id for row in table.services] == [new]
+
+
+def test_very_many_tasks_that_waited_for_one_port_are_freed_in_bounded_passes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "planner_pass_objects_max", 50)
+    cluster = cluster_with()
+    port = EndpointSpec(ports=(PortConfig(target_port=80, published_port=8080),))
+    first = cluster.create(replace(spec(), endpoint=port))
+    cluster.run(1)
+    second = cluster.create(replace(spec(name="web2", replicas=200), endpoint=port))
+    cluster.plan()
+    assert "8080/tcp is taken by service web" in cluster.service(second).allocation_error
+    sizes: list[int] = []
+    commit = cluster.tables.commit
+
+    def counted(transaction: Transaction, at_ns: int = 0) -> Commit:
+        planned = [t for t in transaction.put if isinstance(t, Task) and t.status.state <= TaskState.ASSIGNED]
+        sizes.append(len(planned))
+        return commit(transaction, at_ns)
+
+    monkeypatch.setattr(cluster.tables, "commit", counted)
+    cluster.remove(first)
+    cluster.run(2)
+    assert len(cluster.running(second)) == 200
+    assert max(sizes) <= limits.planner_pass_objects_max
