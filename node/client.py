@@ -6,12 +6,12 @@ import ssl
 from msgspec import Struct
 
 from covey import limits
-from covey.errors import InvalidArgument, Unauthenticated, Unavailable
+from covey.errors import InvalidArgument, Refused, Unauthenticated, Unavailable
 from covey.identity import NodeIdentity, create_request, parse_token, root_digest
 from covey.model.states import Availability
-from covey.v1 import bootstrap_pb2, ca_pb2, types_pb2
+from covey.v1 import bootstrap_pb2, ca_pb2, dispatcher_pb2, types_pb2
 from covey.wire.client import connect_bootstrap, connect_control
-from covey.wire.services import Bootstrap, NodeCa
+from covey.wire.services import Bootstrap, Dispatcher, NodeCa
 
 from .addresses import join_host_port, manager_address
 
@@ -80,6 +80,20 @@ async def renew(identity: NodeIdentity, managers: tuple[str, ...]) -> NodeIdenti
             return NodeIdentity.of(identity.key_pem, answer.certificate_pem.encode(), root_pem)
         except (Unavailable, InvalidArgument, Unauthenticated) as error:
             failure = error
+    raise failure
+
+
+async def sign_off(identity: NodeIdentity, managers: tuple[str, ...]) -> None:
+    """Tell a manager that this node leaves; raises what the last one answered."""
+    failure: Exception = Unavailable("no manager is known that could be told")
+    for address in managers:
+        try:
+            async with connect_control(address, identity) as channel:
+                await channel.call(Dispatcher.sign_off, dispatcher_pb2.SignOffRequest())
+        except (Unavailable, Refused) as error:
+            failure = error
+        else:
+            return
     raise failure
 
 

@@ -197,6 +197,7 @@ class Daemon:
 
     async def _finish_leave(self, force: bool) -> None:
         await self.processes.until_absent()
+        await self._sign_off()
         try:
             await self.end_tasks()
         except CoveyError as error:
@@ -206,6 +207,19 @@ class Daemon:
         membership.forget(self.state, self.run)
         self.member = None
         log.info("this host is in no cluster any more")
+
+    async def _sign_off(self) -> None:
+        """Have the managers replace this node's tasks at once; if none answers, they will notice it by its silence.
+
+        The agent must not run: it would sign on again. The only manager has nobody to tell.
+        """
+        if self.member is None or self.member[1].identity.role is NodeRole.MANAGER:
+            return
+        known, identity = self.member
+        try:
+            await client.sign_off(identity, known.managers)
+        except CoveyError as error:
+            log.warning("no manager could be told that this node leaves: %s", error)
 
     async def end_tasks(self) -> None:
         """Stop and remove every container and network of this node; raises `Unavailable` if that fails.

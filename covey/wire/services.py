@@ -77,6 +77,7 @@ class Dispatcher:
     session = Bidirectional(
         name, "Session", dispatcher_pb2.AgentMessage, dispatcher_pb2.ManagerMessage, NODES
     )
+    sign_off = Unary(name, "SignOff", dispatcher_pb2.SignOffRequest, dispatcher_pb2.SignOffResponse, NODES)
 
 
 class Logs:

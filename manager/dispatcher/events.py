@@ -70,6 +70,13 @@ class NodeDescribed:
 
 
 @dataclass(frozen=True, slots=True)
+class SignedOff:
+    """A node said that it leaves the cluster."""
+
+    node_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Committed:
     """The store has applied a commit."""
 
@@ -84,6 +91,7 @@ Event = (
     | StatusesWritten
     | TablesInForce
     | NodeDescribed
+    | SignedOff
     | Committed
 )
 

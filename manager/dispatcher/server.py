@@ -2,14 +2,18 @@
 
 import asyncio
 import contextlib
+import ipaddress
+import logging
 from collections.abc import AsyncIterable, AsyncIterator
 from random import Random
 
+from covey import limits
 from covey.errors import FailedPrecondition, PeerFault
 from covey.ids import new_id
 from covey.model.assignments import TaskReport
 from covey.model.objects import ClusterVersion, NodeDescription
-from covey.v1.dispatcher_pb2 import AgentMessage, ManagerMessage
+from covey.v1 import objects_pb2
+from covey.v1.dispatcher_pb2 import AgentMessage, ManagerMessage, SignOffRequest, SignOffResponse
 from covey.wire import services
 from covey.wire.codec import from_message
 from covey.wire.service import Binding, Caller, bind
@@ -20,9 +24,12 @@ from manager.dispatcher.events import (
     HeartbeatReceived,
     NodeDescribed,
     Registered,
+    SignedOff,
     StatusesReported,
     TablesInForce,
 )
+
+log = logging.getLogger(__name__)
 
 
 class DispatcherServer:
@@ -34,7 +41,15 @@ class DispatcherServer:
 
     def bindings(self) -> list[Binding]:
         """List the methods this serves."""
-        return [bind(services.Dispatcher.session, self._session)]
+        return [
+            bind(services.Dispatcher.session, self._session),
+            bind(services.Dispatcher.sign_off, self._sign_off),
+        ]
+
+    async def _sign_off(self, request: SignOffRequest, caller: Caller) -> SignOffResponse:
+        log.info("node %s signs off", caller.node_id)
+        self._dispatcher.post(SignedOff(caller.node_id))
+        return SignOffResponse()
 
     async def _session(
         self, messages: AsyncIterable[AgentMessage], caller: Caller
@@ -82,14 +97,36 @@ def _event(message: AgentMessage, session_id: str, caller: Caller) -> Event:
                 session_id, tuple((t.network_id, from_message(t.version, ClusterVersion)) for t in tables)
             )
         case "description":
-            return NodeDescribed(session_id, from_message(message.description, NodeDescription))
+            return NodeDescribed(session_id, _described(message.description, caller))
         case "register":
             return Registered(
                 session_id,
                 caller.node_id,
                 caller.host,
-                from_message(message.register.description, NodeDescription),
+                _described(message.register.description, caller),
                 from_message(message.register.last_seen, ClusterVersion),
             )
         case kind:
             raise PeerFault(f"node {caller.node_id} sent a message of kind {kind}; is its agent newer?")
+
+
+def _described(message: objects_pb2.NodeDescription, caller: Caller) -> NodeDescription:
+    """Read what an agent says of its node. It goes on to every other node, so it must make sense."""
+    rule = ""
+    if message.ByteSize() > limits.node_description_bytes_max:
+        rule = f"a description has at most {limits.node_description_bytes_max} bytes"
+    elif not message.hostname.isprintable() or len(message.hostname) > limits.hostname_length_chars_max:
+        rule = f"a host name is printable, and has at most {limits.hostname_length_chars_max} characters"
+    elif message.data_address and not _is_address(message.data_address):
+        rule = f"{message.data_address!r} is no IP address that packets can be sent to"
+    if rule:
+        raise PeerFault(f"node {caller.node_id} described itself as no node can be: {rule}")
+    return from_message(message, NodeDescription)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return not (address.is_unspecified or address.is_multicast)

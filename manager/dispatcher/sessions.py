@@ -26,6 +26,7 @@ from manager.dispatcher.events import (
     NodeDescribed,
     Registered,
     Send,
+    SignedOff,
     StartSession,
     StatusesReported,
     StatusesWritten,
@@ -102,6 +103,11 @@ class Sessions:
         live = (self.sessions[id] for id in self.by_node.values())
         return {s.node_id: s.applied[network_id] for s in live if network_id in s.applied}
 
+    def session_of(self, node_id: str) -> str:
+        """Return the id of a node's session if it has started: before that its agent takes no messages."""
+        session = self.sessions.get(self.by_node.get(node_id, ""))
+        return session.id if session is not None and session.started else ""
+
     def step(self, event: Event | Tick) -> Sequence[Effect]:
         """Feed one event; return what the driver must do, in order."""
         match event:
@@ -111,6 +117,8 @@ class Sessions:
                 return self._committed(commit)
             case Registered():
                 return self._register(event)
+            case SignedOff(node_id):
+                return self._sign_off(node_id)
             case StatusesWritten(acknowledged):
                 return [Acknowledge(id, sequence) for id, sequence in acknowledged if id in self.sessions]
             case _:
@@ -140,6 +148,14 @@ class Sessions:
             case _:
                 pass
         return ()
+
+    def _sign_off(self, node_id: str) -> Sequence[Effect]:
+        self.liveness.step(Forgotten(node_id))
+        effects: list[Effect] = [WriteNode(node_id, NodeState.DOWN, "the node left the cluster")]
+        if (session_id := self.by_node.get(node_id)) is not None:
+            self._forget(self.sessions[session_id])
+            effects.append(EndSession(session_id, "the node left the cluster"))
+        return effects
 
     def _forget(self, session: _Session) -> None:
         del self.sessions[session.id]
@@ -259,7 +275,7 @@ class Sessions:
 
     def _send_deltas(self, session: _Session, deltas: dict[str, NetworkTableDelta]) -> list[Effect]:
         effects: list[Effect] = []
-        for network_id in session.tables.keys() & deltas.keys():
+        for network_id in sorted(session.tables.keys() & deltas.keys()):
             delta = deltas[network_id]
             if session.tables[network_id] == delta.applies_to:
                 session.tables[network_id] = delta.version

@@ -26,6 +26,7 @@ from manager.dispatcher.events import (
     HeartbeatReceived,
     Registered,
     Send,
+    SignedOff,
     StartSession,
     StatusesReported,
     StatusesWritten,
@@ -194,6 +195,17 @@ def test_a_connection_that_was_replaced_says_nothing_when_it_closes() -> None:
     register(machine, "s2", "n1")
     machine.step(Disconnected("s"))
     assert marked_down(machine)[0] == (3000, "n1")
+
+
+def test_a_node_that_signs_off_is_down_at_once_and_once() -> None:
+    machine = Sessions(two_nodes_one_service())
+    register(machine, "s", "n1")
+    write, end = machine.step(SignedOff("n1"))
+    assert isinstance(write, WriteNode)
+    assert (write.node_id, write.state, write.message) == ("n1", NodeState.DOWN, "the node left the cluster")
+    assert end == EndSession("s", "the node left the cluster")
+    machine.step(Disconnected("s"))
+    assert [node for _, node in marked_down(machine)] == ["n2"]
 
 
 def test_applied_versions_are_known_per_node() -> None:
