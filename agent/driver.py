@@ -83,10 +83,16 @@ class Agent:
         assert isinstance(rebuild, work.Rebuild), "what stands is made right before anything else is done"
         held = list(self.session.tables.values())
         log.info("taking over %d tasks and %d containers", len(self._stored.assigned.tasks), len(observed))
-        await self._parts.networks.reconcile(rebuild.networks, held, rebuild.sandboxes)
+        denied = await self._parts.networks.reconcile(rebuild.networks, held, rebuild.sandboxes)
         self._parts.names.reset(held, rebuild.resolvers)
         self._perform(rest)
-        self._perform(tables.InForce(table.network_id, table.version) for table in held)
+        self._perform(
+            tables.InForce(each.network_id, each.version) for each in held if each.network_id not in denied
+        )
+        for network in rebuild.networks:
+            if network.id in denied:
+                wish = Wish(network=network, table=self.session.tables.get(network.id))
+                self._perform(self.tables.step(Wished(network.id, wish)))
 
     async def _turn(self) -> None:
         """Wait for something to happen, or for the time somebody wants to know, and act on it."""

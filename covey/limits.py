@@ -56,6 +56,8 @@ heartbeat_period_ms_min = 100
 register_timeout_ms = 5_000
 status_reports_in_flight_max = 16
 status_report_tasks_max = 1_000
+reports_per_commit_max = 250  # even if each is as long as it may be, in whatever script
+node_description_bytes_max = 8 * 1024
 
 # --- the control API -------------------------------------------------------------------------------
 server_stop_grace_s = 2.0
@@ -94,6 +96,7 @@ gateway_route_prefix_length_min = 8  # a wider route (the default one) is no cla
 netlink_timeout_s = 10.0
 link_retry_ms = 20  # the kernel removes what was in a dropped namespace a moment later
 link_retries_max = 50
+denied_network_retry_ms = 5_000  # asking for a VNI that is taken holds up the other networks for a second
 
 # --- identity --------------------------------------------------------------------------------------
 node_certificate_days = 90

@@ -7,6 +7,7 @@ namespace, which in production is the host's.
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from covey.model.objects import Network
 from covey.model.tables import NetworkTable
 
 from . import names, sweep
+from .denials import Denials
 from .desired import Facts, gateway, namespace
 from .desired import names as wanted_names
 from .desired.facts import Host, check, overlays
@@ -65,6 +67,7 @@ class NetlinkNetworks:
         self._have: dict[str, Netns] | None = None
         self._broken: tuple[str, ...] = ()
         self._facts: Facts | None = None
+        self._denials = Denials()
         self._claims = Claims()
         self._told: set[Finding] = set()
         self._unswept: set[str] = set()
@@ -74,9 +77,11 @@ class NetlinkNetworks:
         """See `Networks.learn`."""
 
         def work() -> None:
-            if self._networks.get(network.id) != network:
+            again = self._ask_again([network.id])
+            if again or self._networks.get(network.id) != network:
                 self._networks[network.id] = network
                 self._converge(self._around(network.id))
+                self._denials.check([network.id])
 
         await self._in_turn(work)
 
@@ -85,6 +90,8 @@ class NetlinkNetworks:
 
         def work() -> None:
             check(sandbox)
+            its_networks = [each.network.id for each in sandbox.attachments]
+            self._ask_again(its_networks)
             self._claim(sandbox)
             before = self._sandboxes.get(sandbox.task_id)
             for each in sandbox.attachments:
@@ -92,6 +99,7 @@ class NetlinkNetworks:
             self._sandboxes[sandbox.task_id] = sandbox
             try:
                 self._converge(self._touched(before, sandbox))
+                self._denials.check(its_networks)
             except BaseException:
                 self._sandboxes.pop(sandbox.task_id)  # what was half built goes with the next call
                 self._have = None
@@ -116,7 +124,9 @@ class NetlinkNetworks:
         def work() -> bool:
             before = self._facts
             self._tables[table.network_id] = table
+            self._ask_again([table.network_id])
             self._converge(self._around(table.network_id))
+            self._denials.check([table.network_id])
             after = self._facts
             return before is None or after is None or sweep.needed(before, after, table.network_id)
 
@@ -130,6 +140,7 @@ class NetlinkNetworks:
             around = self._around(network_id)
             self._networks.pop(network_id, None)
             self._tables.pop(network_id, None)
+            self._denials.forget(network_id)
             self._converge(around)
 
         await self._in_turn(work)
@@ -139,7 +150,7 @@ class NetlinkNetworks:
         networks: Iterable[Network],
         tables: Iterable[NetworkTable],
         sandboxes: Iterable[Sandbox],
-    ) -> None:
+    ) -> frozenset[str]:
         """See `Networks.reconcile`."""
 
         def work() -> None:
@@ -147,6 +158,7 @@ class NetlinkNetworks:
             self._tables = {table.network_id: table for table in tables}
             self._sandboxes = {sandbox.task_id: sandbox for sandbox in sandboxes}
             self._have = None
+            self._denials = Denials()
             self._drop_refused()
             self._converge(None)
 
@@ -154,6 +166,7 @@ class NetlinkNetworks:
         await self._in_turn(self._examine)
         for network_id in list(self._tables):
             self._sweep(network_id)
+        return frozenset(self._denials.said)
 
     async def close(self) -> None:
         """See `Networks.close`."""
@@ -190,13 +203,36 @@ class NetlinkNetworks:
     def _converge(self, scope: Collection[str] | None) -> None:
         """Make the namespaces in `scope` what they should be; once more from what is read back, if that fails.
 
-        The kernel removes links of ended namespaces a moment later, so what was read can be gone by now.
+        The kernel removes links of ended namespaces a moment later, so what was read can be gone by now. A
+        network that the host denies is set aside, and the rest goes on without it.
         """
-        try:
-            self._attempt(scope)
-        except NetworkFault as fault:
-            _log.warning("reading everything back and trying once more: %s", fault)
-            self._attempt(None)
+        second = False
+        while True:
+            try:
+                return self._attempt(scope)
+            except NetworkFault as fault:
+                denied = self._with_vni(fault.vni)
+                if denied:
+                    _log.error("network %s is set aside, with its tasks: %s", denied, fault)
+                    self._denials.add(denied, str(fault), _now_ms())
+                elif second:
+                    raise
+                else:
+                    _log.warning("reading everything back and trying once more: %s", fault)
+                    second = True
+                scope = None
+
+    def _with_vni(self, vni: int) -> str:
+        """The network of this VNI, "" if there is none or it is set aside already."""
+        attached = (each.network for box in self._sandboxes.values() for each in box.attachments)
+        known = [each.id for each in [*self._networks.values(), *attached] if vni and each.vni == vni]
+        return next((each for each in known if each not in self._denials.said), "")
+
+    def _ask_again(self, network_ids: Collection[str]) -> bool:
+        again = self._denials.ask_again(network_ids, _now_ms())
+        if again:
+            self._have = None  # what was set aside shows in more places than a change of it would
+        return again
 
     def _attempt(self, scope: Collection[str] | None) -> None:
         """Plan and carry out; for all namespaces (None) if nobody knows what is there."""
@@ -306,13 +342,14 @@ class NetlinkNetworks:
     def _current_facts(self) -> Facts:
         """The facts of now: gateway addresses for exactly the tasks that have a way out."""
         assert self._facts is not None
-        out = [task for task, sandbox in self._sandboxes.items() if has_way_out(sandbox)]
+        sandboxes = {task: each for task, each in self._sandboxes.items() if not self._denials.hits(each)}
+        out = [task for task, sandbox in sandboxes.items() if has_way_out(sandbox)]
         return replace(
             self._facts,
             gateway=self._facts.gateway.with_tasks(out),
-            networks=dict(self._networks),
+            networks={id: each for id, each in self._networks.items() if id not in self._denials.said},
             tables=dict(self._tables),
-            sandboxes=dict(self._sandboxes),
+            sandboxes=sandboxes,
         )
 
     def _sweep(self, network_id: str) -> None:
@@ -340,6 +377,10 @@ class NetlinkNetworks:
             return
         if count:
             _log.info("%s forgot %d connections to endpoints that are gone", where, count)
+
+
+def _now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
 
 
 _: type[Networks] = NetlinkNetworks

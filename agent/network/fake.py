@@ -13,13 +13,17 @@ from .seam import Networks, Sandbox
 
 @dataclass(slots=True)
 class FakeNetworks:
-    """Remembers what it was asked. `fail` maps a task or network id to the error its next call raises."""
+    """Remembers what it was asked. `fail` maps a task or network id to the error its next call raises.
+
+    `denied` are the networks that `reconcile` says the host denies.
+    """
 
     directory: str = "/fake/netns"
     networks: dict[str, Network] = field(default_factory=dict[str, Network])
     tables: dict[str, NetworkTable] = field(default_factory=dict[str, NetworkTable])
     sandboxes: dict[str, Sandbox] = field(default_factory=dict[str, Sandbox])
     fail: dict[str, CoveyError] = field(default_factory=dict[str, CoveyError])
+    denied: frozenset[str] = frozenset()
     closed: bool = False
 
     async def learn(self, network: Network) -> None:
@@ -57,11 +61,12 @@ class FakeNetworks:
         networks: Iterable[Network],
         tables: Iterable[NetworkTable],
         sandboxes: Iterable[Sandbox],
-    ) -> None:
+    ) -> frozenset[str]:
         """See `Networks.reconcile`."""
         self.networks = {network.id: network for network in networks}
         self.tables = {table.network_id: table for table in tables}
         self.sandboxes = {sandbox.task_id: sandbox for sandbox in sandboxes}
+        return self.denied
 
     async def close(self) -> None:
         """See `Networks.close`."""

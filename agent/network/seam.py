@@ -14,7 +14,14 @@ from covey.model.tables import NetworkTable
 
 
 class NetworkFault(CoveyError):
-    """The host denied a step: the message names the step, the namespace, and what the kernel said."""
+    """The host denied a step: the message names the step, the namespace, and what the kernel said.
+
+    `vni` is that of the one network concerned if its VXLAN device could not be made, else 0.
+    """
+
+    def __init__(self, message: str, vni: int = 0) -> None:
+        super().__init__(message)
+        self.vni = vni
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +78,12 @@ class Networks(Protocol):
         networks: Iterable[Network],
         tables: Iterable[NetworkTable],
         sandboxes: Iterable[Sandbox],
-    ) -> None:
-        """Make exactly these exist: take over what is right, build what lacks, remove the rest of ours."""
+    ) -> frozenset[str]:
+        """Make exactly these exist: take over what is right, build what lacks, remove the rest of ours.
+
+        Returns the ids of networks that the host denies (a taken VNI). They and the tasks on them are set
+        aside, the others built; `learn`, `attach` and `apply` for such a network ask the host again.
+        """
         ...
 
     async def close(self) -> None:

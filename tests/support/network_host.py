@@ -50,7 +50,7 @@ async def perform(driver: NetlinkNetworks, call: Call) -> str:
         case "forget":
             await driver.forget(call.name)
         case "reconcile":
-            await driver.reconcile(call.networks, call.tables, call.sandboxes)
+            return " ".join(sorted(await driver.reconcile(call.networks, call.tables, call.sandboxes)))
         case "examine":
             subnets = [each.cidr for network in call.networks for each in network.subnets]
             return "\n".join(str(each) for each in findings(survey(Path(call.name)), subnets, 4789))

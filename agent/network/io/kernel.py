@@ -111,13 +111,14 @@ def _create_link(places: Places, name: str, link: Link, other: Link | None) -> N
             return
         failure = failures[0]
         if failure.number not in (errno.EEXIST, errno.EBUSY) or tries == limits.link_retries_max:
-            detail = str(failure)
+            detail, vni = str(failure), 0
             if failure.number == errno.EEXIST and link.vxlan is not None:
+                vni = link.vxlan.vni
                 detail = (
                     f"VNI {link.vxlan.vni} on UDP port {link.vxlan.port} is taken by another VXLAN device "
                     "of this host (Docker's?); remove it, or give the network another VNI"
                 )
-            raise _fault(ops.CreateLink(name, link, other), detail)
+            raise _fault(ops.CreateLink(name, link, other), detail, vni)
         places.routing(name).batch([rt.remove_link(link.name)])
         time.sleep(limits.link_retry_ms / 1000)
 
@@ -209,6 +210,6 @@ def _set_link(places: Places, name: str, link: Link) -> Message:
     return rt.set_link(link, places.index(name, link.name), master)
 
 
-def _fault(step: Operation, words: str) -> NetworkFault:
+def _fault(step: Operation, words: str, vni: int = 0) -> NetworkFault:
     where = step.netns or "the node's namespace"
-    return NetworkFault(f"{type(step).__name__} in {where} failed: {words}; it was {step}")
+    return NetworkFault(f"{type(step).__name__} in {where} failed: {words}; it was {step}", vni)

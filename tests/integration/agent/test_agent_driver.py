@@ -105,6 +105,26 @@ async def holds(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+def test_a_network_the_host_denies_at_the_start_is_asked_for_until_it_is_granted(tmp_path: Path) -> None:
+    """The agent goes on meanwhile, and does not say that the network's table is in force."""
+
+    async def story(node: Node, manager: FakeManager) -> None:
+        async with node.agent():
+            await registered(manager)
+            manager.say(full(task("t1")), TABLE)
+            await manager.until(lambda: manager.state("t1") is S.RUNNING)
+        manager.applied.clear()
+        node.networks.denied = frozenset({"net"})
+        node.networks.fail["net"] = Unavailable("VNI 4096 is taken")
+        async with node.agent() as agent:
+            await registered(manager, 2)
+            assert agent.session.in_force == {}
+            await manager.until(lambda: manager.applied == {"net": ClusterVersion(1, 1)})
+            assert node.networks.fail == {}
+
+    play(tmp_path, story)
+
+
 def test_tasks_run_tables_are_applied_and_everything_goes_again(tmp_path: Path) -> None:
     async def story(node: Node, manager: FakeManager) -> None:
         async with node.agent() as agent:

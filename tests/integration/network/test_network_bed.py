@@ -4,17 +4,22 @@ import errno
 import socket
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from agent.network.seam import Attachment, Sandbox
 from covey.io import netns
 from covey.model.states import EndpointState
 from tests.support.network_bed import (
+    INGRESS,
+    NET,
     OUTSIDE,
     PUBLISHED,
     VIP,
     Bed,
+    Host,
     ask_tcp,
     ask_udp,
     connect,
@@ -287,6 +292,38 @@ def test_a_taken_vni_is_named(bed: Bed) -> None:
     run_in(host.path, "ip", "link", "add", "other", "type", "vxlan", "id", "5001", "dstport", "4789")
     with pytest.raises(AssertionError, match=r"NetworkFault: .*VNI 5001 on UDP port 4789 is taken"):
         bed.attach(host, "t1", None)
+    assert list(host.netns_dir.iterdir()) == []
     run_in(host.path, "ip", "link", "del", "other")
-    bed.attach(host, "t2", None)
+    sandbox = bed.sandbox(host, "t2")
+    eventually(lambda: works(host, "attach", sandbox=sandbox), "the network is asked for again", 15)
     assert {each.name for each in host.netns_dir.iterdir()} == {"t2", "net-" + "n" * 25}, "t1 left nothing"
+
+
+def works(host: Host, method: str, **arguments: object) -> bool:
+    with suppress(AssertionError):
+        host.call(method, **arguments)
+        return True
+    return False
+
+
+def test_a_denied_network_is_set_aside_and_the_others_are_built(bed: Bed) -> None:
+    """The agent comes back, and somebody else's device has the VNI of one of its networks."""
+    host = bed.hosts[0]
+    only_ingress = Attachment(INGRESS, bed.endpoint(INGRESS, host, "t9", "10.255.1.9"))
+    host.sandboxes = {"t1": bed.sandbox(host, "t1"), "t9": Sandbox("t9", (only_ingress,))}
+    run_in(host.path, "ip", "link", "add", "other", "type", "vxlan", "id", "5001", "dstport", "4789")
+    sandboxes = list(host.sandboxes.values())
+    tables = [bed.table(NET), bed.table(INGRESS)]
+    denied = host.ask("reconcile", networks=[NET, INGRESS], tables=tables, sandboxes=sandboxes)
+    assert denied == NET.id
+    assert {each.name for each in host.netns_dir.iterdir()} == {"t9"}
+    assert "10.255.1.9" in run_in(host.task_path("t9"), "ip", "address")
+    host.call("detach", name="t9")
+    host.call("attach", sandbox=host.sandboxes["t9"])
+    for method, what in (("apply", {"table": tables[0]}), ("learn", {"networks": [NET]})):
+        with pytest.raises(AssertionError, match="VNI 5001 on UDP port 4789 is taken"):
+            host.call(method, **what)
+
+    run_in(host.path, "ip", "link", "del", "other")
+    eventually(lambda: works(host, "apply", table=tables[0]), "the network is asked for again", 15)
+    assert {each.name for each in host.netns_dir.iterdir()} == {"t1", "t9", "net-" + "n" * 25}
