@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from covey import limits
-from covey.errors import Conflict
+from covey.errors import Conflict, ResourceExhausted
 from covey.machine import Tick
 from covey.model.assignments import Assignments
 from covey.model.tables import NetworkTable, NetworkTableDelta
@@ -30,9 +30,10 @@ from manager.dispatcher.events import (
     WriteStatuses,
 )
 from manager.dispatcher.sessions import Sessions
-from manager.dispatcher.writes import write_node, write_statuses
+from manager.dispatcher.writes import parts, write_node, write_statuses
 from manager.store.draft import Draft
 from manager.store.driver import Store
+from manager.store.watch import Lagged
 
 log = logging.getLogger(__name__)
 
@@ -42,19 +43,24 @@ class Outbox:
 
     def __init__(self) -> None:
         self._queue: asyncio.Queue[ManagerMessage | None] = asyncio.Queue()
+        self._ended = False
         self.reason = ""
 
-    def put(self, message: ManagerMessage) -> bool:
-        """Queue a message; False if the agent is too far behind to be worth waiting for."""
+    def put(self, message: ManagerMessage) -> None:
+        """Queue a message; ends the stream of an agent that is too far behind to be worth waiting for."""
+        if self._ended:
+            return
         if self._queue.qsize() >= limits.session_queue_messages_max:
-            return False
-        self._queue.put_nowait(message)
-        return True
+            self._queue = asyncio.Queue()  # whoever reads it is busy sending, or it would not be full
+            self.end(f"the agent is {limits.session_queue_messages_max} messages behind; it will start anew")
+        else:
+            self._queue.put_nowait(message)
 
     def end(self, reason: str) -> None:
-        """Have the stream end once what is queued has been sent."""
-        self.reason = reason
-        self._queue.put_nowait(None)
+        """Have the stream end once what is queued has been sent; the first word counts."""
+        if not self._ended:
+            self._ended, self.reason = True, reason
+            self._queue.put_nowait(None)
 
     async def next(self) -> ManagerMessage | None:
         """Wait for the next message; None means the stream is to end."""
@@ -90,11 +96,15 @@ class Dispatcher:
 
     def tell(self, node_id: str, message: ManagerMessage) -> bool:
         """Send a message of somebody else's to a node's agent; False if it has no session here."""
-        session_id = self.machine.by_node.get(node_id)
-        if session_id is None:
+        session_id = self.session_of(node_id)
+        if not session_id:
             return False
         self._send(session_id, message)
         return True
+
+    def session_of(self, node_id: str) -> str:
+        """Return the id of a node's session, if one has started here; else an empty one."""
+        return self.machine.session_of(node_id)
 
     async def run(self) -> None:
         """Run until cancelled or broken."""
@@ -104,8 +114,22 @@ class Dispatcher:
             group.create_task(self._drive())
 
     async def _follow_store(self) -> None:
-        async for commit in self._watch:
-            self.post(Committed(commit))
+        while True:
+            try:
+                async for commit in self._watch:
+                    self.post(Committed(commit))
+                return
+            except Lagged as error:
+                log.warning("all sessions start anew: %s", error)
+                self._start_anew()
+
+    def _start_anew(self) -> None:
+        """Read the store again. What agents were told is not known any more, so all of them are told again."""
+        for outbox in self._outboxes.values():
+            outbox.end("this manager lost track of what it has told; register again")
+        self._watch.close()
+        self._watch = self._store.watch()
+        self.machine = Sessions(self._store)
 
     async def _drive(self) -> None:
         while True:
@@ -153,11 +177,8 @@ class Dispatcher:
                     outbox.end(reason)
 
     def _send(self, session_id: str, message: ManagerMessage) -> None:
-        outbox = self._outboxes.get(session_id)
-        if outbox is not None and not outbox.put(message):
-            outbox.end(
-                f"the agent is {limits.session_queue_messages_max} messages behind; it will start anew"
-            )
+        if (outbox := self._outboxes.get(session_id)) is not None:
+            outbox.put(message)
 
     async def _write(self) -> None:
         """Commit what the machine asks for, all that has gathered at once."""
@@ -166,26 +187,32 @@ class Dispatcher:
             while not self._writes.empty():
                 batch.append(self._writes.get_nowait())
 
-            await self._commit(batch)
+            for part in parts(batch):
+                await self._commit(part)
             done = [pair for item in batch if isinstance(item, WriteStatuses) for pair in item.acknowledged]
             if done:
                 self.post(StatusesWritten(tuple(done)))
 
-    async def _commit(self, batch: Sequence[WriteNode | WriteStatuses]) -> None:
-        """Commit a batch, however often the objects change under it."""
+    async def _commit(self, part: Sequence[WriteNode | WriteStatuses]) -> None:
+        """Commit some writes, however often the objects change under them, and however long the disk is full."""
 
         def write(draft: Draft) -> None:
-            for item in batch:
+            for item in part:
                 if isinstance(item, WriteNode):
                     write_node(draft, item)
                 else:
                     write_statuses(draft, item.reports)
 
+        pause_ms = limits.planner_retry_ms
         while True:
             try:
                 return await self._store.update(write)
             except Conflict as conflict:
-                log.warning("committing %d reports again: %s", len(batch), conflict)
+                log.warning("committing %d reports again: %s", len(part), conflict)
+            except ResourceExhausted as error:
+                log.warning("reports wait: %s", error)
+                await asyncio.sleep(pause_ms / 1000)
+                pause_ms = min(2 * pause_ms, limits.planner_retry_ms_max)
 
 
 def _encode(message: Assignments | NetworkTable | NetworkTableDelta) -> ManagerMessage:
