@@ -18,6 +18,7 @@ shared, so the rules below see to it that no shortcut hides in that.
 * `launch`: the few lines that run between us and `coveyd`: join, enter, name, start.
 * `registry`, `images`: Debian's docker-registry on the fabric, and the sample images in it.
 * `nodes`, `membership`, `cluster`: a node's life (boot, power loss), init and join, and the cluster as a whole.
+* `members`: any program as a member of it. `record`: what it was asked to be. `look`: what its manager says.
 * `cli`: the commands. `demo`: what `make demo` shows. `sweep`: what `make clean` does.
 
 The rules. A cluster is made through the public `covey init` and `covey join` alone. Everything is found

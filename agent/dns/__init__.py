@@ -14,7 +14,7 @@ The way of one query::
 
 Port 53 itself stays free in the container, which may run a name server of its own.
 
-What decides is plain code: `zone` makes names of a network's table, `resolver` looks through a
+What decides is plain code: `zone` makes names of a network's table, `view` looks through a
 container's networks in their order, `forward` keeps the books of forwarded queries, `outbox` and `feed`
 are the two ends of the agent's feed. `client`, `server` and `io/` move bytes.
 

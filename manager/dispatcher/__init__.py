@@ -7,6 +7,7 @@ as numbered differences.
 * `liveness`: a machine that finds dead nodes by their silence.
 * `assignments`: what a node must know to run its tasks, and the difference of two such sets.
 * `tables`: the table of a network, and the difference of two.
+* `dirt`: which nodes and networks a commit touches. `writes`: what is committed of nodes and statuses.
 * `sessions`: the machine that joins them: commits and agents' messages in, messages and commits out.
 * `driver`: batches, sends and commits what the machine asks for. `server`: the gRPC side.
 

@@ -6,15 +6,17 @@ orchestrator compares, for every service of which something changed, its places 
 what is missing into a draft: new tasks, and higher desired states. Nothing else than the leader's machine
 (`manager.leader`) calls it, and nothing here waits, reads a clock or rolls its own dice.
 
-    orchestrator = Orchestrator(dice)
-    orchestrator.observe(change)                      # of every commit: marks what must be looked at
-    wake_at_ms = orchestrator.plan(draft, now)        # looks at it, and writes into the draft
+    orchestrator = Orchestrator(store, dice)
+    orchestrator.observe(change)                              # of every commit: marks what must be looked at
+    orchestrator.plan(draft, now_ms, now_ns, objects_max)     # looks at it, and writes into the draft
+    orchestrator.wake_at_ms                                   # when to plan again if nothing happens before
 
 Each idea has a file: `places` (tasks by place, and which of them count), `replicated` and `everywhere`
 (which places there should be), `lost` (nodes that took their tasks with them), `restart` (whether a task
 that ended is followed by another), `start` (when a prepared task may run), `rollout` (replacing the tasks
-of an old revision, a few at a time), `reaper` (what is forgotten), `deletion` (services and networks that
-go), `revisions` (versions of a service's spec).
+of an old revision, a few at a time), `verdict` (how a rollout ends, pauses or turns back), `reaper` (what is
+forgotten), `deletion` (services and networks that go), `revisions` (versions of a service's spec); `turn` is
+one planning pass as all of them see it, `memory` what is not in the store.
 
 The rules inside:
 

@@ -32,6 +32,6 @@ The rules inside:
 * An entry is acknowledged only when it would survive a power loss. If the log fails, the store stops: it
   goes on answering reads, and every write fails with the reason.
 * An entry is bounded (`limits.entry_bytes_max`); `pieces.pieces` cuts a larger transaction into sound ones.
-* `log/` is the seam. `log/seam.py` says what a log owes the store; `log/sqlite.py` keeps it on one disk.
+* `log/` is the seam. `log/seam.py` says what a log owes the store; `log/io/sqlite.py` keeps it on one disk.
 * Only `driver.py` awaits; it translates and decides nothing.
 """

@@ -3,12 +3,10 @@
 How a container comes to be, and where to look:
 
 1. `preparation.py` makes its directory under `STATE/containers` (`bundle.py` names the files), mounts the
-overlay of its image
-   layers (`mounts.py`), prepares volumes (`volumes.py`), looks its user up inside the image (`users.py`)
-   and writes the OCI runtime specification (`spec.py`, with `seccomp.py` and `cgroups.py`).
-2. `io/conmon.py` starts conmon, which runs `runc create` and stays behind as the parent of the container:
-it writes the log,
-   notices OOM kills and keeps the exit code while no agent is there.
+   overlay of its image layers (`mounts.py`), prepares volumes (`volumes.py`), looks its user up inside the
+   image (`users.py`) and writes the OCI runtime specification (`spec.py`, with `seccomp.py` and `cgroups.py`).
+2. `io/conmon.py` starts conmon, which runs `runc create` and stays behind as the parent of the container: it
+   writes the log, notices OOM kills and keeps the exit code while no agent is there.
 3. `driver.py` is the runtime: it starts, signals and watches containers through pidfds, and takes them over
    after an agent's restart from the records it left (`bundle.Record`).
 
