@@ -23,6 +23,7 @@ How it is decided, and done
 (`state`, `firewall`). `plan` compares that with what is there and yields operations in an order that is
 safe to interrupt anywhere. `io/` reads what is there and carries operations out, deciding nothing.
 `driver` joins them; it remembers what it has done, and reads back only at the start and after a fault.
+`denials` sets aside a network that this host refuses, `probe` names what of the host would break them all.
 
 Rules inside: whatever is ours is recognised by its name (`names`), whatever is not is never touched, and
 all state is derived from what the managers say and what the kernel holds: there is no file to go stale.
