@@ -11,7 +11,7 @@ from agent.session.client import DOWN
 from agent.session.messages import Down, SessionStarted, StatusAcknowledged, StatusReport, TablesApplied
 from covey.model.objects import ClusterVersion, TaskStatus
 from covey.model.states import NodeRole, TaskState
-from covey.v1.dispatcher_pb2 import AgentMessage, ManagerMessage
+from covey.v1.dispatcher_pb2 import AgentMessage, ManagerMessage, SignOffRequest, SignOffResponse
 from covey.v1.logs_pb2 import LogRecord, PublishLogsRequest, PublishLogsResponse
 from covey.wire.codec import from_message, to_message
 from covey.wire.server import Server, serve_control
@@ -52,7 +52,11 @@ class FakeManager:
 
     async def serve(self, address: str = "127.0.0.1:0") -> str:
         identity = self.authority.node(NodeRole.MANAGER)
-        bindings = [bind(Dispatcher.session, self._session), bind(LogBroker.publish_logs, self._publish)]
+        bindings = [
+            bind(Dispatcher.session, self._session),
+            bind(Dispatcher.sign_off, self._sign_off),
+            bind(LogBroker.publish_logs, self._publish),
+        ]
         self._server = await serve_control(address, bindings, lambda: identity, lambda node_id: True)
         return self._server.address
 
@@ -60,6 +64,9 @@ class FakeManager:
         assert self._server is not None
         self.end_sessions()
         await self._server.stop(0)
+
+    async def _sign_off(self, request: SignOffRequest, caller: Caller) -> SignOffResponse:
+        raise AssertionError("it is coveyd that signs off, not the agent")
 
     def say(self, *messages: Down) -> None:
         """Say it on every open session."""
