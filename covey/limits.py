@@ -63,6 +63,7 @@ node_description_bytes_max = 8 * 1024
 server_stop_grace_s = 2.0
 page_items_max = 500
 log_batches_queued_max = 64
+log_source_look_s = 2.0  # how long a reader waits in silence before it looks who has gone
 watch_batch_ms = 50
 
 # --- orchestration ---------------------------------------------------------------------------------
@@ -152,6 +153,7 @@ agent_events_per_turn = 256
 container_log_record_bytes_max = 64 * 1024  # a longer line reaches the reader in parts
 container_log_read_bytes = 64 * 1024
 container_log_batch_records = 256
+container_log_batch_bytes = 1024 * 1024  # of text in one message
 container_log_follow_ms = 200
 
 # --- other programs --------------------------------------------------------------------------------

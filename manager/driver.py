@@ -70,7 +70,7 @@ class _Manager:
         cluster = the_cluster(store)
         self._dispatcher = Dispatcher(store, self._managers, cluster.spec.vxlan_port)
         self._authority = AuthorityServer(store, self._managers)
-        self._logs = LogsServer(store, self._dispatcher.tell, self._dice)
+        self._logs = LogsServer(store, self._dispatcher.tell, self._dispatcher.session_of, self._dice)
         self._control = ControlServer(store, self._dice, self._resolve_image, self._join_token)
 
     def _managers(self) -> tuple[str, ...]:

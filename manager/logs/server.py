@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from covey import limits
-from covey.errors import InvalidArgument, NotFound
+from covey.errors import InvalidArgument, NotFound, PeerFault
 from covey.ids import new_id
 from covey.model.objects import Node, Service, Task
 from covey.model.states import TaskState
@@ -17,22 +17,35 @@ from covey.wire.service import Binding, Caller, bind
 from covey.wire.services import LogBroker, Logs
 from manager.store.driver import Store, Watch
 from manager.store.view import BY_SERVICE
+from manager.store.watch import Lagged
 
 Tell = Callable[[str, ManagerMessage], bool]
 """Send a message to a node's agent; False if it has no session here."""
+
+SessionOf = Callable[[str], str]
+"""The id of a node's session, an empty one if it has none here."""
+
+
+@dataclass(slots=True)
+class Source:
+    """What one agent was asked for: in which of its sessions, for which tasks, and whether it has begun."""
+
+    session_id: str
+    task_ids: frozenset[str]
+    begun: bool = False
 
 
 @dataclass(slots=True)
 class Reader:
     """One reader's request: what has arrived for it, and which agents have not finished.
 
-    `publishing` holds (subscription, node) pairs: each batch of tasks asked for is a subscription of its own.
+    `publishing` is keyed by (subscription, node): each batch of tasks asked for is a subscription of its own.
     `follows` is set while new tasks of the service may still come.
     """
 
     follows: bool
     tasks: set[str] = field(default_factory=set[str])
-    publishing: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    publishing: dict[tuple[str, str], Source] = field(default_factory=dict[tuple[str, str], Source])
     arrived: asyncio.Queue[ReadLogsResponse] = field(
         default_factory=lambda: asyncio.Queue[ReadLogsResponse](limits.log_batches_queued_max)
     )
@@ -44,17 +57,17 @@ class Reader:
 
     async def finish(self, subscription_id: str, node_id: str, warning: str = "") -> None:
         """Note that nothing more comes from an agent; wakes the reader."""
-        if (subscription_id, node_id) in self.publishing:
-            self.publishing.discard((subscription_id, node_id))
+        if self.publishing.pop((subscription_id, node_id), None) is not None:
             await self.arrived.put(ReadLogsResponse(warnings=[warning] if warning else []))
 
 
 class LogsServer:
     """Serves `covey.v1.Logs` to people and `covey.v1.LogBroker` to agents."""
 
-    def __init__(self, store: Store, tell: Tell, dice: Random) -> None:
+    def __init__(self, store: Store, tell: Tell, session_of: SessionOf, dice: Random) -> None:
         self._store = store
         self._tell = tell
+        self._session_of = session_of
         self._dice = dice
         self._readers: dict[str, Reader] = {}
 
@@ -88,7 +101,11 @@ class LogsServer:
             if missing:
                 yield ReadLogsResponse(warnings=missing)
             while not reader.finished:
-                response = await reader.arrived.get()
+                try:
+                    async with asyncio.timeout(limits.log_source_look_s):
+                        response = await reader.arrived.get()
+                except TimeoutError:
+                    response = ReadLogsResponse(warnings=self._give_up_lost(reader))
                 if response.records or response.warnings:
                     yield response
         finally:
@@ -106,17 +123,23 @@ class LogsServer:
         options = LogOptions()
         options.CopyFrom(request.options)
         options.tail = -1
-        with contextlib.closing(watch):
-            async for commit in watch:
-                came = [
-                    change.after
-                    for change in commit.changes
-                    if isinstance(change.after, Task) and change.after.service_id == request.service_id
-                ]
-                for warning in self._subscribe(reader, came, options):
-                    await reader.arrived.put(ReadLogsResponse(warnings=[warning]))
-                if self._store.get(Service, request.service_id) is None:
-                    break
+        try:
+            while self._store.get(Service, request.service_id) is not None:
+                try:
+                    commits = await watch.batch()
+                except Lagged:
+                    watch.close()
+                    watch = self._store.watch()
+                    came = list(self._store.find(Task, BY_SERVICE, request.service_id))
+                else:
+                    if not commits:
+                        break
+                    after = [change.after for commit in commits for change in commit.changes]
+                    came = [t for t in after if isinstance(t, Task) and t.service_id == request.service_id]
+                if warnings := self._subscribe(reader, came, options):
+                    await reader.arrived.put(ReadLogsResponse(warnings=warnings))
+        finally:
+            watch.close()
         reader.follows = False
         await reader.arrived.put(ReadLogsResponse())
 
@@ -134,15 +157,26 @@ class LogsServer:
         warnings = []
         for node_id, task_ids in sorted(by_node.items()):
             asked = LogSubscription(subscription_id=new_id(self._dice), task_ids=task_ids, options=options)
+            source = Source(self._session_of(node_id), frozenset(task_ids))
             if self._tell(node_id, ManagerMessage(log_subscription=asked)):
                 self._readers[asked.subscription_id] = reader
-                reader.publishing.add((asked.subscription_id, node_id))
+                reader.publishing[asked.subscription_id, node_id] = source
             else:
-                node = self._store.get(Node, node_id)
-                name = node.description.hostname if node is not None else node_id
-                warnings.append(
-                    f"node {name} is not connected: the logs of {len(task_ids)} tasks are missing"
-                )
+                warnings.append(self._missing(node_id, "is not connected", source))
+        return warnings
+
+    def _missing(self, node_id: str, why: str, source: Source) -> str:
+        node = self._store.get(Node, node_id)
+        name = node.description.hostname if node is not None else node_id
+        return f"node {name} {why}: the logs of {len(source.task_ids)} tasks are missing"
+
+    def _give_up_lost(self, reader: Reader) -> list[str]:
+        """Wait no more for agents that were asked in a session that has ended since, before they began."""
+        warnings = []
+        for (subscription_id, node_id), source in list(reader.publishing.items()):
+            if not source.begun and self._session_of(node_id) != source.session_id:
+                del reader.publishing[subscription_id, node_id]
+                warnings.append(self._missing(node_id, "went away", source))
         return warnings
 
     def _unsubscribe(self, reader: Reader) -> None:
@@ -151,6 +185,8 @@ class LogsServer:
             cancel = LogSubscription(subscription_id=subscription_id, cancel=True)
             self._tell(node_id, ManagerMessage(log_subscription=cancel))
         self._readers = {id: other for id, other in self._readers.items() if other is not reader}
+        while not reader.arrived.empty():  # lest an agent's stream waits for room for ever
+            reader.arrived.get_nowait()
 
     async def _publish_logs(
         self, requests: AsyncIterable[PublishLogsRequest], caller: Caller
@@ -161,18 +197,33 @@ class LogsServer:
             async for request in requests:
                 if reader is None:
                     subscription_id = request.subscription_id
-                    reader = self._readers.get(subscription_id)
-                    if reader is None or (subscription_id, caller.node_id) not in reader.publishing:
-                        raise InvalidArgument(f"nobody asked {caller} for logs {subscription_id!r}")
+                    reader, source = self._asked(subscription_id, caller)
+                    source.begun = True
+                if subscription_id not in self._readers:
+                    break
                 if request.records or request.warnings:
-                    await reader.arrived.put(
-                        ReadLogsResponse(records=request.records, warnings=request.warnings)
-                    )
+                    await reader.arrived.put(_passed_on(request, source, caller))
                 if request.finished:
                     await reader.finish(subscription_id, caller.node_id)
-                    return PublishLogsResponse()
+                    break
         finally:
             if reader is not None and subscription_id in self._readers:
                 broke_off = f"the logs of node {caller.node_id} broke off"
                 await reader.finish(subscription_id, caller.node_id, broke_off)
         return PublishLogsResponse()
+
+    def _asked(self, subscription_id: str, caller: Caller) -> tuple[Reader, Source]:
+        reader = self._readers.get(subscription_id)
+        source = reader.publishing.get((subscription_id, caller.node_id)) if reader is not None else None
+        if reader is None or source is None:
+            raise InvalidArgument(f"nobody asked {caller} for logs {subscription_id!r}")
+        return reader, source
+
+
+def _passed_on(request: PublishLogsRequest, source: Source, caller: Caller) -> ReadLogsResponse:
+    """Check that an agent speaks for its own tasks, and for no other node."""
+    for record in request.records:
+        if record.task_id not in source.task_ids:
+            raise PeerFault(f"{caller} sent logs of task {record.task_id!r}, which it was not asked for")
+        record.node_id = caller.node_id
+    return ReadLogsResponse(records=request.records, warnings=request.warnings)

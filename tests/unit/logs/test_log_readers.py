@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from covey.errors import InvalidArgument, NotFound
+from covey import limits
+from covey.errors import InvalidArgument, NotFound, PeerFault
 from covey.model.objects import Node, Service
 from covey.model.states import TaskState
 from covey.v1.dispatcher_pb2 import LogOptions, LogSubscription, ManagerMessage
@@ -16,7 +17,7 @@ from covey.v1.logs_pb2 import LogRecord, PublishLogsRequest, ReadLogsRequest, Re
 from covey.wire.service import Caller, Role
 from manager.logs.server import LogsServer
 from manager.store.draft import Draft
-from manager.store.driver import Store
+from manager.store.driver import Store, Watch
 from manager.store.log.fake import Disk, FakeLog
 from tests.support.cluster_objects import task
 
@@ -30,7 +31,8 @@ class Stand:
         self.store = store
         self.told: list[tuple[str, LogSubscription]] = []
         self.away: set[str] = set()
-        self.server = LogsServer(store, self._tell, Random(1))
+        self.sessions: dict[str, str] = {}
+        self.server = LogsServer(store, self._tell, lambda node: self.sessions.get(node, "first"), Random(1))
 
     def _tell(self, node_id: str, message: ManagerMessage) -> bool:
         if node_id in self.away:
@@ -177,5 +179,78 @@ def test_logs_of_nothing_are_refused() -> None:
         for request in (ReadLogsRequest(service_id="none"), ReadLogsRequest(task_id="none")):
             with pytest.raises(NotFound):
                 await drain(stand.server._read_logs(request, ROOT))
+
+    on_a_stand(scene)
+
+
+def test_nobody_speaks_for_another_nodes_tasks() -> None:
+    async def scene(stand: Stand) -> None:
+        reading = asyncio.create_task(drain(stand.read()))
+        await told(stand, 2)
+        stand.told[0][1].task_ids[:] = ["t2"]
+        with pytest.raises(PeerFault, match="'t2', which it was not asked for"):
+            await stand.publish(0, "forged")
+        await stand.publish(1, "two")
+        lines, warnings = await reading
+        assert (lines, len(warnings)) == (["two"], 1)
+
+    on_a_stand(scene)
+
+
+def test_an_agent_that_goes_before_it_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "log_source_look_s", 0.05)
+
+    async def scene(stand: Stand) -> None:
+        reading = asyncio.create_task(drain(stand.read()))
+        await told(stand, 2)
+        stand.sessions["n2"] = "second"
+        await asyncio.sleep(0.2)
+        await stand.publish(0, "one")
+        lines, warnings = await reading
+        assert (lines, warnings) == (["one"], ["node  went away: the logs of 1 tasks are missing"])
+
+    on_a_stand(scene)
+
+
+def test_a_follower_that_fell_behind_misses_no_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(stand: Stand) -> None:
+        watch = stand.store.watch
+
+        def short() -> Watch:
+            stand.store.watch = watch  # type: ignore[method-assign]
+            return watch(1)
+
+        stand.store.watch = short  # type: ignore[assignment,method-assign]
+        reading = asyncio.create_task(drain(stand.read(follow=True)))
+        await told(stand, 2)
+        puts = [stand.put(Node(id=f"n{n}")) for n in range(3, 9)]
+        await asyncio.gather(*puts, stand.put(task("t3", "n2", TaskState.RUNNING)))
+        await told(stand, 3)
+        assert list(stand.told[2][1].task_ids) == ["t3"]
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+
+    on_a_stand(scene)
+
+
+def test_a_reader_who_leaves_holds_up_no_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(stand: Stand) -> None:
+        responses = stand.read(follow=True)
+        first = asyncio.ensure_future(anext(responses))
+        await told(stand, 2)
+        node_id, subscription = stand.told[0]
+
+        async def requests() -> AsyncIterator[PublishLogsRequest]:
+            while True:
+                record = LogRecord(task_id="t1", data=b"much")
+                yield PublishLogsRequest(subscription_id=subscription.subscription_id, records=[record])
+
+        publishing = asyncio.create_task(stand.server._publish_logs(requests(), Caller(Role.WORKER, node_id)))
+        await first
+        await asyncio.sleep(0.05)
+        assert not publishing.done(), "it waits for the reader"
+        await responses.aclose()  # type: ignore[attr-defined]
+        await publishing
 
     on_a_stand(scene)
