@@ -1,14 +1,15 @@
 """What requests about services change, as functions on a draft."""
 
+from collections.abc import Collection
 from random import Random
 
 from msgspec.structs import replace
 
-from covey.errors import Bug, Conflict, FailedPrecondition, InvalidArgument, NotFound
+from covey.errors import Bug, Conflict, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
 from covey.ids import new_id
 from covey.model.objects import Network, Revision, Service, Task
-from covey.model.specs import NetworkAttachmentSpec, ServiceSpec
-from covey.model.states import ServiceModeKind, TaskState
+from covey.model.specs import NetworkAttachmentSpec, PortConfig, ServiceSpec
+from covey.model.states import PublishMode, ServiceModeKind, TaskState
 from covey.v1.control_pb2 import ServiceDetail
 from covey.v1.objects_pb2 import Revision as RevisionMessage
 from covey.v1.objects_pb2 import Service as ServiceMessage
@@ -21,6 +22,7 @@ from manager.store.view import BY_SERVICE, View
 
 def create_service(draft: Draft, spec: ServiceSpec, dice: Random) -> Service:
     """Store a new service with its first revision. The spec has been validated."""
+    _check_ports(draft, "", spec.endpoint.ports)
     service_id = new_id(dice)
     revision = first_revision(service_id, _with_networks(draft, spec), dice)
     service = adopt(Service(id=service_id, name=spec.name), None, revision)
@@ -45,6 +47,7 @@ def update_service(draft: Draft, service_id: str, version: int, spec: ServiceSpe
     spec = _with_networks(draft, _with_credentials(spec, current.spec))
     if spec == current.spec:
         return
+    _check_ports(draft, service_id, set(spec.endpoint.ports) - set(current.spec.endpoint.ports))
     revision = next_revision(service, current, spec, dice)
     draft.put(revision)
     draft.put(adopt(service, current, revision))
@@ -119,6 +122,22 @@ def _check_joinable(network: Network) -> None:
         raise InvalidArgument(f"network: {network.spec.name!r} is the ingress network; {remedy}")
     if network.pending_delete:
         raise FailedPrecondition(f"network: {network.spec.name!r} is being removed")
+
+
+def _check_ports(draft: Draft, service_id: str, wanted: Collection[PortConfig]) -> None:
+    """Refuse a port that another service has, or has asked for: a typing error is not to be stored.
+
+    The allocator decides all the same: what is asked for at the same moment is told apart there.
+    """
+    numbers = {(port.protocol, port.published_port): port for port in wanted if port.published_port}
+    for other in draft.all(Service) if numbers else ():
+        if other.id == service_id or other.pending_delete:
+            continue
+        for port in (*other.ports, *current_revision(draft, other).spec.endpoint.ports):
+            mine = numbers.get((port.protocol, port.published_port))
+            if mine is not None and PublishMode.INGRESS in (mine.publish_mode, port.publish_mode):
+                text = f"{port.published_port}/{port.protocol.name.lower()}"
+                raise ResourceExhausted(f"port {text} is taken by service {other.name}; publish another one")
 
 
 def _without_credentials(spec: ServiceSpec) -> ServiceSpec:
