@@ -11,7 +11,7 @@ from covey.client.daemon import connect_daemon
 from covey.client.host import Host
 from covey.errors import FailedPrecondition
 from covey.model.objects import Node
-from covey.model.states import Availability, NodeRole, NodeState
+from covey.model.states import Availability, NodeRole
 
 from ..app import each, run
 from ..options import (
@@ -114,9 +114,8 @@ def _table(nodes: list[Node], own_id: str) -> str:
 
 
 def _manager_status(item: Node) -> str:
-    if item.role is not NodeRole.MANAGER:
-        return ""
-    return "Reachable" if item.status.state is NodeState.READY else "Unreachable"
+    # There is one manager in a cluster so far, and it has just answered.
+    return "Leader" if item.role is NodeRole.MANAGER else ""
 
 
 @node.command(epilog=example("covey node inspect self --pretty", "covey node inspect w1 w2"))
