@@ -77,7 +77,7 @@ class Streams:
         self._connect = connect
         self._spawn = spawn
         self._post = post
-        self._outgoing: dict[int, asyncio.Queue[Up | None]] = {}
+        self._outgoing: dict[int, asyncio.Queue[Up]] = {}
         self._running: dict[int, asyncio.Task[None]] = {}
 
     def dial(self, number: int, address: str) -> None:
@@ -112,12 +112,9 @@ class Streams:
                             self._post(Heard(number, heard))
         except (CoveyError, OSError) as error:
             reason = str(error)
-        finally:
-            # grpc reads the source in a task of its own, which nobody else ends.
-            self._outgoing[number].put_nowait(None)
         self._post(Disconnected(number, reason))
 
     async def _source(self, number: int) -> AsyncIterator[AgentMessage]:
         outgoing = self._outgoing[number]
-        while (message := await outgoing.get()) is not None:
-            yield encode(message)
+        while True:
+            yield encode(await outgoing.get())

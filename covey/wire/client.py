@@ -91,7 +91,7 @@ class Channel:
         except asyncio.CancelledError as error:
             raise self._why_cancelled(source) from error
         finally:
-            call.cancel()
+            _end(call, source)
 
     async def _many(self, call: Any, source: "_Source | None") -> AsyncGenerator[Any, None]:
         try:
@@ -102,7 +102,7 @@ class Channel:
         except asyncio.CancelledError as error:
             raise self._why_cancelled(source) from error
         finally:
-            call.cancel()
+            _end(call, source)
 
     def _error(self, error: Any) -> CoveyError:
         raised = any(key == RAISED[0][0] for key, _ in error.trailing_metadata() or ())
@@ -119,19 +119,36 @@ class Channel:
 
 
 class _Source:
-    """A stream of requests that remembers why it failed: grpc only cancels the call."""
+    """A stream of requests that remembers why it failed: grpc only cancels the call.
+
+    And grpc reads it in a task of its own, which it leaves waiting for the next request if the call ends by
+    the other side's doing; `end` ends that too.
+    """
 
     def __init__(self, requests: AsyncIterable[Any]) -> None:
         self._requests = requests
+        self._reader: asyncio.Task[Any] | None = None
         self.failure: Exception | None = None
 
+    def end(self) -> None:
+        """No more is wanted."""
+        if self._reader is not None:
+            self._reader.cancel()
+
     async def run(self) -> AsyncIterator[Any]:
+        self._reader = asyncio.current_task()
         try:
             async for request in self._requests:
                 yield request
         except Exception as error:
             self.failure = error
             raise
+
+
+def _end(call: Any, source: _Source | None) -> None:
+    call.cancel()
+    if source is not None:
+        source.end()
 
 
 def _shape(method: Method[Any, Any]) -> tuple[str, Any, Any]:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,6 +50,7 @@ class Handlers:
             bind(Logs.read_logs, self.server_stream),
             bind(LogBroker.publish_logs, self.client_stream),
             bind(Dispatcher.session, self.bidirectional),
+            bind(Dispatcher.sign_off, self.sign_off),
         ]
 
     async def unary(
@@ -59,6 +60,11 @@ class Handlers:
         if self.failure is not None:
             raise self.failure
         return ca_pb2.RenewCertificateResponse(certificate_pem=request.signing_request_pem)
+
+    async def sign_off(
+        self, request: dispatcher_pb2.SignOffRequest, caller: Caller
+    ) -> dispatcher_pb2.SignOffResponse:
+        raise AssertionError("nobody here leaves")
 
     async def server_stream(
         self, request: logs_pb2.ReadLogsRequest, caller: Caller
@@ -302,6 +308,33 @@ def test_an_error_in_what_is_sent_is_raised_and_ends_the_session() -> None:
             with pytest.raises(FailedPrecondition, match="disk full"):
                 await collect(channel.talk(Dispatcher.session, failing()))
             await asyncio.wait_for(handlers.ended.wait(), TIMEOUT_S)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("talks", [True, False])
+def test_what_is_sent_ends_with_a_call_that_the_server_ended(talks: bool) -> None:
+    """grpc leaves its reader of the source waiting for ever, with all that the source holds open."""
+    ended = asyncio.Event()
+
+    async def quiet(message: Any) -> AsyncIterator[Any]:
+        try:
+            yield message
+            await asyncio.sleep(3600)
+        finally:
+            ended.set()
+
+    async def main() -> None:
+        call: Awaitable[object]
+        refusing = served(Handlers(), is_member=lambda _: False)
+        async with refusing as server, connect_control(server.address, HERE.node()) as channel:
+            if talks:
+                call = collect(channel.talk(Dispatcher.session, quiet(dispatcher_pb2.AgentMessage())))
+            else:
+                call = channel.send(LogBroker.publish_logs, quiet(logs_pb2.PublishLogsRequest()))
+            with pytest.raises(Unauthenticated):
+                await call
+            await asyncio.wait_for(ended.wait(), TIMEOUT_S)
 
     asyncio.run(main())
 
