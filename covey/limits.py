@@ -65,6 +65,7 @@ page_items_max = 500
 log_batches_queued_max = 64
 log_source_look_s = 2.0  # how long a reader waits in silence before it looks who has gone
 watch_batch_ms = 50
+watch_rest_factor = 10  # after each moment told to a watcher, so many times what telling it took
 
 # --- orchestration ---------------------------------------------------------------------------------
 restart_delay_ns = 5_000_000_000
@@ -138,6 +139,7 @@ container_exit_record_ms = 5_000  # how long after a process's end conmon may ta
 container_log_overrun = 4  # how many times its bound a log may grow while no agent rotates it
 image_pull_timeout_s = 1800.0
 image_query_timeout_s = 30.0
+image_resolve_timeout_s = 10.0  # within a request, which ends after `rpc_timeout_s`
 image_pulls_at_once = 3
 
 # --- tasks (agent/tasks) ----------------------------------------------------------------------------

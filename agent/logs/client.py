@@ -76,12 +76,13 @@ class LogPublisher:
                 stack.callback(files[task_id].close)
             history = _merged(files)
             while batch := await _in_thread(lambda: _batch(history)):
-                yield self._request(batch)
+                for part in _parts(batch):
+                    yield self._request(part)
             while subscription.options.follow and files:
                 over = {task_id for task_id in files if self._ended(task_id)}
-                batch = [(r, task_id) for task_id, log_files in files.items() for r in log_files.appended()]
-                if batch:
-                    yield self._request(sorted(batch))
+                if batch := await _in_thread(lambda: _appended(files)):
+                    for part in _parts(batch):
+                        yield self._request(part)
                     continue
                 for task_id in over:  # it had ended before its file was found at its end
                     files.pop(task_id).close()
@@ -120,6 +121,21 @@ def _merged(files: dict[str, LogFiles]) -> Iterator[_Tagged]:
         return ((record, task_id) for record in files[task_id].history())
 
     return heapq.merge(*map(tagged, files))
+
+
+def _appended(files: dict[str, LogFiles]) -> list[_Tagged]:
+    return sorted((record, task_id) for task_id, each in files.items() for record in each.appended())
+
+
+def _parts(batch: Sequence[_Tagged]) -> Iterator[Sequence[_Tagged]]:
+    """Cut a batch into parts that fit a message, however long its lines are."""
+    first, size = 0, 0
+    for place, (record, _) in enumerate(batch):
+        if size and size + len(record.data) > limits.container_log_batch_bytes:
+            yield batch[first:place]
+            first, size = place, 0
+        size += len(record.data)
+    yield batch[first:]
 
 
 def _batch(records: Iterator[_Tagged]) -> list[_Tagged]:

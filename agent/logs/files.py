@@ -1,6 +1,7 @@
 """Reading log files: what is there, and what is appended, across rotations. Blocking; for a thread."""
 
 import os
+import sys
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,7 +56,7 @@ class LogFiles:
         window = limits.container_log_read_bytes
         while True:
             skipped = max(0, total - window)
-            newest = deque(self._records(ranges, skipped), maxlen=tail + 1)
+            newest = deque(self._records(ranges, skipped), maxlen=min(tail, sys.maxsize - 1) + 1)
             if skipped == 0 or len(newest) > tail:  # one more than asked for: the first may be half a line
                 yield from list(newest)[-tail:]
                 return

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.logs.client import _parts
 from agent.logs.files import LogFiles
 from agent.logs.lines import Joiner, Line, Record, parse
 from agent.session.messages import LogOptions
@@ -78,7 +79,7 @@ def test_history_runs_through_rotated_files(tmp_path: Path) -> None:
     assert read(path, LogOptions(since_ns=since.at_ns)) == ["longer", "c"]
 
 
-@pytest.mark.parametrize("tail", [0, 1, 2, 3, 99])
+@pytest.mark.parametrize("tail", [0, 1, 2, 3, 99, 2**63 - 1])
 def test_tail_counts_from_the_end(tmp_path: Path, tail: int) -> None:
     path = tmp_path / "log"
     (tmp_path / "log.1").write_bytes(line(1, "a"))
@@ -123,3 +124,12 @@ def test_a_log_that_is_not_there_yet_is_followed_from_its_beginning(tmp_path: Pa
     (tmp_path / "log").write_bytes(line(1, "a"))
     assert texts(files.appended()) == ["a"]
     files.close()
+
+
+def test_a_batch_of_long_lines_is_sent_in_parts() -> None:
+    long = limits.container_log_batch_bytes // 2
+    batch = [
+        (Record(n, False, bytes(size)), "t") for n, size in enumerate([1, long, long, 5, 3 * long, 1, 1])
+    ]
+    assert [[r.at_ns for r, _ in part] for part in _parts(batch)] == [[0, 1], [2, 3], [4], [5, 6]]
+    assert limits.container_log_batch_bytes + limits.container_log_record_bytes_max < limits.request_bytes_max
