@@ -141,7 +141,7 @@ def _reload(daemon: Daemon, read: Callable[[], Settings]) -> None:
         daemon.reload(settings)
         logs.configure("coveyd", settings.log_level)
         log.info("settings read again")
-    except CoveyError as error:
+    except (CoveyError, OSError) as error:
         log.error("the settings stay as they were: %s", error)
 
 

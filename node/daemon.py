@@ -257,7 +257,7 @@ class Daemon:
                 await self.exclusively("the renewal of the certificate", self.renew)
                 part = self._dice.uniform(from_part, to_part)
                 retry_ms = limits.certificate_renewal_retry_ms_min
-            except CoveyError as error:
+            except (CoveyError, OSError) as error:  # no manager, or no room on the disk
                 log.warning("the certificate could not be renewed: %s", error)
                 await asyncio.sleep(retry_ms / 1000)
                 retry_ms = min(2 * retry_ms, limits.certificate_renewal_retry_ms_max)
