@@ -8,6 +8,8 @@ from covey.errors import InvalidArgument
 from covey.model.specs import ServiceSpec
 from covey.model.states import EndpointMode, PublishMode, ServiceModeKind
 
+from ..parse.amounts import size_text
+
 
 def check(spec: ServiceSpec, given: Mapping[str, Any]) -> None:
     """Raise InvalidArgument for the first contradiction among the given options and the spec."""
@@ -33,15 +35,15 @@ def _names(given: Mapping[str, Any], option: str) -> list[str]:
 
 def _check_resources(spec: ServiceSpec, given: Mapping[str, Any]) -> None:
     now = spec.task.resources
-    for noun, unit, present in (
-        ("cpu", 1e9, (now.reservations.nano_cpus, now.limits.nano_cpus)),
-        ("memory", 1, (now.reservations.memory_bytes, now.limits.memory_bytes)),
+    for noun, shown, present in (
+        ("cpu", _cpus, (now.reservations.nano_cpus, now.limits.nano_cpus)),
+        ("memory", size_text, (now.reservations.memory_bytes, now.limits.memory_bytes)),
     ):
         reserved = given.get(f"reserve_{noun}", present[0])
         limit = given.get(f"limit_{noun}", present[1])
         if limit and reserved > limit:
             raise InvalidArgument(
-                f"--reserve-{noun} {reserved / unit:g} is over --limit-{noun} {limit / unit:g}: "
+                f"--reserve-{noun} {shown(reserved)} is over --limit-{noun} {shown(limit)}: "
                 "what is kept for a task must not be more than it may use"
             )
         least = limits.nano_cpus_min if noun == "cpu" else limits.memory_bytes_min
@@ -49,9 +51,11 @@ def _check_resources(spec: ServiceSpec, given: Mapping[str, Any]) -> None:
             value = given.get(flag, 0)
             if 0 < value < least:
                 name = flag.replace("_", "-")
-                raise InvalidArgument(
-                    f"--{name} {value / unit:g}: the least is {least / unit:g}, 0 is without"
-                )
+                raise InvalidArgument(f"--{name} {shown(value)}: the least is {shown(least)}, 0 is without")
+
+
+def _cpus(nano_cpus: int) -> str:
+    return f"{nano_cpus / 1e9:g}"
 
 
 def _check_ports(spec: ServiceSpec, given: Mapping[str, Any]) -> None:

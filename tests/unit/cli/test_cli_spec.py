@@ -136,7 +136,7 @@ def test_a_capability_is_in_one_list() -> None:
         ({"mode": ServiceModeKind.GLOBAL, "replicas": 2}, "--replicas 2: a global service"),
         ({"replicas": 10**9}, "at most"),
         ({"reserve_cpu": 2_000_000_000, "limit_cpu": 1_000_000_000}, "--reserve-cpu 2 is over --limit-cpu 1"),
-        ({"limit_memory": 1024}, "--limit-memory 1024: the least"),
+        ({"limit_memory": 1024}, "--limit-memory 1k: the least is 4m"),
         ({"limit_cpu": 1000}, "--limit-cpu 1e-06: the least"),
         ({"endpoint_mode": EndpointMode.DNSRR, "publish_add": ports.publish("80:80")}, "mode=host"),
         (
