@@ -19,6 +19,6 @@ event, upon which the table is asked again. States only rise:
 Rules inside. A container is started at most once: STARTING is on disk before the runtime hears of it, and
 a task of which the managers know more than this node does is lost, not new. What cannot be done for now (a
 registry that does not answer, a full disk) is tried again, with the reason in the task's status; what can
-never be done ends the task. An ended container stays, with its log and without its network, until the
-managers drop the task.
+never be done ends the task. An ended container stays, with its log and what it wrote, but without its
+network and unmounted, until the managers drop the task.
 """

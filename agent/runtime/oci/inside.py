@@ -45,19 +45,24 @@ def open_inside(root: Path, path: str, flags: int) -> int:
 
 
 def read_inside(root: Path, path: str, bytes_max: int) -> str:
-    """The text of a regular file below `root`, or "" if there is none; at most `bytes_max` bytes of it."""
+    """The text of a regular file below `root`, or "" if there is none; at most `bytes_max` bytes of it.
+
+    An image may have anything in its place, and only a regular file is safe to open: a fifo would wait for a
+    writer, and a device would be the host's (a watchdog resets it some time after it was opened).
+    """
     try:
-        # O_NONBLOCK: an image may have a fifo here, and opening it would wait for a writer.
-        fd = open_inside(root, path, os.O_RDONLY | os.O_NONBLOCK)
+        place = open_inside(root, path, os.O_PATH)
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             return ""
         raise
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        return ""
-    with os.fdopen(fd, "rb") as file:
-        return file.read(bytes_max).decode(errors="replace")
+    try:
+        if not stat.S_ISREG(os.fstat(place).st_mode):
+            return ""
+        with open(f"/proc/self/fd/{place}", "rb") as file:
+            return file.read(bytes_max).decode(errors="replace")
+    finally:
+        os.close(place)
 
 
 @contextmanager

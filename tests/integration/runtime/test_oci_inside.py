@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from agent.runtime.oci.inside import read_inside
 from agent.runtime.seam import Exit, LogLimits
 from covey import limits
 from covey.errors import InvalidArgument, Unavailable
@@ -95,6 +97,12 @@ def test_a_link_in_the_image_leads_to_the_image_and_not_to_the_host(bed: Contain
     with suppress(InvalidArgument, AssertionError):
         said(bed, "cat /out/secret", mounts=(volume,))
     assert list((bed.directory / "state/volumes/stolen/data").iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFCHR])
+def test_only_a_regular_file_of_an_image_is_opened(tmp_path: Path, kind: int) -> None:
+    os.mknod(tmp_path / "passwd", kind | 0o666, os.makedev(10, 255))  # no driver: to open it is an error
+    assert read_inside(tmp_path, "/passwd", 100) == ""
 
 
 def test_limits_are_set_and_hold(bed: ContainerBed) -> None:

@@ -74,4 +74,4 @@ def _why_unknown(record: Record, same_boot: bool) -> str:
         return "the agent was stopped while creating it"
     if not same_boot:
         return "the node restarted while it ran; its exit code is unknown"
-    return "its monitor (conmon) was killed, so its exit code is unknown"
+    return "its monitor (conmon) was killed or did not write it down in time, so its exit code is unknown"
