@@ -316,7 +316,7 @@ class NetlinkNetworks:
         except OSError as error:
             self._places.close()
             raise NetworkFault(f"cannot read back the node's networks: {error}") from error
-        if not around.mtu:
+        if not around.mtu and (self._networks or self._sandboxes):  # to remove everything, none is needed
             raise FailedPrecondition(
                 f"no link of this host has the data address {settings.data_address}; "
                 "give one that is there (--data-path-addr)"

@@ -212,4 +212,5 @@ def _set_link(places: Places, name: str, link: Link) -> Message:
 
 def _fault(step: Operation, words: str, vni: int = 0) -> NetworkFault:
     where = step.netns or "the node's namespace"
-    return NetworkFault(f"{type(step).__name__} in {where} failed: {words}; it was {step}", vni)
+    whole = str(step)[: limits.program_complaint_chars_max]  # a table can have a thousand targets
+    return NetworkFault(f"{type(step).__name__} in {where} failed: {words}; it was {whole}", vni)

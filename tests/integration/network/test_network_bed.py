@@ -327,3 +327,14 @@ def test_a_denied_network_is_set_aside_and_the_others_are_built(bed: Bed) -> Non
     run_in(host.path, "ip", "link", "del", "other")
     eventually(lambda: works(host, "apply", table=tables[0]), "the network is asked for again", 15)
     assert {each.name for each in host.netns_dir.iterdir()} == {"t1", "t9", "net-" + "n" * 25}
+
+
+def test_a_host_without_its_address_can_still_be_cleared(bed: Bed) -> None:
+    host = bed.hosts[0]
+    bed.attach(host, "t1", None)
+    run_in(host.path, "ip", "address", "flush", "dev", "eth0")
+    with pytest.raises(AssertionError, match=r"data address 192\.0\.2\.1"):
+        host.reconcile()
+    host.call("reconcile")
+    assert list(host.netns_dir.iterdir()) == []
+    assert "covey_" not in run_in(host.path, "ip", "link")
