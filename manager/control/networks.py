@@ -1,5 +1,6 @@
 """What requests about networks change, as functions on a draft."""
 
+from ipaddress import IPv4Network
 from random import Random
 
 from msgspec.structs import replace
@@ -20,9 +21,27 @@ def create_network(draft: Draft, spec: NetworkSpec, dice: Random) -> Network:
             raise InvalidArgument(
                 f"ingress: {taken.spec.name!r} is the ingress network; there can be one only"
             )
+    _check_subnets_free(draft, spec)
     network = Network(id=new_id(dice), spec=spec)
     draft.put(network)
     return network
+
+
+def _check_subnets_free(draft: Draft, spec: NetworkSpec) -> None:
+    """Refuse a subnet that another network has; one that is being removed has it until it is gone."""
+    taken = [
+        (IPv4Network(cidr), other)
+        for other in draft.all(Network)
+        for cidr in (*(s.cidr for s in other.subnets), *(c.subnet for c in other.spec.ipam if c.subnet))
+    ]
+    for config in spec.ipam:
+        wanted = IPv4Network(config.subnet) if config.subnet else None
+        for subnet, other in taken:
+            if wanted is not None and wanted.overlaps(subnet):
+                raise FailedPrecondition(
+                    f"subnet: {config.subnet} overlaps {subnet} of network {other.spec.name}; "
+                    "choose another one, or none at all"
+                )
 
 
 def remove_network(draft: Draft, network_id: str) -> None:

@@ -1,20 +1,16 @@
 """Is a spec sound in itself? Pure; raises `InvalidArgument` naming the field, the value and the remedy."""
 
 import ipaddress
+import itertools
 import re
-import signal
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
 
 import msgspec
 
 from covey import limits
-from covey.errors import InvalidArgument
-from covey.model import constraint, reference
-from covey.model.capability import CAPABILITIES
+from covey.model import constraint
 from covey.model.specs import (
-    ContainerSpec,
     EndpointSpec,
-    Mount,
     NetworkSpec,
     NodeSpec,
     Placement,
@@ -27,23 +23,18 @@ from covey.model.specs import (
     TaskSpec,
     UpdateConfig,
 )
-from covey.model.states import EndpointMode, MountKind, Protocol, PublishMode, ServiceModeKind
+from covey.model.states import EndpointMode, Protocol, PublishMode, ServiceModeKind
 
-_NAME = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9_-]*[a-zA-Z0-9])?")
-_VOLUME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
-_HOSTNAME = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?")
+from .containers import check_container
+from .refusal import check_labels, check_name, check_unique, is_address, is_number, refuse
+
 _SPREAD = re.compile(r"(node|engine)\.labels\.\S+")
-
-
-def refuse(field: str, value: object, remedy: str) -> InvalidArgument:
-    """Make the error for a field whose value cannot be had."""
-    return InvalidArgument(f"{field}: {value!r} {remedy}")
 
 
 def check_service(spec: ServiceSpec, vxlan_port: int = limits.vxlan_port) -> None:
     """Check a whole service spec, except for what only the store knows (networks, names taken)."""
     check_name("name", spec.name)
-    _check_labels("labels", spec.labels)
+    check_labels("labels", spec.labels)
     _check_mode(spec.mode)
     _check_task(spec.task)
     _check_update("update", spec.update)
@@ -58,45 +49,24 @@ def check_service(spec: ServiceSpec, vxlan_port: int = limits.vxlan_port) -> Non
 def check_network(spec: NetworkSpec) -> None:
     """Check a network spec in itself."""
     check_name("name", spec.name)
-    _check_labels("labels", spec.labels)
+    check_labels("labels", spec.labels)
     if spec.driver != "overlay":
         raise refuse("driver", spec.driver, "is not supported; use overlay")
+    if len(spec.ipam) > limits.subnets_per_network_max:
+        raise refuse("subnet", len(spec.ipam), f"are more than the {limits.subnets_per_network_max} allowed")
     for config in spec.ipam:
         if not config.subnet and (config.gateway or config.ip_range):
             raise refuse("subnet", config.subnet, "is needed where a gateway or an ip-range is given")
         if config.subnet:
             _check_subnet(config.subnet, config.gateway, config.ip_range)
+    _check_apart([ipaddress.ip_network(config.subnet) for config in spec.ipam if config.subnet])
     for option, value in spec.options.items():
         _check_network_option(option, value)
 
 
 def check_node(spec: NodeSpec) -> None:
     """Check a node spec in itself."""
-    _check_labels("labels", spec.labels)
-
-
-def check_name(field: str, name: str) -> None:
-    """Check the name of a service or network: it becomes a DNS name."""
-    if not name or len(name) > limits.name_length_chars_max or not _NAME.fullmatch(name):
-        raise refuse(
-            field,
-            name,
-            f"is not a name: up to {limits.name_length_chars_max} letters, digits, - and _, "
-            "beginning and ending with a letter or digit",
-        )
-
-
-def _check_labels(field: str, labels: Mapping[str, str]) -> None:
-    if len(labels) > limits.label_count_max:
-        raise refuse(field, len(labels), f"labels are more than the {limits.label_count_max} allowed")
-    for key, value in labels.items():
-        if not key or "=" in key or key != key.strip():
-            raise refuse(
-                field, key, "is not a label's key: it is not empty, with no = and no spaces around it"
-            )
-        if len(key.encode()) + len(value.encode()) > limits.label_length_bytes_max:
-            most = limits.label_length_bytes_max
-            raise refuse(field, key[:40], f"is longer than {most} bytes with its value")
+    check_labels("labels", spec.labels)
 
 
 def _check_mode(mode: ServiceMode) -> None:
@@ -108,93 +78,15 @@ def _check_mode(mode: ServiceMode) -> None:
 
 
 def _check_task(task: TaskSpec) -> None:
-    _check_container(task.container)
+    check_container(task.container)
     _check_resources(task.resources)
     _check_restart(task.restart)
     _check_placement(task.placement)
     targets = [network.target for network in task.networks]
-    _check_unique("network", targets, "is attached twice; give it once, with all its aliases")
+    check_unique("network", targets, "is attached twice; give it once, with all its aliases")
     for network in task.networks:
         for alias in network.aliases:
             check_name("network alias", alias)
-
-
-def _check_unique(field: str, values: Iterable[object], remedy: str) -> None:
-    seen = set[object]()
-    for value in values:
-        if value in seen:
-            raise refuse(field, value, remedy)
-        seen.add(value)
-
-
-def _check_container(container: ContainerSpec) -> None:
-    reference.parse(container.image)
-    for variable in container.env:
-        if not variable.partition("=")[0] or "\0" in variable:
-            raise refuse("env", variable, "is not NAME=value")
-    _check_labels("container-label", container.labels)
-    if container.workdir and not container.workdir.startswith("/"):
-        raise refuse("workdir", container.workdir, "is not absolute; begin it with /")
-    if container.hostname and (len(container.hostname) > 64 or not _HOSTNAME.fullmatch(container.hostname)):
-        raise refuse("hostname", container.hostname, "is not a host name")
-    if container.stop_signal:
-        _check_signal(container.stop_signal)
-    if container.stop_grace_ns < 0:
-        raise refuse("stop-grace-period", container.stop_grace_ns, "is negative")
-    for mount in container.mounts:
-        _check_mount(mount)
-    _check_unique("mount", [m.target for m in container.mounts], "is mounted on twice; choose another target")
-    for field, names in (("cap-add", container.capability_add), ("cap-drop", container.capability_drop)):
-        for name in names:
-            if name.upper().removeprefix("CAP_") not in CAPABILITIES | {"ALL"}:
-                raise refuse(field, name, "is not a capability; see capabilities(7), or use ALL")
-    _check_names(container)
-
-
-def _check_names(container: ContainerSpec) -> None:
-    for entry in container.hosts:
-        host, _, address = entry.partition(":")
-        if not host or not _is_address(address):
-            raise refuse("host", entry, "is not NAME:ADDRESS")
-    for server in container.dns.nameservers if container.dns else ():
-        if not _is_address(server):
-            raise refuse("dns", server, "is not an IP address")
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _check_signal(name: str) -> None:
-    known = {s.name for s in signal.Signals} | {s.name.removeprefix("SIG") for s in signal.Signals}
-    if name.upper() not in known and not (name.isdigit() and 0 < int(name) < signal.NSIG):
-        raise refuse("stop-signal", name, "is not a signal; write it like SIGTERM, TERM or 15")
-
-
-def _check_mount(mount: Mount) -> None:
-    if not mount.target.startswith("/") or mount.target.rstrip("/") == "":
-        raise refuse("mount target", mount.target, "is not an absolute path inside the container")
-    match mount.kind:
-        case MountKind.BIND if not mount.source.startswith("/"):
-            raise refuse(
-                "mount source", mount.source, "is not an absolute path; a bind needs one on the node"
-            )
-        case MountKind.VOLUME if mount.source and not _VOLUME.fullmatch(mount.source):
-            raise refuse(
-                "mount source", mount.source, "is not a volume's name; for a host path use type=bind"
-            )
-        case MountKind.TMPFS if mount.source:
-            raise refuse("mount source", mount.source, "has no meaning for a tmpfs; leave it out")
-        case _:
-            pass
-    if mount.tmpfs is not None and mount.kind is not MountKind.TMPFS:
-        raise refuse("mount", mount.target, "has tmpfs options but is no tmpfs; use type=tmpfs")
-    if mount.tmpfs is not None and mount.tmpfs.size_bytes < 0:
-        raise refuse("tmpfs-size", mount.tmpfs.size_bytes, "is negative")
 
 
 def _check_resources(resources: ResourceRequirements) -> None:
@@ -258,7 +150,7 @@ def _check_endpoint(endpoint: EndpointSpec) -> None:
             remedy = "cannot go with dnsrr; use mode=host, or endpoint-mode vip"
             raise refuse("publish", port.published_port, remedy)
     published = [(p.protocol.name.lower(), p.published_port) for p in endpoint.ports if p.published_port]
-    _check_unique("publish", published, "is published twice")
+    check_unique("publish", published, "is published twice")
 
 
 def _check_own_ports(endpoint: EndpointSpec, vxlan_port: int) -> None:
@@ -295,8 +187,14 @@ def _check_subnet(subnet: str, gateway: str, ip_range: str) -> None:
         raise refuse("subnet", subnet, "is not IPv4; IPv6 networks are not supported")
     if network.num_addresses < 4:
         raise refuse("subnet", subnet, "is too small; a network needs /30 or larger")
-    if gateway and (not _is_address(gateway) or ipaddress.ip_address(gateway) not in network):
+    if network.prefixlen < limits.subnet_prefix_length_min:
+        raise refuse("subnet", subnet, f"is too large; use /{limits.subnet_prefix_length_min} or smaller")
+    if network.is_loopback or network.is_multicast or network.is_link_local or network.is_unspecified:
+        raise refuse("subnet", subnet, "is kept for other purposes; use one of 10.0.0.0/8 or 172.16.0.0/12")
+    if gateway and (not is_address(gateway) or ipaddress.ip_address(gateway) not in network):
         raise refuse("gateway", gateway, f"is not an address in {subnet}")
+    if gateway and ipaddress.ip_address(gateway) in (network.network_address, network.broadcast_address):
+        raise refuse("gateway", gateway, f"is the first or last address of {subnet}, which nobody can have")
     if ip_range:
         try:
             inner = ipaddress.ip_network(ip_range)
@@ -306,10 +204,16 @@ def _check_subnet(subnet: str, gateway: str, ip_range: str) -> None:
             raise refuse("ip-range", ip_range, f"is not inside {subnet}")
 
 
+def _check_apart(subnets: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> None:
+    for one, other in itertools.combinations(subnets, 2):
+        if one.overlaps(other):
+            raise refuse("subnet", str(other), f"overlaps {one}; give each once")
+
+
 def _check_network_option(option: str, value: str) -> None:
     match option:
         case "mtu" | "com.docker.network.driver.mtu":
-            if not value.isdigit() or not 576 <= int(value) <= 65535 - limits.vxlan_overhead_bytes:
+            if not is_number(value) or not 576 <= int(value) <= 65535 - limits.vxlan_overhead_bytes:
                 raise refuse("opt mtu", value, "is not a size of packets; use 576 or more")
         case "encrypted":
             raise refuse(

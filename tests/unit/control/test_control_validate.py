@@ -24,6 +24,7 @@ from covey.model.specs import (
     SpreadPreference,
     TaskSpec,
     TmpfsOptions,
+    Ulimit,
     UpdateConfig,
 )
 from covey.model.states import EndpointMode, MountKind, Protocol, PublishMode, ServiceModeKind
@@ -47,7 +48,11 @@ SOUND = ServiceSpec(
                 Mount(kind=MountKind.TMPFS, target="/tmp", tmpfs=TmpfsOptions(size_bytes=1 << 20)),
             ),
             hosts=("db:10.0.0.1",),
-            dns=DnsConfig(nameservers=("192.0.2.1",)),
+            dns=DnsConfig(nameservers=("192.0.2.1",), search=("example.org", "."), options=("ndots:2",)),
+            sysctls={"net.ipv4.ip_local_port_range": "1024 65000", "net/core/somaxconn": "1"},
+            ulimits=(Ulimit("nofile", 1024, -1), Ulimit("core", -1, -1)),
+            oom_score_adj=-500,
+            image_digest="sha256:" + "a" * 64,
         ),
         resources=ResourceRequirements(
             limits=Resources(nano_cpus=10**9, memory_bytes=64 << 20, pids=100),
@@ -96,6 +101,23 @@ UNSOUND = {
     "stop-grace-period: -1 is negative": container(stop_grace_ns=-1),
     "cap-add: 'FLY' is not a capability": container(capability_add=("FLY",)),
     "host: 'db' is not NAME:ADDRESS": container(hosts=("db",)),
+    "stop-signal: '²' is not a signal": container(stop_signal="²"),
+    "image-digest: 'latest' is not sha256:": container(image_digest="latest"),
+    "args: 'a\\x00b' has a zero byte in it": container(args=("a\0b",)),
+    "user: 'root\\x00' has a zero byte in it": container(user="root\0"),
+    "sysctl: 'no setting' is not a kernel setting": container(sysctls={"no setting": "1"}),
+    "ulimit: 'files' is not a limit; there are as, core": container(ulimits=(Ulimit("files", 1, 1),)),
+    "ulimit nofile: '2:1' is not SOFT:HARD": container(ulimits=(Ulimit("nofile", 2, 1),)),
+    "ulimit: 'nofile' is given twice": container(ulimits=(Ulimit("nofile", 1, 1),) * 2),
+    "oom-score-adj: 1001 is not between": container(oom_score_adj=1001),
+    "dns-search: 'a b' is not one word": container(dns=DnsConfig(search=("a b",))),
+    "host: 'a b:10.0.0.1' has a name with spaces": container(hosts=("a b:10.0.0.1",)),
+    "bind-propagation: 'far' is not one of": container(
+        mounts=(Mount(source="/a", target="/d", propagation="far"),)
+    ),
+    "tmpfs-mode: '0o20000' is not a permission mode": container(
+        mounts=(Mount(kind=MountKind.TMPFS, target="/d", tmpfs=TmpfsOptions(mode=0o20000)),)
+    ),
     "dns: 'one' is not an IP address": container(dns=DnsConfig(nameservers=("one",))),
     "mount source: 'srv' is not an absolute path": container(mounts=(Mount(source="srv", target="/d"),)),
     "mount target: 'd' is not an absolute path": container(mounts=(Mount(source="/srv", target="d"),)),
@@ -163,6 +185,18 @@ UNSOUND_NETWORKS = {
     "ip-range: '10.1.0.0/28' is not inside 10.0.0.0/24": NetworkSpec(
         name="n", ipam=(IpamConfig(subnet="10.0.0.0/24", ip_range="10.1.0.0/28"),)
     ),
+    "gateway: '10.0.0.0' is the first or last": NetworkSpec(
+        name="n", ipam=(IpamConfig(subnet="10.0.0.0/24", gateway="10.0.0.0"),)
+    ),
+    "subnet: '8.0.0.0/6' is too large": NetworkSpec(name="n", ipam=(IpamConfig(subnet="8.0.0.0/6"),)),
+    "subnet: '127.0.0.0/24' is kept for other purposes": NetworkSpec(
+        name="n", ipam=(IpamConfig(subnet="127.0.0.0/24"),)
+    ),
+    "subnet: '10.0.0.0/25' overlaps 10.0.0.0/24": NetworkSpec(
+        name="n", ipam=(IpamConfig(subnet="10.0.0.0/24"), IpamConfig(subnet="10.0.0.0/25"))
+    ),
+    "subnet: 17 are more than the 16 allowed": NetworkSpec(name="n", ipam=(IpamConfig(),) * 17),
+    "opt mtu: '²' is not a size": NetworkSpec(name="n", options={"mtu": "²"}),
     "subnet: '' is needed": NetworkSpec(name="n", ipam=(IpamConfig(gateway="10.1.0.1"),)),
     "opt mtu: '12' is not a size of packets": NetworkSpec(name="n", options={"mtu": "12"}),
     "opt: 'encrypted' is not supported": NetworkSpec(name="n", options={"encrypted": ""}),
