@@ -78,7 +78,8 @@ class _Manager:
         return (f"{self._config.advertise_address}:{limits.control_port}",)
 
     async def _resolve_image(self, image: reference.Reference, auth: RegistryAuth | None) -> str:
-        return await registry.resolve_digest(image, insecure=self._config.insecure_registries, auth=auth)
+        insecure, most_s = self._config.insecure_registries, limits.image_resolve_timeout_s
+        return await registry.resolve_digest(image, insecure=insecure, auth=auth, timeout_s=most_s)
 
     async def _join_token(self, role: NodeRole, rotate: bool) -> str:
         def change(draft: Draft) -> Cluster:

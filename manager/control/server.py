@@ -1,8 +1,8 @@
 """The gRPC side of the control API: requests are read, checked, and turned into transactions."""
 
 import asyncio
-import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from random import Random
 from typing import TypeVar
@@ -10,7 +10,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from covey import limits
-from covey.errors import NotFound, Refused, Unavailable
+from covey.errors import InvalidArgument, NotFound, Refused, Unavailable
 from covey.model import reference
 from covey.model.objects import Cluster, Endpoint, JoinSecrets, Network, Node, RootCa, Service, Task
 from covey.model.specs import NetworkSpec, NodeSpec, RegistryAuth, ServiceSpec
@@ -24,6 +24,7 @@ from manager.control import networks, nodes, services, validate
 from manager.control.lookup import find_network, find_node, find_service
 from manager.store.driver import Store
 from manager.store.view import BY_NETWORK, BY_NODE, BY_SERVICE
+from manager.store.watch import Lagged
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +87,11 @@ class ControlServer:
     async def _get_join_token(
         self, request: pb.GetJoinTokenRequest, caller: Caller
     ) -> pb.GetJoinTokenResponse:
-        token = await self._join_token(NodeRole(request.role), request.rotate)
+        try:
+            role = NodeRole(request.role)
+        except ValueError:
+            raise InvalidArgument(f"role {request.role} is unknown; use worker or manager") from None
+        token = await self._join_token(role, request.rotate)
         return pb.GetJoinTokenResponse(token=token)
 
     # --- nodes ---
@@ -129,6 +134,7 @@ class ControlServer:
     ) -> pb.UpdateServiceResponse:
         spec = from_message(request.spec, ServiceSpec)
         validate.check_service(spec, self._vxlan_port())
+        spec = services.with_credentials(self._store, request.service_id, spec)
         spec, warnings = await self._pin_image(spec, request.resolve_image)
         await self._store.update(
             lambda draft: services.update_service(
@@ -188,17 +194,30 @@ class ControlServer:
     ) -> AsyncIterator[pb.WatchServiceResponse]:
         if self._store.get(Service, request.service_id) is None:
             raise NotFound(f"there is no service {request.service_id!r}")
-        with contextlib.closing(self._store.watch()) as watch:
-            touched = True
+        watch = self._store.watch()
+        try:
+            touched, pause_s = True, limits.watch_batch_ms / 1000
             while (service := self._store.get(Service, request.service_id)) is not None:
                 if touched:
+                    begun_s = time.monotonic()
                     yield self._progress(service)
-                commits = await watch.batch()
+                    # What belongs together gathers meanwhile; and a service of thousands of tasks, whose
+                    # every moment is megabytes, must not keep the manager from its work.
+                    spent_s = time.monotonic() - begun_s
+                    pause_s = max(limits.watch_batch_ms / 1000, spent_s * limits.watch_rest_factor)
+                try:
+                    commits = await watch.batch()
+                except Lagged:
+                    watch.close()
+                    watch, touched = self._store.watch(), True
+                    continue
                 if not commits:
                     raise Unavailable("this manager is stopping; ask again")
-                await asyncio.sleep(limits.watch_batch_ms / 1000)  # let what belongs together gather
+                await asyncio.sleep(pause_s)
                 changes = [change for commit in commits for change in commit.changes]
                 touched = any(_concerns(change.before or change.after, service.id) for change in changes)
+        finally:
+            watch.close()
 
     def _progress(self, service: Service) -> pb.WatchServiceResponse:
         tasks = self._store.find(Task, BY_SERVICE, service.id)

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from covey.errors import Bug, Conflict, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
 from covey.ids import new_id
+from covey.model import reference
 from covey.model.objects import Network, Revision, Service, Task
 from covey.model.specs import NetworkAttachmentSpec, PortConfig, ServiceSpec
 from covey.model.states import PublishMode, ServiceModeKind, TaskState
@@ -110,6 +111,7 @@ def _with_networks(draft: Draft, spec: ServiceSpec) -> ServiceSpec:
     for attachment in spec.task.networks:
         network = find_network(draft, attachment.target)
         _check_joinable(network)
+        draft.require(network)  # lest it is removed at the same moment
         attachments.append(NetworkAttachmentSpec(target=network.id, aliases=attachment.aliases))
     if len({attachment.target for attachment in attachments}) < len(attachments):
         raise InvalidArgument("network: one network is named twice; give it once, with all its aliases")
@@ -144,10 +146,21 @@ def _without_credentials(spec: ServiceSpec) -> ServiceSpec:
     return replace(spec, task=replace(spec.task, container=replace(spec.task.container, registry_auth=None)))
 
 
+def with_credentials(view: View, service_id: str, spec: ServiceSpec) -> ServiceSpec:
+    """Give a service's new spec with the credentials it has, as asking its image's registry needs them."""
+    service = view.get(Service, service_id)
+    return spec if service is None else _with_credentials(spec, current_revision(view, service).spec)
+
+
 def _with_credentials(spec: ServiceSpec, current: ServiceSpec) -> ServiceSpec:
-    """Keep the credentials that reading the service did not show, unless new ones came."""
+    """Keep the credentials that reading the service did not show, unless new ones came.
+
+    They are for one registry, and are shown to no other.
+    """
     container, known = spec.task.container, current.task.container
     if container.registry_auth is not None or known.registry_auth is None:
+        return spec
+    if reference.parse(container.image).registry != reference.parse(known.image).registry:
         return spec
     kept = replace(container, registry_auth=known.registry_auth)
     return replace(spec, task=replace(spec.task, container=kept))

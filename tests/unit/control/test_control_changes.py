@@ -6,9 +6,10 @@ import pytest
 from msgspec.structs import replace
 
 from covey.errors import Conflict, FailedPrecondition, InvalidArgument, NotFound
-from covey.model.objects import Network, Node, Revision, Service
+from covey.model.objects import Network, Node, Revision, Service, Subnet
 from covey.model.specs import (
     ContainerSpec,
+    IpamConfig,
     NetworkAttachmentSpec,
     NetworkSpec,
     NodeSpec,
@@ -29,6 +30,7 @@ from manager.control.services import (
     remove_service,
     revisions,
     update_service,
+    with_credentials,
 )
 from manager.store.draft import Draft
 from manager.store.tables import Tables
@@ -180,3 +182,39 @@ def test_things_are_found_by_id_name_or_prefix(tables: Tables) -> None:
     for text in ("zzz", ""):
         with pytest.raises(NotFound, match="`covey network ls` lists them"):
             find_network(tables, text)
+
+
+def test_credentials_are_for_one_registry() -> None:
+    tables = two_nodes_one_service()
+    service = created(tables)
+    revision = current_revision(tables, service)
+    container = replace(revision.spec.task.container, registry_auth=None)
+    asked = replace(revision.spec, task=replace(revision.spec.task, container=container))
+    assert with_credentials(tables, service.id, asked).task.container.registry_auth == AUTH
+    elsewhere = replace(container, image="evil.example/demo/api")
+    asked = replace(asked, task=replace(asked.task, container=elsewhere))
+    assert with_credentials(tables, service.id, asked).task.container.registry_auth is None
+    assert with_credentials(tables, "nosuch", asked) == asked
+
+
+def test_a_network_removed_at_the_same_moment_is_joined_by_nobody() -> None:
+    tables = two_nodes_one_service()
+    change(tables, Network(id="other", spec=NetworkSpec(name="other"), vni=4097))
+    draft = Draft(tables)
+    networks = (NetworkAttachmentSpec(target="other"),)
+    create_service(draft, replace(SPEC, task=replace(SPEC.task, networks=networks)), Random(1))
+    removal = Draft(tables)
+    remove_network(removal, "other")
+    tables.commit(removal.transaction())
+    with pytest.raises(Conflict, match="network other changed"):
+        tables.commit(draft.transaction())
+
+
+def test_a_subnet_that_another_network_has_is_refused() -> None:
+    tables = two_nodes_one_service()
+    spec = NetworkSpec(name="new", ipam=(IpamConfig(subnet="10.7.1.0/24"),))
+    change(
+        tables, Network(id="x", spec=NetworkSpec(name="x"), vni=4097, subnets=(Subnet(cidr="10.7.0.0/16"),))
+    )
+    with pytest.raises(FailedPrecondition, match=r"10\.7\.1\.0/24 overlaps 10\.7\.0\.0/16 of network x"):
+        create_network(Draft(tables), spec, Random(1))
