@@ -45,7 +45,8 @@ async def a_sandbox_that_cannot_be_is_refused_and_harms_nobody(networks: Network
     unnumbered = Sandbox("t9", (Attachment(Network(id="x"), Endpoint(id="e", addresses=("10.7.0.9",))),))
     with pytest.raises(FailedPrecondition, match="no VNI"):
         await networks.attach(unnumbered)
-    await networks.reconcile([NET, INGRESS], [], [unnumbered, bed.sandbox(bed.hosts[0], "t1")])
+    sandboxes = [unnumbered, bed.sandbox(bed.hosts[0], "t1")]
+    assert await networks.reconcile([NET, INGRESS], [], sandboxes) == frozenset()
     await networks.attach(bed.sandbox(bed.hosts[0], "t2"))
 
 
@@ -88,8 +89,8 @@ class Remote:
     async def forget(self, network_id: str) -> None:
         self._do("forget", name=network_id)
 
-    async def reconcile(self, networks: object, tables: object, sandboxes: object) -> None:
-        self._do("reconcile", networks=networks, tables=tables, sandboxes=sandboxes)
+    async def reconcile(self, networks: object, tables: object, sandboxes: object) -> frozenset[str]:
+        return frozenset(self._do("reconcile", networks=networks, tables=tables, sandboxes=sandboxes).split())
 
     async def close(self) -> None:
         self._host.stop()
