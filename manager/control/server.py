@@ -10,7 +10,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from covey import limits
-from covey.errors import InvalidArgument, NotFound, Refused, Unavailable
+from covey.errors import FailedPrecondition, InvalidArgument, NotFound, Refused, Unavailable
 from covey.model import reference
 from covey.model.objects import Cluster, Endpoint, JoinSecrets, Network, Node, RootCa, Service, Task
 from covey.model.specs import NetworkSpec, NodeSpec, RegistryAuth, ServiceSpec
@@ -91,6 +91,8 @@ class ControlServer:
             role = NodeRole(request.role)
         except ValueError:
             raise InvalidArgument(f"role {request.role} is unknown; use worker or manager") from None
+        if role is NodeRole.MANAGER:
+            raise FailedPrecondition("a cluster has one manager so far, so no host could join with this token")
         token = await self._join_token(role, request.rotate)
         return pb.GetJoinTokenResponse(token=token)
 
