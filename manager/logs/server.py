@@ -192,10 +192,11 @@ class LogsServer:
         self, requests: AsyncIterable[PublishLogsRequest], caller: Caller
     ) -> PublishLogsResponse:
         reader: Reader | None = None
+        source: Source | None = None
         subscription_id = ""
         try:
             async for request in requests:
-                if reader is None:
+                if reader is None or source is None:
                     subscription_id = request.subscription_id
                     reader, source = self._asked(subscription_id, caller)
                     source.begun = True
