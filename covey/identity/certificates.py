@@ -140,7 +140,7 @@ def read_peer(certificate_pem: bytes) -> PeerCertificate:
         node_id = _single(subject, NameOID.COMMON_NAME)
         cluster_id = _single(subject, NameOID.ORGANIZATION_NAME)
         role = _ROLES.get(_single(subject, NameOID.ORGANIZATIONAL_UNIT_NAME))
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except (ValueError, x509.InvalidVersion, UnsupportedAlgorithm) as error:
         raise Unauthenticated(f"the certificate cannot be read: {error}") from error
     if role is None or not is_id(node_id) or not cluster_id:
         raise Unauthenticated(f"no certificate of a Covey node: its subject is {subject.rfc4514_string()!r}")
@@ -156,7 +156,7 @@ def check_pair(root_pem: bytes, key_pem: bytes, certificate_pem: bytes) -> None:
     try:
         certificate = x509.load_pem_x509_certificate(certificate_pem)
         certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(root_pem))
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
+    except (ValueError, TypeError, x509.InvalidVersion, InvalidSignature, UnsupportedAlgorithm) as error:
         raise InvalidArgument(f"the certificate is not one of this cluster's root: {error}") from error
     if _public_bytes(certificate.public_key()) != _public_bytes(_load_key(key_pem).public_key()):
         raise InvalidArgument("the certificate belongs to another key than this node's")
@@ -167,7 +167,7 @@ def load_root(certificate_pem: bytes) -> x509.Certificate:
     try:
         (certificate,) = x509.load_pem_x509_certificates(certificate_pem)
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
-    except (ValueError, x509.ExtensionNotFound, UnsupportedAlgorithm) as error:
+    except (ValueError, x509.InvalidVersion, x509.ExtensionNotFound, UnsupportedAlgorithm) as error:
         raise InvalidArgument(f"no root certificate: {error}") from error
     if not constraints.ca:
         raise InvalidArgument("no root certificate: it may not sign others")
@@ -185,7 +185,7 @@ def _load_request(request_pem: bytes) -> x509.CertificateSigningRequest:
         request = x509.load_pem_x509_csr(request_pem)
         key = request.public_key()
         signed = request.is_signature_valid
-    except (ValueError, UnsupportedAlgorithm, InvalidSignature) as error:
+    except (ValueError, x509.InvalidVersion, UnsupportedAlgorithm, InvalidSignature) as error:
         raise InvalidArgument(f"not a signing request in PEM (PKCS #10): {error}") from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, _CURVE):
         raise InvalidArgument("the signing request's key is not EC P-256, the only kind taken")
