@@ -92,7 +92,9 @@ class ControlServer:
         except ValueError:
             raise InvalidArgument(f"role {request.role} is unknown; use worker or manager") from None
         if role is NodeRole.MANAGER:
-            raise FailedPrecondition("a cluster has one manager so far, so no host could join with this token")
+            raise FailedPrecondition(
+                "a cluster has one manager so far, so no host could join with this token"
+            )
         token = await self._join_token(role, request.rotate)
         return pb.GetJoinTokenResponse(token=token)
 
