@@ -30,7 +30,11 @@ def _once(function: F) -> F:
 
 
 def to_message(value: msgspec.Struct, message_type: type[M]) -> M:
-    """Turn `value` into a message of the like-named type."""
+    """Turn `value` into a message of the like-named type.
+
+    Raises:
+        InvalidArgument: a number is too large for its field, or a text is not Unicode.
+    """
     return typing.cast(M, _encoder(type(value), message_type)(value))
 
 
@@ -109,7 +113,10 @@ def _encoder(struct_type: type[msgspec.Struct], message_type: type[Message]) -> 
             item = getattr(value, name)
             if item is not default and item != default:
                 present[name] = convert(item)
-        return message_type(**present)
+        try:
+            return message_type(**present)
+        except ValueError as error:  # a number too large, a text that is not one
+            raise InvalidArgument(f"{struct_type.__name__}: a value cannot be sent ({error})") from error
 
     return encode
 

@@ -51,3 +51,10 @@ def test_a_number_no_enumeration_knows_is_refused_by_name() -> None:
     with pytest.raises(InvalidArgument, match="state: 7 is not one of new=0"):
         from_message(message, objects.TaskStatus)
     assert from_message(objects_pb2.TaskStatus(), objects.TaskStatus).state is TaskState.NEW
+
+
+@pytest.mark.parametrize("value", [specs.Resources(pids=1 << 63), specs.RegistryAuth(username="\udcff")])
+def test_what_the_wire_cannot_carry_is_refused(value: msgspec.Struct) -> None:
+    message_type = getattr(specs_pb2, type(value).__name__)
+    with pytest.raises(InvalidArgument, match=f"{type(value).__name__}: a value cannot be sent"):
+        to_message(value, message_type)
