@@ -187,4 +187,6 @@ membership_timeout_s = 120.0  # init, join and leave wait for keys, managers and
 converge_stable_ms = 2_000  # how long all tasks must run before `create` says converged; Docker takes 5 s
 converge_bound_s = 900.0  # then the command ends, and the service goes on in the background
 converge_reconnect_s = 10.0  # how long a manager may be away while it is restarted
+conflicts_borne_max = 10  # how often a command that read, changed and wrote does so again
+conflict_pause_ms = 50
 env_file_bytes_max = 1024 * 1024

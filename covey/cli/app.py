@@ -9,8 +9,9 @@ from typing import TypeVar
 
 import click
 
+from covey import limits
 from covey.client.host import DEFAULT_HOST, Host
-from covey.errors import CoveyError, InvalidArgument, Unavailable
+from covey.errors import Conflict, CoveyError, InvalidArgument, Unavailable
 
 T = TypeVar("T")
 
@@ -113,6 +114,19 @@ class SomeFailedError(CoveyError):
     """Some of several targets failed, and each was told about already."""
 
 
+async def anew_on_conflict(act: Callable[[], Awaitable[T]]) -> T:
+    """Read, change and write; and again, a bounded number of times, if somebody wrote in between.
+
+    Managers write too: while an update rolls out, a service's version moves by itself.
+    """
+    for _ in range(limits.conflicts_borne_max):
+        try:
+            return await act()
+        except Conflict:
+            await asyncio.sleep(limits.conflict_pause_ms / 1000)
+    return await act()
+
+
 async def each(targets: Iterable[str], act: Callable[[str], Awaitable[str]]) -> None:
     """Act on every target and print what it returns; go on after a refusal, and fail in the end."""
     failed = 0
@@ -152,8 +166,20 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(outcome(arguments))
 
 
+def _is_text(argument: str) -> bool:
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def outcome(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code; all errors are told here, in one place."""
+    for argument in sys.argv[1:] if arguments is None else arguments:
+        if not _is_text(argument):
+            complain(f"the argument {argument!r} is not UTF-8, and nothing else can be stored; write it anew")
+            return USAGE
     try:
         result = covey.main(arguments, prog_name="covey", standalone_mode=False)
     except click.exceptions.Exit as ending:

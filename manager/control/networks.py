@@ -28,10 +28,11 @@ def create_network(draft: Draft, spec: NetworkSpec, dice: Random) -> Network:
 
 
 def _check_subnets_free(draft: Draft, spec: NetworkSpec) -> None:
-    """Refuse a subnet that another network has; one that is being removed has it until it is gone."""
+    """Refuse a subnet that another network has; one that is being removed will give it up in a moment."""
     taken = [
         (IPv4Network(cidr), other)
         for other in draft.all(Network)
+        if not other.pending_delete
         for cidr in (*(s.cidr for s in other.subnets), *(c.subnet for c in other.spec.ipam if c.subnet))
     ]
     for config in spec.ipam:

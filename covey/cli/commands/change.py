@@ -15,7 +15,7 @@ from covey.errors import InvalidArgument, NotFound
 from covey.model.specs import RegistryAuth, ServiceSpec
 from covey.model.states import ServiceModeKind
 
-from ..app import as_usage, run, warn
+from ..app import anew_on_conflict, as_usage, run, warn
 from ..options import Named, Parsed, detach, example, given
 from ..parse import environment, others
 from ..service_options import creating, flattened, updating
@@ -70,7 +70,8 @@ def create(host: Host, /, **options: Any) -> None:
 
     service_id = run(work)
     if not options["detach"]:
-        wait_for(host, [Waited(service_id, spec.name, restarts=True)], options["quiet"])
+        # Whatever somebody asks of the service meanwhile, every task there is is one that was asked for.
+        wait_for(host, [Waited(service_id, spec.name, restarts=False)], options["quiet"])
 
 
 @click.command(
@@ -90,33 +91,39 @@ def create(host: Host, /, **options: Any) -> None:
 def update(host: Host, /, service: str, **options: Any) -> None:
     """Change a service; tasks are replaced a few at a time if the change calls for it."""
     chosen = flattened(given(options))
+    chosen.update({name: () for name in ("args", "entrypoint") if options[name] == ()})  # back to the image's
 
     async def work() -> Waited:
         async with connect(host) as cluster:
-            before = await cluster.get_service(service)
-            spec = before.revision.spec
-            wanted = dict(chosen)
-            if "network_rm" in wanted:
-                wanted["network_rm"] = [await _attached(cluster, spec, name) for name in wanted["network_rm"]]
-            if "network_add" in wanted:
-                wanted["network_add"] = [
-                    replace(added, target=(await cluster.get_network(added.target)).network.id)
-                    for added in wanted["network_add"]
-                ]
-            if options["with_registry_auth"]:
-                image = wanted.get("image", spec.task.container.image)
-                wanted["registry_auth"] = as_usage(lambda: _credentials(image))
-            new = as_usage(lambda: changed(spec, _meant(wanted)))
-            resolve = "image" in wanted and not options["no_resolve_image"]
-            warn(await cluster.update_service(before.service.id, before.service.meta.version, new, resolve))
-            after = await cluster.get_service(before.service.id)
+            waited = await anew_on_conflict(lambda: _update(cluster, service, chosen))
         echo(service)
-        restarts = after.revision.restart_generation != before.revision.restart_generation
-        return Waited(before.service.id, before.service.name, restarts)
+        return waited
 
     waited = run(work)
     if not options["detach"]:
         wait_for(host, [waited], options["quiet"])
+
+
+async def _update(cluster: ClusterClient, service: str, chosen: dict[str, Any]) -> Waited:
+    before = await cluster.get_service(service)
+    spec = before.revision.spec
+    wanted = dict(chosen)
+    if "network_rm" in wanted:
+        wanted["network_rm"] = [await _attached(cluster, spec, name) for name in wanted["network_rm"]]
+    if "network_add" in wanted:
+        wanted["network_add"] = [
+            replace(added, target=(await cluster.get_network(added.target)).network.id)
+            for added in wanted["network_add"]
+        ]
+    if wanted.get("with_registry_auth"):
+        image = wanted.get("image", spec.task.container.image)
+        wanted["registry_auth"] = as_usage(lambda: _credentials(image))
+    new = as_usage(lambda: changed(spec, _meant(wanted)))
+    resolve = "image" in wanted and not wanted.get("no_resolve_image")
+    warn(await cluster.update_service(before.service.id, before.service.meta.version, new, resolve))
+    after = await cluster.get_service(before.service.id)
+    restarts = after.revision.restart_generation != before.revision.restart_generation
+    return Waited(before.service.id, before.service.name, restarts)
 
 
 def default_name(image: str) -> str:
@@ -126,7 +133,7 @@ def default_name(image: str) -> str:
 
 
 def _meant(chosen: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in chosen.items() if name not in LEFT_TO_US and value != ()}
+    return {name: value for name, value in chosen.items() if name not in LEFT_TO_US}
 
 
 def _from_files(paths: tuple[Path, ...]) -> list[str]:

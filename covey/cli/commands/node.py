@@ -10,10 +10,10 @@ from covey.client.cluster import ClusterClient, connect
 from covey.client.daemon import connect_daemon
 from covey.client.host import Host
 from covey.errors import FailedPrecondition
-from covey.model.objects import Node
+from covey.model.objects import Node, Task
 from covey.model.states import Availability, NodeRole
 
-from ..app import each, run
+from ..app import anew_on_conflict, each, run
 from ..options import (
     Named,
     Parsed,
@@ -32,7 +32,7 @@ from ..show import text
 from ..show.jsonable import json_array
 from ..show.pretty import pretty
 from ..spec.change import changed_node
-from .tasks import print_tasks
+from .tasks import print_tasks_of
 
 Filters = tuple[tuple[str, str], ...]
 
@@ -149,11 +149,11 @@ def ps(host: Host, /, nodes: tuple[str, ...], **options: Any) -> None:
 
     async def work() -> None:
         async with connect(host) as cluster:
-            tasks = []
-            for name in nodes or ("self",):
-                found = await find(cluster, host, name)
-                tasks += await cluster.tasks(node_id=found.id)
-            await print_tasks(cluster, tasks, now_ns=time.time_ns(), **options)
+
+            async def tasks_of(name: str) -> list[Task]:
+                return await cluster.tasks(node_id=(await find(cluster, host, name)).id)
+
+            await print_tasks_of(cluster, nodes or ("self",), tasks_of, now_ns=time.time_ns(), **options)
 
     run(work)
 
@@ -180,8 +180,13 @@ def update(host: Host, /, name: str, **options: Any) -> None:
 
     async def work() -> None:
         async with connect(host) as cluster:
-            found = await find(cluster, host, name)
-            await cluster.update_node(found.id, found.meta.version, changed_node(found.spec, given(options)))
+
+            async def act() -> None:
+                found = await find(cluster, host, name)
+                spec = changed_node(found.spec, given(options))
+                await cluster.update_node(found.id, found.meta.version, spec)
+
+            await anew_on_conflict(act)
         echo(name)
 
     run(work)

@@ -9,8 +9,9 @@ from click import echo
 from covey.client.cluster import connect
 from covey.client.host import Host
 from covey.client.views import ServiceDetail
+from covey.model.objects import Task
 
-from ..app import as_usage, each, run
+from ..app import anew_on_conflict, as_usage, each, run
 from ..options import detach, example, filters, no_resolve, no_trunc, output_format, passes, quiet_ids
 from ..show import tasks as show
 from ..show import text
@@ -19,7 +20,7 @@ from ..show.pretty import pretty
 from ..spec.change import scale_argument, scaled
 from . import change, logs
 from .converging import Waited, wait_for
-from .tasks import print_tasks
+from .tasks import print_tasks_of
 
 Filters = tuple[tuple[str, str], ...]
 
@@ -115,10 +116,11 @@ def ps(host: Host, /, services: tuple[str, ...], **options: Any) -> None:
 
     async def work() -> None:
         async with connect(host) as cluster:
-            tasks = []
-            for name in services:
-                tasks += await cluster.tasks(service_id=(await cluster.get_service(name)).service.id)
-            await print_tasks(cluster, tasks, now_ns=time.time_ns(), **options)
+
+            async def tasks_of(name: str) -> list[Task]:
+                return await cluster.tasks(service_id=(await cluster.get_service(name)).service.id)
+
+            await print_tasks_of(cluster, services, tasks_of, now_ns=time.time_ns(), **options)
 
     run(work)
 
@@ -161,7 +163,7 @@ def scale(host: Host, targets: tuple[str, ...], detach: bool, quiet: bool) -> No
                 waited.append(Waited(detail.service.id, detail.service.name, restarts=False))
                 return f"{name} scaled to {wanted[name]}"
 
-            await each(wanted, act)
+            await each(wanted, lambda name: anew_on_conflict(lambda: act(name)))
 
     run(work)
     if not detach:

@@ -1,16 +1,41 @@
 """Printing tasks, for `service ps` and `node ps`."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from click import echo
 
 from covey.client.cluster import ClusterClient
+from covey.errors import Refused
 from covey.model.objects import Task
 
+from ..app import SomeFailedError, complain
 from ..options import passes, word
 from ..show import tasks as show
 from ..show import text
 from ..show.jsonable import json_array
+
+
+async def print_tasks_of(
+    cluster: ClusterClient,
+    targets: Iterable[str],
+    tasks_of: Callable[[str], Awaitable[Sequence[Task]]],
+    **options: Any,
+) -> None:
+    """Print the tasks of several services or nodes, each task once; those of targets not found are missing."""
+    found: dict[str, Task] = {}
+    failed = []
+    for target in targets:
+        try:
+            found.update({task.id: task for task in await tasks_of(target)})
+        except Refused as error:
+            failed.append(error)
+    if found or not failed:
+        await print_tasks(cluster, list(found.values()), **options)
+    for refusal in failed:
+        complain(refusal)
+    if failed:
+        raise SomeFailedError
 
 
 async def print_tasks(

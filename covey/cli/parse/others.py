@@ -16,7 +16,7 @@ from covey.model.specs import RegistryAuth, SpreadPreference, Ulimit
 from .amounts import duration_ns
 
 _SPREAD = re.compile(r"(node|engine)\.labels\.\S+")
-_ULIMIT = re.compile(r"(\w+)=(-?\d+)(?::(-?\d+))?")
+_ULIMIT = re.compile(r"(\w+)=(-?\d{1,18})(?::(-?\d{1,18}))?")
 _HUB_KEYS = ("https://index.docker.io/v1/", "index.docker.io", "docker.io")
 
 
@@ -84,8 +84,8 @@ def tail(text: str) -> int:
     """Read what `--tail` takes: a number of lines, or `all`, which is -1."""
     if text == "all":
         return -1
-    if not text.isdecimal():
-        raise InvalidArgument(f"{text!r} is not a number of lines: write one, or all")
+    if not text.isdecimal() or len(text) > 18:
+        raise InvalidArgument(f"{text[:40]!r} is not a number of lines: write one, or all")
     return int(text)
 
 

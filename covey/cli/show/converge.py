@@ -77,6 +77,8 @@ def assess(progress: Progress, restarts: bool) -> Verdict:
 
 def _problem(detail: ServiceDetail, places: tuple[Place, ...]) -> str:
     """Say why waiting longer is of no use, if it is."""
+    if detail.service.pending_delete:
+        return "the service is being removed"
     update = detail.service.update_status
     if problem := _FAILED_UPDATES.get(update.state, ""):
         return f"{problem}: {update.message}" if update.message else problem

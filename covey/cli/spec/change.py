@@ -129,6 +129,6 @@ def scaled(spec: ServiceSpec, replicas: int) -> ServiceSpec:
 def scale_argument(text: str) -> tuple[str, int]:
     """Read one argument of `service scale`, `SERVICE=REPLICAS`."""
     name, equals, count = text.rpartition("=")
-    if not equals or not name or not count.isdecimal():
+    if not equals or not name or not count.isdecimal() or len(count) > 18:
         raise InvalidArgument(f"{text!r} is not SERVICE=REPLICAS, such as web=5")
     return name, int(count)

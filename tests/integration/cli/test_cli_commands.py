@@ -195,3 +195,52 @@ def test_output_may_be_cut_off(stand: CliStand) -> None:
     assert process.stderr is not None
     assert "Traceback" not in process.stderr.read()
     process.stderr.close()
+
+
+def test_updates_that_come_together_are_all_made(stand: CliStand) -> None:
+    covey(stand, "service", "create", "-q", "--name", "busy", "--replicas", "2", "img:1")
+    keys = ("a", "b", "c")
+    running = [start(stand, "service", "update", "-d", "--label-add", f"{key}=1", "busy") for key in keys]
+    running.append(start(stand, "service", "scale", "-d", "busy=3"))
+    for process in running:
+        _, err = process.communicate(timeout=BOUND_S)
+        assert process.returncode == 0, err
+    (shown,) = json.loads(covey(stand, "service", "inspect", "busy")[0])
+    assert set(shown["revision"]["spec"]["labels"]) == set(keys)
+    assert shown["revision"]["spec"]["mode"]["replicas"] == 3
+    covey(stand, "service", "rm", "busy")
+
+
+def test_create_waits_on_though_somebody_changes_the_service(stand: CliStand) -> None:
+    creating = start(
+        stand, "service", "create", "-q", "--name", "late", "--constraint", "node.labels.late==1", "img:1"
+    )
+    deadline = time.monotonic() + BOUND_S
+    while "late" not in covey(stand, "service", "ls")[0]:
+        assert time.monotonic() < deadline
+    covey(stand, "service", "update", "-d", "--label-add", "x=y", "late")
+    covey(stand, "node", "update", "--label-add", "late=1", "w1")
+    _, err = creating.communicate(timeout=BOUND_S)
+    assert creating.returncode == 0, err
+    covey(stand, "service", "rm", "late")
+
+
+def test_what_was_replaced_of_the_image_can_be_given_back(stand: CliStand) -> None:
+    covey(stand, "service", "create", "-d", "--name", "back", "--entrypoint", "/run --it", "img:1", "arg")
+    covey(stand, "service", "update", "-d", "--args", "", "--entrypoint", "", "back")
+    (shown,) = json.loads(covey(stand, "service", "inspect", "back")[0])
+    container = shown["revision"]["spec"]["task"]["container"]
+    assert (container["command"], container["args"]) == ([], [])
+    covey(stand, "service", "rm", "back")
+
+
+def test_tasks_of_several_services(stand: CliStand) -> None:
+    for name in ("one", "two"):
+        covey(stand, "service", "create", "-q", "--name", name, "img:1")
+    assert len(listed(stand, "service", "ps", "one", "two", "one")) == 2
+    out, err = covey(stand, "service", "ps", "one", "nosuch", code=1)
+    assert "one.1" in out
+    assert "there is no service 'nosuch'" in err
+    assert len(covey(stand, "node", "ps", "-q", "w1", "m1", "w1")[0].split()) >= 2
+    for name in ("one", "two"):
+        covey(stand, "service", "rm", name)

@@ -1,5 +1,7 @@
 import json
 
+from msgspec.structs import replace
+
 from covey.cli.show import tasks as show
 from covey.cli.show.converge import assess
 from covey.cli.show.jsonable import json_array
@@ -87,6 +89,13 @@ def test_an_update_that_stopped_has_failed() -> None:
     verdict = assess(moment(task(1), task(2), update=UpdateState.PAUSED), restarts=True)
     assert verdict.failed == "the update is paused: why"
     assert not verdict.converged
+
+
+def test_a_service_that_is_being_removed_is_not_waited_for() -> None:
+    running = moment(task(1), task(2))
+    service = replace(running.detail.service, pending_delete=True)
+    removed = replace(running, detail=replace(running.detail, service=service))
+    assert assess(removed, restarts=False).failed == "the service is being removed"
 
 
 def test_a_place_tells_what_went_wrong_last() -> None:

@@ -1,11 +1,14 @@
 """The tree of commands as a user meets it: help, examples, and what is refused before anybody is asked."""
 
+import asyncio
 from collections.abc import Iterator
 
 import click
 import pytest
 
-from covey.cli.app import USAGE, covey, outcome
+from covey import limits
+from covey.cli.app import USAGE, anew_on_conflict, covey, outcome
+from covey.errors import Conflict
 
 OURS = ("init", "join", "leave", "info", "version", "join-token", "node", "service", "network")
 
@@ -69,6 +72,11 @@ def test_the_commands_promised_are_there() -> None:
             "'rollback' is not one of 'pause', 'continue'",
         ),
         ("service create --with-registry-auth img", "config.json cannot be read"),
+        ("service create --limit-pids 99999999999999999999 img", "'--limit-pids'"),
+        ("service create --ulimit nofile=99999999999999999999 img", "is not a ulimit"),
+        ("service scale web=99999999999999999999", "is not SERVICE=REPLICAS"),
+        ("service logs --tail 99999999999999999999 web", "is not a number of lines"),
+        ("service create --env A=\udcff img", "is not UTF-8"),
         ("service logs --tail few web", "'few' is not a number of lines"),
         ("join 10.0.0.1", "Missing option '--token'"),
     ],
@@ -87,3 +95,24 @@ def test_help_is_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
     assert outcome(["--help"]) == 0
     assert "Exit codes: 0 done; 1 refused" in capsys.readouterr().out
     assert outcome(["service", "create", "-h"]) == 0
+
+
+def test_a_change_that_somebody_else_overtook_is_made_anew_but_not_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "conflict_pause_ms", 0)
+    tried = 0
+
+    async def act() -> str:
+        nonlocal tried
+        tried += 1
+        if tried <= refused:
+            raise Conflict("changed since it was read")
+        return "done"
+
+    refused = 2
+    assert asyncio.run(anew_on_conflict(act)) == "done"
+    tried, refused = 0, 1000
+    with pytest.raises(Conflict):
+        asyncio.run(anew_on_conflict(act))
+    assert tried == limits.conflicts_borne_max + 1
