@@ -57,10 +57,11 @@ async def _form(place: Place, asked: Record, say: Say) -> None:
         async with connect_daemon(_host(place, first)) as daemon:
             await daemon.init(advertise_address=address_of(first))
     missing = [node for node in others if not await _belongs(place, node)]
-    tokens = await _retried(lambda: _tokens(place, first), f"the join tokens of {first}") if missing else {}
-    for node in missing:
+    roles = {node: NodeRole.MANAGER if node in asked.manager_nodes else NodeRole.WORKER for node in missing}
+    wanted = set(roles.values())
+    tokens = await _retried(lambda: _tokens(place, first, wanted), f"the join tokens of {first}")
+    for node, role in roles.items():
         say(f"covey join on {node}")
-        role = NodeRole.MANAGER if node in asked.manager_nodes else NodeRole.WORKER
         peer = f"{address_of(first)}:{limits.control_port}"
         async with connect_daemon(_host(place, node)) as daemon:
             await daemon.join(tokens[role], peer, advertise_address=address_of(node))
@@ -71,9 +72,9 @@ async def _belongs(place: Place, node: str) -> bool:
         return bool((await daemon.info()).node_id)
 
 
-async def _tokens(place: Place, manager: str) -> dict[NodeRole, str]:
+async def _tokens(place: Place, manager: str, roles: Iterable[NodeRole]) -> dict[NodeRole, str]:
     async with connect(_host(place, manager)) as cluster:
-        return {role: await cluster.join_token(role) for role in (NodeRole.MANAGER, NodeRole.WORKER)}
+        return {role: await cluster.join_token(role) for role in roles}
 
 
 async def _retried(ask: Callable[[], Coroutine[Any, Any, Result]], what: str) -> Result:
