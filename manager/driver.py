@@ -11,6 +11,7 @@ from covey.identity import NodeIdentity
 from covey.identity import store as identity_store
 from covey.io import registry
 from covey.model import bootstrap, reference
+from covey.model.address import join_host_port
 from covey.model.node_config import NodeConfig
 from covey.model.objects import Cluster, Node
 from covey.model.specs import RegistryAuth
@@ -75,7 +76,7 @@ class _Manager:
 
     def _managers(self) -> tuple[str, ...]:
         """Return the control addresses of all managers."""
-        return (f"{self._config.advertise_address}:{limits.control_port}",)
+        return (join_host_port(self._config.advertise_address, limits.control_port),)
 
     async def _resolve_image(self, image: reference.Reference, auth: RegistryAuth | None) -> str:
         insecure, most_s = self._config.insecure_registries, limits.image_resolve_timeout_s
@@ -118,7 +119,8 @@ class _Manager:
                     parts.create_task(self._dispatcher.run(), name="dispatcher"),
                     parts.create_task(self._store.stopped(), name="store"),
                 ]
-                control, joining = f"{host}:{limits.control_port}", f"{host}:{limits.bootstrap_port}"
+                control = join_host_port(host, limits.control_port)
+                joining = join_host_port(host, limits.bootstrap_port)
                 servers.append(
                     await wire.serve_control(control, people + agents, self._identity, self._is_member)
                 )

@@ -103,8 +103,3 @@ def manager_address(text: str, default_port: int) -> tuple[str, int]:
     if not host or not host.isprintable() or "/" in host or " " in host or not 0 < port < 65_535:
         raise InvalidArgument(f"{text!r} is not a manager's HOST:PORT, such as 192.0.2.1:{default_port}")
     return host, port
-
-
-def join_host_port(host: str, port: int) -> str:
-    """Write an address as channels take it."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -8,12 +8,13 @@ from msgspec import Struct
 from covey import limits
 from covey.errors import InvalidArgument, Refused, Unauthenticated, Unavailable
 from covey.identity import NodeIdentity, create_request, parse_token, root_digest
+from covey.model.address import join_host_port
 from covey.model.states import Availability
 from covey.v1 import bootstrap_pb2, ca_pb2, dispatcher_pb2, types_pb2
 from covey.wire.client import connect_bootstrap, connect_control
 from covey.wire.services import Bootstrap, Dispatcher, NodeCa
 
-from .addresses import join_host_port, manager_address
+from .addresses import manager_address
 
 
 class Joined(Struct, frozen=True):

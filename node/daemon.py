@@ -13,6 +13,7 @@ from covey.errors import Corrupt, CoveyError, FailedPrecondition, Unavailable
 from covey.identity import NodeIdentity, make_token, store
 from covey.io import files, process
 from covey.model import bootstrap
+from covey.model.address import join_host_port
 from covey.model.specs import ClusterSpec
 from covey.model.states import Availability, NodeRole
 
@@ -132,7 +133,7 @@ class Daemon:
         first = bootstrap.path_in(self.state)
         files.make_private_directory(first.parent)
         files.write_atomic(first, bootstrap.encode(made.bootstrap))
-        control = addresses.join_host_port(advertise, limits.control_port)
+        control = join_host_port(advertise, limits.control_port)
         self._enter(
             Membership(
                 cluster_id=made.identity.identity.cluster_id,

@@ -17,7 +17,7 @@ _UNITS_NS = {
 _DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
 _SIZE = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(?:([kmgtp])(?:i?b)?|b)?", re.IGNORECASE)
 _SIZE_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
-INT64_MAX = 2**63 - 1
+_INT64_MAX = 2**63 - 1
 
 
 def duration_ns(text: str) -> int:
@@ -32,7 +32,7 @@ def duration_ns(text: str) -> int:
             raise InvalidArgument(f"{text!r} is not a duration: {remedy}")
         total += Decimal(part[1]) * _UNITS_NS[part[2]]
         at = part.end()
-    if not text or total > INT64_MAX:
+    if not text or total > _INT64_MAX:
         raise InvalidArgument(f"{text!r} is not a duration: {remedy}")
     return int(total)
 
@@ -55,7 +55,7 @@ def size_bytes(text: str) -> int:
     if form is None:
         raise InvalidArgument(f"{text!r} is not a size: write a number and b, k, m or g, such as 64m or 1.5g")
     size = Decimal(form[1]) * 1024 ** _SIZE_POWERS[(form[2] or "").lower()]
-    if size > INT64_MAX:
+    if size > _INT64_MAX:
         raise InvalidArgument(f"{text!r} is more than any machine has; write a smaller size")
     return int(size)
 

@@ -4,6 +4,7 @@ import ipaddress
 
 from covey import limits
 from covey.errors import InvalidArgument
+from covey.model.address import join_host_port
 from covey.model.specs import NetworkAttachmentSpec
 
 from .pairs import pairs
@@ -62,7 +63,7 @@ def manager_address(text: str) -> str:
         raise InvalidArgument(f"{text!r} is not a manager's address: write HOST:{limits.control_port}")
     if not port.isdecimal() or not 1 <= int(port[:6]) <= 65535:
         raise InvalidArgument(f"{text!r}: {port!r} is not a port; managers listen on {limits.control_port}")
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return join_host_port(host, int(port))
 
 
 def _host_and_port(text: str) -> tuple[str, str]:
