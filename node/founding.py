@@ -37,6 +37,11 @@ class Founding(Struct, frozen=True):
 def cluster_spec(pools: Sequence[str], subnet_prefix_length: int, vxlan_port: int) -> ClusterSpec:
     """Check what `init` was asked for; empty and 0 mean the defaults."""
     networks = [_pool(text) for text in pools or (limits.address_pool_default,)]
+    for pool in networks:
+        if pool.version != 4:
+            raise InvalidArgument(
+                f"--default-addr-pool {pool} is not IPv4; overlay networks have no IPv6 yet"
+            )
     for at, pool in enumerate(networks):
         for other in networks[:at]:
             if pool.version == other.version and pool.overlaps(other):

@@ -27,22 +27,28 @@ def next_vni(used: Collection[int]) -> int:
 
 def subnets_for(network: Network, others: Sequence[Network], spec: ClusterSpec) -> tuple[Subnet, ...]:
     """Choose the subnets of `network`; raises `Refused` with the reason if it cannot have them."""
-    wanted = network.spec.ipam or (IpamConfig(subnet=_preset(network, others)),)
+    wanted = network.spec.ipam or (IpamConfig(subnet=_preset(network, others, spec)),)
     taken = [(IPv4Network(s.cidr), other.spec.name) for other in others for s in other.subnets]
     last = max(others, key=lambda other: other.vni, default=None)
     after = IPv4Network(last.subnets[0].cidr) if last is not None and last.subnets else None
     chosen: list[Subnet] = []
     for config in wanted:
-        cidr = _given(config, taken) if config.subnet else _free(spec, [net for net, _ in taken], after)
+        if config.subnet:
+            cidr = _given(config, taken)
+        else:
+            cidr = _free(spec, _length(network, spec), [net for net, _ in taken], after)
         taken.append((cidr, network.spec.name))
         gateway = config.gateway or str(cidr.network_address + 1)
         chosen.append(Subnet(cidr=str(cidr), gateway=gateway, ip_range=config.ip_range))
     return tuple(chosen)
 
 
-def _preset(network: Network, others: Sequence[Network]) -> str:
-    """The ingress network has a subnet of its own, large enough for every task and node, if it is free."""
-    if not network.spec.ingress:
+def _preset(network: Network, others: Sequence[Network], spec: ClusterSpec) -> str:
+    """The ingress network has a subnet of its own, large enough for every task and node, if it is free.
+
+    Where people have chosen the pools it lives in them: that subnet may be what they keep clear of.
+    """
+    if not network.spec.ingress or spec.address_pools != (limits.address_pool_default,):
         return ""
     preset = IPv4Network(limits.ingress_subnet_default)
     free = not any(preset.overlaps(IPv4Network(s.cidr)) for other in others for s in other.subnets)
@@ -64,9 +70,20 @@ def _given(config: IpamConfig, taken: Iterable[tuple[IPv4Network, str]]) -> IPv4
     return cidr
 
 
-def _free(spec: ClusterSpec, taken: Sequence[IPv4Network], after: IPv4Network | None) -> IPv4Network:
+def _length(network: Network, spec: ClusterSpec) -> int:
+    """How long the prefix of a subnet is. Every task that publishes ports stands on the ingress network, so
+    it gets a quarter of the first pool if that is more, but never more than its usual subnet."""
+    if not network.spec.ingress:
+        return spec.subnet_prefix_length
+    usual = IPv4Network(limits.ingress_subnet_default).prefixlen
+    quarter = IPv4Network(spec.address_pools[0]).prefixlen + 2
+    return min(spec.subnet_prefix_length, max(usual, quarter))
+
+
+def _free(
+    spec: ClusterSpec, length: int, taken: Sequence[IPv4Network], after: IPv4Network | None
+) -> IPv4Network:
     """Find the next subnet of the cluster's pools that overlaps none taken, starting behind `after`."""
-    length = spec.subnet_prefix_length
     busy = sorted((int(net.network_address), int(net.broadcast_address)) for net in taken)
     pools = [IPv4Network(pool) for pool in spec.address_pools]
     spans = [(int(pool.network_address), int(pool.broadcast_address)) for pool in pools]

@@ -8,7 +8,7 @@ from covey.model.objects import Endpoint, Meta, Network, Service, Subnet, Virtua
 from covey.model.specs import ClusterSpec, IpamConfig, NetworkSpec
 from manager.allocator.addresses import Addresses
 from manager.allocator.pool import Pool
-from manager.allocator.subnets import allocate, next_vni
+from manager.allocator.subnets import allocate, next_vni, subnets_for
 
 SMALL = Subnet(cidr="10.0.0.0/29", gateway="10.0.0.1")
 
@@ -151,3 +151,19 @@ def test_running_out_is_a_refusal_that_says_what_to_do() -> None:
 @pytest.mark.parametrize("subnet", ["nonsense", "10.0.0.1/24"])
 def test_a_subnet_that_is_none_is_refused(subnet: str) -> None:
     assert subnet in allocate(network("a", subnet), [], ClusterSpec()).allocation_error
+
+
+@pytest.mark.parametrize(
+    ("pool", "length", "cidr"),
+    [
+        ("10.64.0.0/12", 24, "10.64.0.0/16"),
+        ("192.168.0.0/16", 24, "192.168.0.0/18"),
+        ("192.168.0.0/24", 25, "192.168.0.0/25"),
+    ],
+)
+def test_with_pools_of_the_users_own_the_ingress_network_lives_in_them(
+    pool: str, length: int, cidr: str
+) -> None:
+    spec = ClusterSpec(address_pools=(pool,), subnet_prefix_length=length)
+    (subnet,) = subnets_for(network("ingress", ingress=True), [], spec)
+    assert subnet.cidr == cidr

@@ -57,6 +57,7 @@ def test_with_pools_of_the_users_own_the_mesh_lives_in_them_too() -> None:
     ("pools", "length", "port", "says"),
     [
         (("10.0.0.0/8", "10.1.0.0/16"), 0, 0, "overlaps"),
+        (("fd00::/8",), 0, 0, "fd00::/8 is not IPv4"),
         (("10.0.0.1/8",), 0, 0, "host bits"),
         (("ten",), 0, 0, "'ten'"),
         (("10.0.0.0/16",), 8, 0, "mask-length 8"),
