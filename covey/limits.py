@@ -100,6 +100,7 @@ gateway_route_prefix_length_min = 8  # a wider route (the default one) is no cla
 netlink_timeout_s = 10.0
 link_retry_ms = 20  # the kernel removes what was in a dropped namespace a moment later
 link_retries_max = 50
+network_look_s = 30.0  # how often the host is looked at for what would break the networks
 denied_network_retry_ms = 5_000  # asking for a VNI that is taken holds up the other networks for a second
 
 # --- identity --------------------------------------------------------------------------------------

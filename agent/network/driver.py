@@ -10,10 +10,10 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from subprocess import SubprocessError
 from typing import TypeVar
 
 from covey import limits
@@ -31,11 +31,11 @@ from .desired.task import has_way_out
 from .io import conntrack, sysctl
 from .io.claims import Claims
 from .io.kernel import carry_out
+from .io.lookout import Lookout, tell
 from .io.observe import observe, surroundings
 from .io.places import Places
-from .io.survey import survey
 from .plan import plan
-from .probe import Finding, Severity, findings, port_of, shared_port
+from .probe import port_of, shared_port
 from .seam import NetworkFault, Networks, Sandbox
 from .state import NODE, Netns
 
@@ -69,9 +69,12 @@ class NetlinkNetworks:
         self._facts: Facts | None = None
         self._denials = Denials()
         self._claims = Claims()
-        self._told: set[Finding] = set()
+        self._lookout = Lookout(settings.netns_dir.parent / "probe", settings.vxlan_port, self._subnets)
+        self._look = asyncio.Event()
+        self._shared: set[str] = set()
         self._unswept: set[str] = set()
         self._sweeper: asyncio.Task[None] | None = None
+        self._looker: asyncio.Task[None] | None = None
 
     async def learn(self, network: Network) -> None:
         """See `Networks.learn`."""
@@ -83,7 +86,10 @@ class NetlinkNetworks:
                 self._converge(self._around(network.id))
                 self._denials.check([network.id])
 
+        known = network.id in self._networks
         await self._in_turn(work)
+        if not known:
+            self._look.set()  # its subnets may overlap a route
 
     async def attach(self, sandbox: Sandbox) -> str:
         """See `Networks.attach`."""
@@ -163,16 +169,19 @@ class NetlinkNetworks:
             self._converge(None)
 
         await self._in_turn(work)
-        await self._in_turn(self._examine)
+        await self._in_turn(self._lookout.look)
+        if self._looker is None:
+            self._looker = asyncio.get_running_loop().create_task(self._look_out())
         for network_id in list(self._tables):
             self._sweep(network_id)
         return frozenset(self._denials.said)
 
     async def close(self) -> None:
         """See `Networks.close`."""
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            await asyncio.wait([self._sweeper])
+        for task in (self._sweeper, self._looker):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
         await self._in_turn(self._places.close)
         self._claims.close()
         self._thread.shutdown()
@@ -272,26 +281,19 @@ class NetlinkNetworks:
         """Claim what is forwarded now. The mesh has its ports on every node, so here others give way."""
         assert self._have is not None
         forwarded = forwarded_keys(self._have.get(NODE, Netns()))
-        for key, program in self._claims.keep(forwarded).items():
-            self._tell(shared_port(key, program))
+        shared = self._claims.keep(forwarded)
+        for key in shared.keys() - self._shared:
+            tell(shared_port(key, shared[key]))
+        self._shared = set(shared)
 
-    def _examine(self) -> None:
-        """Say once what on this host would break the networks; each finding names its remedy."""
-        scratch = self._settings.netns_dir.parent / "probe"
-        try:
-            seen = survey(scratch, self._settings.vxlan_port)
-        except (OSError, SubprocessError) as error:
-            _log.warning("cannot look for what would break the networks: %s", error)
-            return
-        for finding in findings(seen, self._subnets(), self._settings.vxlan_port):
-            self._tell(finding)
-
-    def _tell(self, finding: Finding) -> None:
-        """Say once what is wrong."""
-        if finding not in self._told:
-            self._told.add(finding)
-            level = logging.ERROR if finding.severity is Severity.ERROR else logging.WARNING
-            _log.log(level, "%s: %s", finding.subject, finding.text)
+    async def _look_out(self) -> None:
+        """Have the host looked at again, at the latest after a while."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(limits.network_look_s):
+                    await self._look.wait()
+            self._look.clear()
+            await self._in_turn(self._lookout.look)
 
     def _drop_refused(self) -> None:
         """Leave out sandboxes that contradict themselves: one bad assignment must not stop all the others."""

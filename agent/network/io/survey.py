@@ -44,15 +44,20 @@ _FAMILIES = {1: "inet", 2: "ip"}
 _NF_DROP = 0
 
 
-def survey(directory: Path, vxlan_port: int = limits.vxlan_port) -> Survey:
-    """Look at the process's own namespace. Features are tried out in a scratch one under `directory`."""
+def survey(
+    directory: Path, vxlan_port: int = limits.vxlan_port, missing: dict[str, str] | None = None
+) -> Survey:
+    """Look at the process's own namespace.
+
+    What the kernel lacks is tried out in a scratch one under `directory`, if that (`missing`) is not known.
+    """
     places = Places(directory)
     try:
         return Survey(
             forward_drops=(*_forward_drops(places), *_legacy_forward_drop()),
             routes=_routes(places),
             udp_port_taken_by=holder("udp", vxlan_port),
-            missing=_missing(places),
+            missing=_missing(places) if missing is None else missing,
         )
     finally:
         places.close()
