@@ -150,15 +150,22 @@ def _from_files(paths: tuple[Path, ...]) -> list[str]:
 
 
 def _credentials(image: str) -> RegistryAuth:
-    folder = os.environ.get("DOCKER_CONFIG") or str(Path.home() / ".docker")
-    path = Path(folder) / "config.json"
-    try:
-        config = path.read_bytes()
-    except OSError as error:
-        raise InvalidArgument(
-            f"--with-registry-auth: {path} cannot be read ({error.strerror}); log in to the registry first"
-        ) from error
-    return others.credentials(config, str(path), image)
+    """Find a login for the image's registry where `skopeo login`, podman and Docker keep theirs."""
+    refusal = None
+    looked = others.login_files(os.environ, Path.home(), os.getuid())
+    for path in looked:
+        try:
+            config = path.read_bytes()
+        except OSError:
+            continue
+        try:
+            return others.credentials(config, str(path), image)
+        except InvalidArgument as error:
+            refusal = refusal or error
+    raise refusal or InvalidArgument(
+        f"--with-registry-auth: there is no login in {', '.join(map(str, looked))}; log in to the registry first "
+        "(skopeo login REGISTRY)"
+    )
 
 
 async def _attached(cluster: ClusterClient, spec: ServiceSpec, name: str) -> str:

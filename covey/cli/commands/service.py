@@ -11,7 +11,7 @@ from covey.client.host import Host
 from covey.client.views import ServiceDetail
 from covey.model.objects import Task
 
-from ..app import anew_on_conflict, as_usage, each, run
+from ..app import SomeFailedError, anew_on_conflict, as_usage, each, run
 from ..options import detach, example, filters, no_resolve, no_trunc, output_format, passes, quiet_ids
 from ..show import tasks as show
 from ..show import text
@@ -165,7 +165,12 @@ def scale(host: Host, targets: tuple[str, ...], detach: bool, quiet: bool) -> No
 
             await each(wanted, lambda name: anew_on_conflict(lambda: act(name)))
 
-    run(work)
+    try:
+        run(work)
+    except SomeFailedError:
+        if not detach:
+            wait_for(host, waited, quiet)  # the others were scaled
+        raise
     if not detach:
         wait_for(host, waited, quiet)
 

@@ -4,7 +4,9 @@ import base64
 import binascii
 import re
 import shlex
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 
@@ -87,6 +89,19 @@ def tail(text: str) -> int:
     if not text.isdecimal() or len(text) > 18:
         raise InvalidArgument(f"{text[:40]!r} is not a number of lines: write one, or all")
     return int(text)
+
+
+def login_files(environment: Mapping[str, str], home: Path, user_id: int) -> list[Path]:
+    """List where logins to registries are kept, all in Docker's form: what is set first, then the usual places."""
+    set_one = environment.get("REGISTRY_AUTH_FILE")
+    docker = environment.get("DOCKER_CONFIG")
+    runtime = environment.get("XDG_RUNTIME_DIR")
+    return [
+        *([Path(set_one)] if set_one else []),
+        Path(docker) / "config.json" if docker else home / ".docker" / "config.json",
+        (Path(runtime) / "containers" if runtime else Path(f"/run/containers/{user_id}")) / "auth.json",
+        home / ".config" / "containers" / "auth.json",
+    ]
 
 
 class _Login(msgspec.Struct):

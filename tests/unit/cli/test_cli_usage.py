@@ -1,14 +1,19 @@
 """The tree of commands as a user meets it: help, examples, and what is refused before anybody is asked."""
 
 import asyncio
+import base64
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
 
 from covey import limits
 from covey.cli.app import USAGE, anew_on_conflict, covey, outcome
-from covey.errors import Conflict
+from covey.cli.commands.change import _credentials
+from covey.errors import Conflict, InvalidArgument
+from covey.model.specs import RegistryAuth
 
 OURS = ("init", "join", "leave", "info", "version", "join-token", "node", "service", "network")
 
@@ -71,7 +76,7 @@ def test_the_commands_promised_are_there() -> None:
             "service update --rollback-failure-action rollback web",
             "'rollback' is not one of 'pause', 'continue'",
         ),
-        ("service create --with-registry-auth img", "config.json cannot be read"),
+        ("service create --with-registry-auth img", "there is no login in /nonexistent/config.json, "),
         ("service create --limit-pids 99999999999999999999 img", "'--limit-pids'"),
         ("service create --ulimit nofile=99999999999999999999 img", "is not a ulimit"),
         ("service scale web=99999999999999999999", "is not SERVICE=REPLICAS"),
@@ -84,7 +89,9 @@ def test_the_commands_promised_are_there() -> None:
 def test_wrong_usage_names_the_value(
     words: str, says: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DOCKER_CONFIG", "/nonexistent")
+    for name in ("DOCKER_CONFIG", "XDG_RUNTIME_DIR", "HOME"):
+        monkeypatch.setenv(name, "/nonexistent")
+    monkeypatch.delenv("REGISTRY_AUTH_FILE", raising=False)
     assert outcome(words.split()) == USAGE
     shown = capsys.readouterr()
     assert says in shown.err
@@ -116,3 +123,18 @@ def test_a_change_that_somebody_else_overtook_is_made_anew_but_not_for_ever(
     with pytest.raises(Conflict):
         asyncio.run(anew_on_conflict(act))
     assert tried == limits.conflicts_borne_max + 1
+
+
+def test_logins_are_found_wherever_tools_keep_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, folder in (("DOCKER_CONFIG", "docker"), ("XDG_RUNTIME_DIR", "run"), ("HOME", "home")):
+        monkeypatch.setenv(name, str(tmp_path / folder))
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "set.json"))
+    login = base64.b64encode(b"me:secret").decode()
+    kept = tmp_path / "run" / "containers" / "auth.json"
+    kept.parent.mkdir(parents=True)
+    kept.write_text(json.dumps({"auths": {"r.example": {"auth": login}}}))
+    (tmp_path / "docker").mkdir()
+    (tmp_path / "docker" / "config.json").write_text(json.dumps({"auths": {}}))
+    assert _credentials("r.example/img") == RegistryAuth("me", "secret")
+    with pytest.raises(InvalidArgument, match=r"docker/config.json has no credentials for other.example"):
+        _credentials("other.example/img")
