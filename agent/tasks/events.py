@@ -157,9 +157,14 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """Remove the container and its log."""
+    """Remove the container and its log.
+
+    `forgotten`: nobody will ask how the task ended, so nothing need be on disk before. That is how a disk gets
+    room again that a container has filled.
+    """
 
     task_id: str
+    forgotten: bool = False
 
 
 Action = Pull | Attach | Create | Start | Signal | Release | Discard

@@ -263,7 +263,7 @@ class Tasks:
             case Act.RELEASE:
                 return Release(task_id)
             case _:
-                return Discard(task_id)
+                return Discard(task_id, record.goal is Goal.FORGET)
 
     def _create(self, record: Record) -> Create:
         revision = self.held.revision_of(record.task)

@@ -72,7 +72,7 @@ class Hands:
         result: Result = None
         failure: Failure | None
         try:
-            failure = await self._durable(ticket) if isinstance(action, Start | Discard) else None
+            failure = await self._durable(ticket) if _is_final(action) else None
             if failure is None:
                 async with asyncio.timeout(_bound_s(action)):
                     result = await self._do(action)
@@ -168,6 +168,11 @@ class Hands:
             await self.runtime.remove(container_id)
         except (CoveyError, OSError) as error:
             log.error("container %s of no task cannot be removed: %s", container_id, error)
+
+
+def _is_final(action: Action) -> bool:
+    """Whether no crash may make this be done again, or leave it done without a word."""
+    return isinstance(action, Start) or (isinstance(action, Discard) and not action.forgotten)
 
 
 def _bound_s(action: Action) -> float | None:

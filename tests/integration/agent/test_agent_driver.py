@@ -1,8 +1,9 @@
 """The whole agent over fakes of the host, and a manager over real TLS."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -313,6 +314,21 @@ def test_stopping_everything_leaves_nothing(tmp_path: Path) -> None:
         assert signals == [15]
         assert node.host.containers == {}
         assert node.networks.sandboxes == node.networks.networks == {}
+
+    play(tmp_path, story)
+
+
+def test_a_container_that_filled_the_disk_can_be_removed(tmp_path: Path) -> None:
+    async def story(node: Node, manager: FakeManager) -> None:
+        async with node.agent() as agent:
+            await registered(manager)
+            manager.say(full(task("t1")), TABLE)
+            await manager.until(lambda: bool(manager.statuses) and manager.state("t1") is S.RUNNING)
+            with closing(sqlite3.connect(tmp_path / "tasks.db")) as another:
+                another.execute("BEGIN IMMEDIATE")  # nothing can be written now
+                manager.say(full())
+                await holds(lambda: not node.host.containers)
+            await holds(lambda: not agent.tasks.records)
 
     play(tmp_path, story)
 
