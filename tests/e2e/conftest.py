@@ -8,6 +8,7 @@ import pytest
 from devcluster import cluster
 from devcluster.place import Place
 from devcluster.record import Record
+from tests.support import traces
 from tests.support.stand import Stand
 
 
@@ -15,11 +16,14 @@ from tests.support.stand import Stand
 def session_stand() -> Iterator[Stand]:
     place = Place(f"e{os.getpid()}")
     asked = Record(managers=1, workers=2)
+    before = traces.of_machine()
     try:
         cluster.up(place, asked, lambda _step: None)
         yield Stand(place, asked)
     finally:
         cluster.down(place)
+    left = [each for kind, after in traces.of_machine().items() for each in after - before[kind]]
+    assert not [each for each in left if place.tag in each], "nothing is left"
 
 
 @pytest.fixture
@@ -29,3 +33,8 @@ def stand(session_stand: Stand) -> Iterator[Stand]:
     yield session_stand
     session_stand.power_on()
     session_stand.sweep()
+    session_stand.until("nothing of any task to be left", lambda: not remains(session_stand))
+
+
+def remains(stand: Stand) -> list[str]:
+    return [f"{node}: {each}" for node in stand.asked.nodes for each in traces.remains(stand.place, node)]
