@@ -16,9 +16,10 @@ from covey.ids import ALPHABET, LENGTH, is_id
 
 from .certificates import load_root
 
-_PREFIX = "COVEY-1-"
+_VERSION = "1"
+_PREFIX = f"COVEY-{_VERSION}-"
 _DIGEST_CHARS = 50  # 36**50 > 2**256
-_FORM = re.compile(rf"COVEY-1-([0-9a-z]{{{_DIGEST_CHARS}}})-([0-9a-z]{{{LENGTH}}})")
+_FORM = re.compile(rf"{_PREFIX}([0-9a-z]{{{_DIGEST_CHARS}}})-([0-9a-z]{{{LENGTH}}})")
 _HINT = "get one with `covey join-token worker` on a manager"
 
 
@@ -45,9 +46,10 @@ def parse_token(text: str) -> JoinToken:
         raise InvalidArgument(f"this is a Docker Swarm token, not a Covey token; {_HINT}")
     if not text.startswith("COVEY-"):
         raise InvalidArgument(f"a join token begins with {_PREFIX!r}; {_HINT}")
-    if not text.startswith(_PREFIX):
+    version = text.split("-")[1]
+    if version != _VERSION:
         raise InvalidArgument(
-            f"the token is of version {text.split('-')[1][:8]!r}, this node knows version '1'; "
+            f"the token is of version {version[:8]!r}, this node knows version {_VERSION!r}; "
             "run the same version of Covey as the manager"
         )
     match = _FORM.fullmatch(text)
