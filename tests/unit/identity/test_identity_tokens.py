@@ -42,6 +42,8 @@ def test_the_digest_has_fifty_digits_and_depends_on_the_certificate(root: RootAu
         (f"COVEY-1-{DIGEST}-{SECRET[:-1]}", "damaged"),
         (f"COVEY-1-{DIGEST}-{SECRET.upper()}", "damaged"),
         (f"COVEY-1-{DIGEST}{SECRET}", "damaged"),
+        ("COVEY-1", "damaged"),
+        ("COVEY-", "version ''"),
     ],
 )
 def test_a_bad_token_is_refused_with_a_reason_and_without_its_secret(text: str, says: str) -> None:
