@@ -7,7 +7,9 @@ book holds the set of states it may be in; a state outside it is a lost or an in
 
 import asyncio
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
 from typing import Self
@@ -54,6 +56,7 @@ class Writer:
         self._replicas_max = replicas_max
         self._number = 0
         self._stopping = threading.Event()
+        self._turn = threading.Lock()  # held while a request is under way, and while nothing is to change
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
 
     def __enter__(self) -> Self:
@@ -65,16 +68,26 @@ class Writer:
         self._writing.result(_REQUEST_BOUND_S)
         self._pool.shutdown()
 
+    @contextmanager
+    def pause(self) -> Iterator[None]:
+        """Change nothing for a while."""
+        with self._turn:
+            yield
+
     async def _write(self) -> None:
         while not self._stopping.is_set():
-            try:
-                async with asyncio.timeout(_REQUEST_BOUND_S), connect(self._host) as cluster:
-                    await self._change(cluster, self._dice.choice(self._names))
-            except FailedPrecondition:  # nobody listens at the moment
-                await asyncio.sleep(_PAUSE_S)
-            except Unavailable:
-                self.book.unanswered += 1
+            with self._turn:
+                await self._request()
             await asyncio.sleep(_PAUSE_S)
+
+    async def _request(self) -> None:
+        try:
+            async with asyncio.timeout(_REQUEST_BOUND_S), connect(self._host) as cluster:
+                await self._change(cluster, self._dice.choice(self._names))
+        except FailedPrecondition:
+            pass  # nobody listens at the moment
+        except Unavailable:
+            self.book.unanswered += 1
 
     async def _change(self, cluster: ClusterClient, name: str) -> None:
         """Make one request. The book says beforehand what may come of it, and afterwards what did."""
