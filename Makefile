@@ -42,7 +42,7 @@ gates:
 bench: setup  ## the figures, with their parts (as root)
 	@$(PYTEST) -s $(call tests,bench)
 
-campaign: setup  ## kills and faults at random for half an hour (as root); COVEY_E2E_SEED=n repeats one
+campaign: setup  ## kills and faults at random, for a long time (as root); COVEY_E2E_SEED=n repeats one
 	@COVEY_E2E_LONG=1 $(PYTEST) -s tests/e2e/test_kills.py tests/e2e/test_campaign.py
 
 proto: python  ## generate covey/v1 from proto/covey/v1
