@@ -50,6 +50,14 @@ class Unavailable(CoveyError):
     """Somebody who should answer does not, for now; trying again may help."""
 
 
+class LogFailed(Unavailable):
+    """The log can no longer promise durability and has stopped; only opening it anew can help."""
+
+
+class NotLeader(Unavailable):
+    """This manager does not lead, so it can order nothing; nothing was written."""
+
+
 class PeerFault(CoveyError):
     """A peer sent what the protocol does not allow."""
 

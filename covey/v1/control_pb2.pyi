@@ -2,12 +2,22 @@ from covey.v1 import objects_pb2 as _objects_pb2
 from covey.v1 import specs_pb2 as _specs_pb2
 from covey.v1 import types_pb2 as _types_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class Reachability(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    REACHABILITY_UNKNOWN: _ClassVar[Reachability]
+    REACHABILITY_UNREACHABLE: _ClassVar[Reachability]
+    REACHABILITY_REACHABLE: _ClassVar[Reachability]
+REACHABILITY_UNKNOWN: Reachability
+REACHABILITY_UNREACHABLE: Reachability
+REACHABILITY_REACHABLE: Reachability
 
 class GetClusterRequest(_message.Message):
     __slots__ = ()
@@ -32,6 +42,60 @@ class GetJoinTokenResponse(_message.Message):
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     token: str
     def __init__(self, token: _Optional[str] = ...) -> None: ...
+
+class GetClusterStatusRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetClusterStatusResponse(_message.Message):
+    __slots__ = ("managers", "answered_by", "has_quorum", "term", "applied_index", "leader_silent_ms", "epoch", "store", "advice")
+    MANAGERS_FIELD_NUMBER: _ClassVar[int]
+    ANSWERED_BY_FIELD_NUMBER: _ClassVar[int]
+    HAS_QUORUM_FIELD_NUMBER: _ClassVar[int]
+    TERM_FIELD_NUMBER: _ClassVar[int]
+    APPLIED_INDEX_FIELD_NUMBER: _ClassVar[int]
+    LEADER_SILENT_MS_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    STORE_FIELD_NUMBER: _ClassVar[int]
+    ADVICE_FIELD_NUMBER: _ClassVar[int]
+    managers: _containers.RepeatedCompositeFieldContainer[ManagerStatus]
+    answered_by: str
+    has_quorum: bool
+    term: int
+    applied_index: int
+    leader_silent_ms: int
+    epoch: int
+    store: str
+    advice: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, managers: _Optional[_Iterable[_Union[ManagerStatus, _Mapping]]] = ..., answered_by: _Optional[str] = ..., has_quorum: _Optional[bool] = ..., term: _Optional[int] = ..., applied_index: _Optional[int] = ..., leader_silent_ms: _Optional[int] = ..., epoch: _Optional[int] = ..., store: _Optional[str] = ..., advice: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ManagerStatus(_message.Message):
+    __slots__ = ("node_id", "hostname", "address", "leader", "voter", "reachability", "behind_entries")
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    HOSTNAME_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    LEADER_FIELD_NUMBER: _ClassVar[int]
+    VOTER_FIELD_NUMBER: _ClassVar[int]
+    REACHABILITY_FIELD_NUMBER: _ClassVar[int]
+    BEHIND_ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    node_id: str
+    hostname: str
+    address: str
+    leader: bool
+    voter: bool
+    reachability: Reachability
+    behind_entries: int
+    def __init__(self, node_id: _Optional[str] = ..., hostname: _Optional[str] = ..., address: _Optional[str] = ..., leader: _Optional[bool] = ..., voter: _Optional[bool] = ..., reachability: _Optional[_Union[Reachability, str]] = ..., behind_entries: _Optional[int] = ...) -> None: ...
+
+class BackupRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class BackupResponse(_message.Message):
+    __slots__ = ("data",)
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    def __init__(self, data: _Optional[bytes] = ...) -> None: ...
 
 class ListNodesRequest(_message.Message):
     __slots__ = ()

@@ -1,6 +1,7 @@
 from covey.v1 import assignments_pb2 as _assignments_pb2
 from covey.v1 import objects_pb2 as _objects_pb2
 from covey.v1 import tables_pb2 as _tables_pb2
+from covey.v1 import types_pb2 as _types_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -66,20 +67,46 @@ class TableVersion(_message.Message):
     def __init__(self, network_id: _Optional[str] = ..., version: _Optional[_Union[_objects_pb2.ClusterVersion, _Mapping]] = ...) -> None: ...
 
 class ManagerMessage(_message.Message):
-    __slots__ = ("session_started", "status_acknowledged", "assignments", "table", "table_delta", "log_subscription")
+    __slots__ = ("session_started", "status_acknowledged", "assignments", "table", "table_delta", "log_subscription", "redirect", "alive", "membership")
     SESSION_STARTED_FIELD_NUMBER: _ClassVar[int]
     STATUS_ACKNOWLEDGED_FIELD_NUMBER: _ClassVar[int]
     ASSIGNMENTS_FIELD_NUMBER: _ClassVar[int]
     TABLE_FIELD_NUMBER: _ClassVar[int]
     TABLE_DELTA_FIELD_NUMBER: _ClassVar[int]
     LOG_SUBSCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    REDIRECT_FIELD_NUMBER: _ClassVar[int]
+    ALIVE_FIELD_NUMBER: _ClassVar[int]
+    MEMBERSHIP_FIELD_NUMBER: _ClassVar[int]
     session_started: SessionStarted
     status_acknowledged: StatusAcknowledged
     assignments: _assignments_pb2.Assignments
     table: _tables_pb2.NetworkTable
     table_delta: _tables_pb2.NetworkTableDelta
     log_subscription: LogSubscription
-    def __init__(self, session_started: _Optional[_Union[SessionStarted, _Mapping]] = ..., status_acknowledged: _Optional[_Union[StatusAcknowledged, _Mapping]] = ..., assignments: _Optional[_Union[_assignments_pb2.Assignments, _Mapping]] = ..., table: _Optional[_Union[_tables_pb2.NetworkTable, _Mapping]] = ..., table_delta: _Optional[_Union[_tables_pb2.NetworkTableDelta, _Mapping]] = ..., log_subscription: _Optional[_Union[LogSubscription, _Mapping]] = ...) -> None: ...
+    redirect: Redirect
+    alive: Alive
+    membership: Membership
+    def __init__(self, session_started: _Optional[_Union[SessionStarted, _Mapping]] = ..., status_acknowledged: _Optional[_Union[StatusAcknowledged, _Mapping]] = ..., assignments: _Optional[_Union[_assignments_pb2.Assignments, _Mapping]] = ..., table: _Optional[_Union[_tables_pb2.NetworkTable, _Mapping]] = ..., table_delta: _Optional[_Union[_tables_pb2.NetworkTableDelta, _Mapping]] = ..., log_subscription: _Optional[_Union[LogSubscription, _Mapping]] = ..., redirect: _Optional[_Union[Redirect, _Mapping]] = ..., alive: _Optional[_Union[Alive, _Mapping]] = ..., membership: _Optional[_Union[Membership, _Mapping]] = ...) -> None: ...
+
+class Redirect(_message.Message):
+    __slots__ = ("leader", "managers")
+    LEADER_FIELD_NUMBER: _ClassVar[int]
+    MANAGERS_FIELD_NUMBER: _ClassVar[int]
+    leader: str
+    managers: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, leader: _Optional[str] = ..., managers: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Alive(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Membership(_message.Message):
+    __slots__ = ("role", "managers")
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    MANAGERS_FIELD_NUMBER: _ClassVar[int]
+    role: _types_pb2.NodeRole
+    managers: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, role: _Optional[_Union[_types_pb2.NodeRole, str]] = ..., managers: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class SessionStarted(_message.Message):
     __slots__ = ("session_id", "heartbeat_period_ms", "version", "managers", "vxlan_port")

@@ -7,6 +7,62 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class ForceNewClusterRequest(_message.Message):
+    __slots__ = ("advertise_address",)
+    ADVERTISE_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    advertise_address: str
+    def __init__(self, advertise_address: _Optional[str] = ...) -> None: ...
+
+class ForceNewClusterResponse(_message.Message):
+    __slots__ = ("cluster_id", "node_id")
+    CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    cluster_id: str
+    node_id: str
+    def __init__(self, cluster_id: _Optional[str] = ..., node_id: _Optional[str] = ...) -> None: ...
+
+class RestoreRequest(_message.Message):
+    __slots__ = ("path", "advertise_address", "data_address")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    ADVERTISE_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    DATA_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    advertise_address: str
+    data_address: str
+    def __init__(self, path: _Optional[str] = ..., advertise_address: _Optional[str] = ..., data_address: _Optional[str] = ...) -> None: ...
+
+class RestoreResponse(_message.Message):
+    __slots__ = ("cluster_id", "node_id")
+    CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    cluster_id: str
+    node_id: str
+    def __init__(self, cluster_id: _Optional[str] = ..., node_id: _Optional[str] = ...) -> None: ...
+
+class SetAddressRequest(_message.Message):
+    __slots__ = ("advertise_address", "data_address")
+    ADVERTISE_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    DATA_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    advertise_address: str
+    data_address: str
+    def __init__(self, advertise_address: _Optional[str] = ..., data_address: _Optional[str] = ...) -> None: ...
+
+class SetAddressResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class FollowMembershipRequest(_message.Message):
+    __slots__ = ("role", "managers")
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    MANAGERS_FIELD_NUMBER: _ClassVar[int]
+    role: _types_pb2.NodeRole
+    managers: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, role: _Optional[_Union[_types_pb2.NodeRole, str]] = ..., managers: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class FollowMembershipResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class InitRequest(_message.Message):
     __slots__ = ("advertise_address", "data_address", "address_pools", "subnet_prefix_length", "vxlan_port", "availability")
     ADVERTISE_ADDRESS_FIELD_NUMBER: _ClassVar[int]

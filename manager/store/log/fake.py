@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 
 from covey import errors, limits
+from covey.errors import LogFailed
 
-from .seam import LogFailed, Record, Snapshot
+from .seam import Record, Snapshot
 
 
 class Disk:

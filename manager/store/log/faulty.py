@@ -3,8 +3,9 @@
 from collections.abc import AsyncIterator, Iterable, Sequence
 
 from covey import errors
+from covey.errors import LogFailed
 
-from .seam import Log, LogFailed, Record, Snapshot
+from .seam import Log, Record, Snapshot
 
 
 class FaultyLog:

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from covey import errors, limits
+from covey.errors import LogFailed
 from manager.store.log.fake import Disk, FakeLog
 from manager.store.log.faulty import FaultyLog
 from manager.store.log.io.sqlite import SqliteLog
-from manager.store.log.seam import Log, LogFailed, Record
+from manager.store.log.seam import Log, Record
 
 Open = Callable[[], Awaitable[Log]]
 

@@ -8,13 +8,14 @@ import pytest
 from msgspec.structs import replace
 
 from covey import errors, limits
+from covey.errors import LogFailed
 from covey.model.objects import Node, Service, Task
 from covey.model.specs import NodeSpec
 from manager.store.draft import Draft
 from manager.store.driver import Store
 from manager.store.log.fake import Disk, FakeLog
 from manager.store.log.faulty import FaultyLog
-from manager.store.log.seam import Log, LogFailed
+from manager.store.log.seam import Log
 from manager.store.transaction import Change, Transaction
 from manager.store.view import BY_NAME
 from manager.store.watch import Lagged

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from covey import errors, limits
+from covey.errors import LogFailed
 
-from ..seam import LogFailed, Record
+from ..seam import Record
 from .files import make_directory, refusal, sync_directory, sync_file
 
 FORMAT = 1

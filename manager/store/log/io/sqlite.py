@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from covey import errors, limits
+from covey.errors import LogFailed
 
-from ..seam import LogFailed, Record, Snapshot
+from ..seam import Record, Snapshot
 from .journal import Journal
 from .snapshots import Snapshots
 
