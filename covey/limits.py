@@ -25,6 +25,7 @@ log_read_bytes = 1024 * 1024
 snapshot_chunk_bytes = 1024 * 1024
 snapshots_kept = 2  # the one before the newest serves if the newest turns out corrupt
 commits_waiting_max = 16_384
+store_reach_timeout_s = 10.0  # how long a read waits for this manager to catch up
 
 # --- the wire --------------------------------------------------------------------------------------
 control_port = 2377

@@ -15,11 +15,11 @@ from . import entry, snapshot
 from .draft import Draft
 from .kinds import T
 from .log.io.sqlite import SqliteLog
-from .log.seam import Log, Record
+from .log.seam import Log, Record, Snapshot, Standing
 from .tables import Tables
 from .transaction import Commit, Transaction
 from .view import Index
-from .watch import WatchQueue
+from .watch import Lagged, WatchQueue
 
 R = TypeVar("R")
 _log = logging.getLogger(__name__)
@@ -110,7 +110,7 @@ class Store:
         """
         try:
             found = await log.newest_snapshot()
-            tables = snapshot.decode(found.index, found.chunks) if found else Tables()
+            tables = await _decode(found) if found else Tables()
             if tables.index > log.last_index:
                 raise errors.Corrupt(
                     f"the newest snapshot is of index {tables.index}, and the log ends at {log.last_index}: the log was "
@@ -122,11 +122,46 @@ class Store:
             await log.close()
             raise
         try:
-            await store._reach(log.last_index)
+            await store.reach(log.last_index, timeout_s=None)
         except BaseException:
             await store.close()
             raise
         return store
+
+    # --- who leads, and reading what is so now ---
+
+    @property
+    def standing(self) -> Standing:
+        """Who leads, as far as this manager knows."""
+        return self._log.standing
+
+    async def standing_after(self, known: Standing) -> Standing:
+        """Wait until who leads is no longer as `known`; raises what ended the store or its log."""
+        return await self._log.standing_after(known)
+
+    async def barrier(self) -> int:
+        """Wait until whatever was acknowledged anywhere before this call can be read here; give that index.
+
+        Raises `Unavailable` if no majority of the managers answers, or the store stays behind for too long.
+        """
+        index = await self._log.confirm()
+        await self.reach(index)
+        return index
+
+    async def reach(self, index: int, timeout_s: float | None = limits.store_reach_timeout_s) -> None:
+        """Wait until everything up to `index` has been applied here; raises `Unavailable` after `timeout_s`."""
+        if self.index >= index and not self._stopped.done():
+            return
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self.index < index and not self._stopped.done():
+                    await self._applied.wait()
+        except TimeoutError as error:
+            raise errors.Unavailable(
+                f"this manager has applied changes up to {self.index}, and not yet up to {index}; try again, "
+                "or ask another manager"
+            ) from error
+        self._refuse_if_stopped()
 
     async def close(self) -> None:
         """Stop: what was proposed is finished, watches end, files are let go."""
@@ -179,13 +214,13 @@ class Store:
         """Make a transaction durable and apply it; give its index. An empty one is no entry.
 
         Raises `Conflict` if an object changed since it was read, `AlreadyExists` if a name is taken,
-        `ResourceExhausted` if it is too large, too many wait or the disk is full: nothing of it was applied
-        then. After `Unavailable` (`LogFailed`), nobody knows.
+        `ResourceExhausted` if it is too large, too many wait or the disk is full, `NotLeader` if another
+        manager leads: nothing of it was applied then. After any other `Unavailable` (leadership was lost
+        meanwhile, or `LogFailed`), nobody knows.
         """
         if not transaction:
             return self.index
-        if self._stopped.done():
-            raise self._failure() or errors.Unavailable("the store is closed: the manager is stopping")
+        self._refuse_if_stopped()
         if len(self._waiting) >= limits.commits_waiting_max:
             raise errors.ResourceExhausted(
                 f"{len(self._waiting)} changes wait to be committed; try again later"
@@ -238,11 +273,14 @@ class Store:
         """Apply what the log gives, for as long as it gives."""
         failure: errors.CoveyError | None = None
         try:
-            async for records in self._log.records(self._tables.index):
-                for record in records:
-                    self._apply(record)
-                self._applied.set()
-                self._snapshot_if_due()
+            async for news in self._log.records(self._tables.index):
+                if isinstance(news, Snapshot):
+                    await self._replace(news)
+                else:
+                    for record in news:
+                        self._apply(record)
+                    self._snapshot_if_due()
+                self._tell_applied()
         except errors.CoveyError as error:
             failure = error
         except Exception as error:  # noqa: BLE001 -- whatever it is, nobody may be left waiting
@@ -261,14 +299,20 @@ class Store:
         if waiting is not None and not waiting.done():
             waiting.set_result(outcome)
 
-    async def _reach(self, index: int) -> None:
-        while self.index < index:
-            if self._stopped.done():
-                raise self._failure() or errors.Unavailable("the log was closed")
-            self._applied.clear()
-            await self._applied.wait()
+    def _refuse_if_stopped(self) -> None:
         if self._stopped.done():
-            raise self._failure() or errors.Unavailable("the log was closed")
+            raise self._failure() or errors.Unavailable("the store is closed: the manager is stopping")
+
+    async def _replace(self, found: Snapshot) -> None:
+        """Take a whole snapshot in place of everything: this manager was away for long."""
+        self._tables = await _decode(found)
+        self._snapshot_index, self._bytes_since_snapshot = found.index, 0
+        ending = f"a snapshot at index {found.index} replaced what this manager held"
+        self._refuse_waiting(errors.Unavailable(f"{ending}: nobody knows whether the change was made; look"))
+        lagged = Lagged(f"{ending}; read the store again and watch from there")
+        for watch in self._watches:
+            watch.end(lagged)
+        self._watches.clear()
 
     def _stop(self, failure: errors.CoveyError | None) -> None:
         if self._stopped.done():
@@ -280,14 +324,21 @@ class Store:
             self._stopped.set_exception(failure)
             self._stopped.exception()  # asked for here, lest the loop complains if nobody else asks
         ending = failure or errors.Unavailable("the store is closed: the manager is stopping")
-        for waiting in self._waiting.values():
-            if not waiting.done():
-                waiting.set_exception(ending)
-                waiting.exception()
+        self._refuse_waiting(ending)
         for watch in self._watches:
             watch.end(failure)
         self._watches.clear()
+        self._tell_applied()
+
+    def _refuse_waiting(self, error: errors.CoveyError) -> None:
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(error)
+                waiting.exception()  # asked for here: whoever waits may have given up
+
+    def _tell_applied(self) -> None:
         self._applied.set()
+        self._applied = asyncio.Event()
 
     def _failure(self) -> errors.CoveyError | None:
         error = self._stopped.exception()
@@ -313,3 +364,8 @@ class Store:
         except errors.CoveyError as error:
             # The log still holds everything; the next one is tried when as much again has been written.
             _log.error("no snapshot at index %s: %s", index, error)
+
+
+async def _decode(found: Snapshot) -> Tables:
+    """Read a snapshot in another thread: a large one would hold up heartbeats."""
+    return await asyncio.to_thread(snapshot.decode, found.index, found.chunks)

@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator, Iterable, Sequence
 
 from covey import errors
-from covey.errors import LogFailed
+from covey.errors import LogFailed, NotLeader
 
-from .seam import Log, Record, Snapshot
+from .seam import Log, Record, Snapshot, Standing
 
 
 class FaultyLog:
@@ -16,6 +16,23 @@ class FaultyLog:
         self.full = False  # the disk has no room: appends and snapshots are refused
         self.broken = False  # fsync failed: nobody knows what was written
         self.lose_acknowledgement = False  # written and applied, but the writer hears of a failure
+        self.deposed = False  # the log below has not yet heard that this manager leads no more
+        self.silent = False  # no majority answers: nothing can be confirmed
+
+    @property
+    def standing(self) -> Standing:
+        """Pass on."""
+        return self._log.standing
+
+    async def standing_after(self, known: Standing) -> Standing:
+        """Pass on."""
+        return await self._log.standing_after(known)
+
+    async def confirm(self) -> int:
+        """Pass on, or fail."""
+        if self.silent:
+            raise errors.Unavailable("no majority of managers answers (injected)")
+        return await self._log.confirm()
 
     @property
     def last_index(self) -> int:
@@ -26,13 +43,15 @@ class FaultyLog:
         """Pass on, or fail."""
         if self.broken:
             raise LogFailed("the log failed: Input/output error (injected); restart the manager")
+        if self.deposed:
+            raise NotLeader("this manager does not lead (injected)")
         self._refuse_if_full()
         await self._log.append(batch)
         if self.lose_acknowledgement:
             self.broken = True
             raise LogFailed("the log failed after writing (injected)")
 
-    def records(self, after: int) -> AsyncIterator[Sequence[Record]]:
+    def records(self, after: int) -> AsyncIterator[Sequence[Record] | Snapshot]:
         """Pass on."""
         return self._log.records(after)
 

@@ -224,7 +224,7 @@ def test_a_failed_log_stops_the_store_and_ends_its_watches() -> None:
 
         def fail(self) -> None:
             self.disk.records.append(self.disk.records[-1].__class__(self.disk.last_index + 1, b"\xffjunk"))
-            self._changed.set()
+            self.tell()
 
     async def test() -> None:
         log = Breaking()

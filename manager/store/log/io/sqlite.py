@@ -15,7 +15,7 @@ from msgspec import Struct
 from covey import errors, limits
 from covey.errors import LogFailed
 
-from ..seam import Record, Snapshot
+from ..seam import Record, Snapshot, Standing
 from .journal import Journal
 from .snapshots import Snapshots
 
@@ -68,6 +68,22 @@ class SqliteLog:
         """The index of the last durable entry, 0 before the first."""
         return self._last_index
 
+    @property
+    def standing(self) -> Standing:
+        """Alone, it always leads."""
+        return Standing(term=1, leads=True)
+
+    async def standing_after(self, known: Standing) -> Standing:
+        """Wait for the end, if what is known is so."""
+        while self.standing == known:
+            await asyncio.sleep(1)
+            self._refuse_if_stopped()
+        return self.standing
+
+    async def confirm(self) -> int:
+        """Give the last index: what is acknowledged is here."""
+        return self._last_index
+
     async def append(self, batch: Sequence[bytes]) -> None:
         """Make entries durable; what waits meanwhile shares the next fsync."""
         self._refuse_if_stopped()
@@ -75,7 +91,7 @@ class SqliteLog:
         self._jobs.put(_Append(batch, future, sum(len(data) for data in batch)))
         await future
 
-    async def records(self, after: int) -> AsyncIterator[Sequence[Record]]:
+    async def records(self, after: int) -> AsyncIterator[Sequence[Record] | Snapshot]:
         """Give every durable entry after `after`, in order, and wait for more."""
         assert self._fresh is None, "one reader at a time"
         fresh = self._fresh = deque[Sequence[Record]]()
