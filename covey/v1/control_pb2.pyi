@@ -44,8 +44,10 @@ class GetJoinTokenResponse(_message.Message):
     def __init__(self, token: _Optional[str] = ...) -> None: ...
 
 class GetClusterStatusRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("local",)
+    LOCAL_FIELD_NUMBER: _ClassVar[int]
+    local: bool
+    def __init__(self, local: _Optional[bool] = ...) -> None: ...
 
 class GetClusterStatusResponse(_message.Message):
     __slots__ = ("managers", "answered_by", "has_quorum", "term", "applied_index", "leader_silent_ms", "epoch", "store", "advice")
@@ -70,7 +72,7 @@ class GetClusterStatusResponse(_message.Message):
     def __init__(self, managers: _Optional[_Iterable[_Union[ManagerStatus, _Mapping]]] = ..., answered_by: _Optional[str] = ..., has_quorum: _Optional[bool] = ..., term: _Optional[int] = ..., applied_index: _Optional[int] = ..., leader_silent_ms: _Optional[int] = ..., epoch: _Optional[int] = ..., store: _Optional[str] = ..., advice: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ManagerStatus(_message.Message):
-    __slots__ = ("node_id", "hostname", "address", "leader", "voter", "reachability", "behind_entries")
+    __slots__ = ("node_id", "hostname", "address", "leader", "voter", "reachability", "behind_entries", "raft_id")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     HOSTNAME_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
@@ -78,6 +80,7 @@ class ManagerStatus(_message.Message):
     VOTER_FIELD_NUMBER: _ClassVar[int]
     REACHABILITY_FIELD_NUMBER: _ClassVar[int]
     BEHIND_ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    RAFT_ID_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     hostname: str
     address: str
@@ -85,7 +88,8 @@ class ManagerStatus(_message.Message):
     voter: bool
     reachability: Reachability
     behind_entries: int
-    def __init__(self, node_id: _Optional[str] = ..., hostname: _Optional[str] = ..., address: _Optional[str] = ..., leader: _Optional[bool] = ..., voter: _Optional[bool] = ..., reachability: _Optional[_Union[Reachability, str]] = ..., behind_entries: _Optional[int] = ...) -> None: ...
+    raft_id: int
+    def __init__(self, node_id: _Optional[str] = ..., hostname: _Optional[str] = ..., address: _Optional[str] = ..., leader: _Optional[bool] = ..., voter: _Optional[bool] = ..., reachability: _Optional[_Union[Reachability, str]] = ..., behind_entries: _Optional[int] = ..., raft_id: _Optional[int] = ...) -> None: ...
 
 class BackupRequest(_message.Message):
     __slots__ = ()
