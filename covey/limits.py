@@ -27,6 +27,18 @@ snapshots_kept = 2  # the one before the newest serves if the newest turns out c
 commits_waiting_max = 16_384
 store_reach_timeout_s = 10.0  # how long a read waits for this manager to catch up
 
+# --- consensus (manager/raft) ----------------------------------------------------------------------
+raft_tick_ms = 50
+raft_heartbeat_ticks = 2
+raft_election_ticks = 16  # 0.8 s of silence; each member then waits up to twice that, at random
+raft_retry_ticks_max = 6  # the pause before standing again after a lost election or a broken connection
+raft_append_bytes_max = 1024 * 1024  # of entries in one message; a single larger entry goes alone
+raft_inflight_messages_max = 256  # sent to a member and not acknowledged yet
+raft_inflight_bytes_max = 8 * 1024 * 1024
+raft_uncommitted_bytes_max = 64 * 1024 * 1024  # then a leader refuses proposals
+raft_committed_entries_max = 4096  # handed over to be applied at once
+raft_removed_ids_max = 256  # remembered, so that a manager which was removed is not listened to
+
 # --- the wire --------------------------------------------------------------------------------------
 control_port = 2377
 bootstrap_port = 2378
@@ -55,10 +67,38 @@ reconnect_backoff_ms_min = 100
 reconnect_backoff_ms_max = 8_000
 heartbeat_period_ms_min = 100
 register_timeout_ms = 5_000
+manager_answer_ms = (
+    2_000  # how long an agent waits for one manager while there are others to ask; then doubled
+)
+manager_suspect_ms = 3_000  # an agent does not come back so soon to a manager that failed it
+leaderless_pause_ms_min = 50  # between two managers that both know of no leader: an election takes a second
+leaderless_pause_ms_max = 200
+leaderless_pauses_short = 12  # then they grow, up to `reconnect_backoff_ms_max`: there may be no quorum
+redirects_in_a_row_max = 3
+follow_retry_ms_min = 200  # an agent's asking its coveyd again to follow a change of roles or managers
+follow_retry_ms_max = 5_000
 status_reports_in_flight_max = 16
 status_report_tasks_max = 1_000
 reports_per_commit_max = 250  # even if each is as long as it may be, in whatever script
 node_description_bytes_max = 8 * 1024
+
+# --- membership of managers (manager/roles, manager/founding, manager/backup) -----------------------
+raft_caught_up_entries = 1_000  # a learner no further behind may vote; it makes this up in a moment
+member_silent_ms_max = 1_500  # a member not heard from for longer counts as unreachable
+membership_change_timeout_s = 10.0
+membership_change_retry_ms = 100  # one change at a time: the next waits for the one under way
+roles_look_ms = 1_000
+roles_look_busy_ms = 150  # while something is on its way: a learner that catches up, a manager that goes
+join_dial_timeout_s = 5.0  # whoever joins must be reached at the address it names, as Swarm has it
+join_timeout_s = 30.0  # one request to join: dialling back, and the changes it needs
+join_backoff_ms_min = 200
+join_backoff_ms_max = 5_000
+leader_wait_ms = 10_000
+status_ask_timeout_s = 1.0  # how long a manager waits for the leader when asked how the cluster stands
+epoch_ask_timeout_s = 1.0
+epoch_look_s = 5.0  # how often a leader asks members it does not hear whether the cluster went on without it
+backup_frame_bytes_max = 8 * 1024 * 1024
+backup_read_bytes = 1024 * 1024
 
 # --- the control API -------------------------------------------------------------------------------
 server_stop_grace_s = 2.0
