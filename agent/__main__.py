@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from random import SystemRandom
@@ -22,8 +23,10 @@ from agent.driver import Agent, Parts
 from agent.images.store.driver import SkopeoImages
 from agent.network.driver import NetlinkNetworks, Settings
 from agent.runtime.oci.driver import OciRuntime
+from agent.session.client import tell_coveyd
 from agent.session.description import describe
 from agent.session.machine import Session
+from agent.session.messages import Membership
 from agent.tasks.files import NodeFacts
 from agent.tasks.io.db import Database, Stored
 from agent.tasks.io.stop import graces_ms, stop_everything
@@ -111,7 +114,8 @@ async def _serve(config: NodeConfig) -> None:
         stored = database.load()
         async with _workers(config) as (runtime, networks), DnsFeed(config.dns_socket, dice) as names:
             images = SkopeoImages(config.state / "images", config.run, config.insecure_registries)
-            parts = Parts(runtime, images, networks, names, database, lambda a: _connect(config, a))
+            follow = partial(tell_coveyd, config.daemon_socket)
+            parts = Parts(runtime, images, networks, names, database, lambda a: _connect(config, a), follow)
             session = _session(config, stored, dice)
             try:
                 await _until_told(Agent(parts, session, Tasks(_facts(config)), stored))
@@ -148,7 +152,8 @@ def _session(config: NodeConfig, stored: Stored, dice: SystemRandom) -> Session:
     description = describe(config, socket.gethostname(), architecture(), cpus, memory_bytes, version("covey"))
     remembered = stored.remembered
     managers = tuple(dict.fromkeys(remembered.managers + config.managers))
-    return Session(description, managers, dice, remembered.last_seen, dict(stored.tables))
+    known = Membership(config.role, config.managers)
+    return Session(description, managers, dice, remembered.last_seen, dict(stored.tables), known=known)
 
 
 def _facts(config: NodeConfig) -> NodeFacts:

@@ -17,6 +17,7 @@ from agent.network.seam import Networks
 from agent.runtime.seam import Runtime
 from agent.session.client import Streams
 from agent.session.machine import Session
+from agent.session.messages import Membership
 from agent.tasks import tables
 from agent.tasks.io.actions import Hands
 from agent.tasks.io.db import Database, Remembered, Stored
@@ -24,6 +25,7 @@ from agent.tasks.lifecycle import Act
 from agent.tasks.machine import Tasks
 from agent.tasks.tables import TableQueue, Wish, Wished
 from covey import limits
+from covey.errors import CoveyError
 from covey.machine import Tick
 from covey.wire.client import Channel
 
@@ -35,7 +37,11 @@ Effect = talk.Effect | work.Effect | tables.Effect
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What an agent is made of. `connect` gives a channel to the manager at an address."""
+    """What an agent is made of.
+
+    `connect` gives a channel to the manager at an address; `follow` has coveyd make this node what the managers
+    want it to be, and raises what coveyd answers.
+    """
 
     runtime: Runtime
     images: Images
@@ -43,6 +49,7 @@ class Parts:
     names: Names
     database: Database
     connect: Callable[[str], Channel]
+    follow: Callable[[Membership], Coroutine[None, None, None]]
 
 
 class Agent:
@@ -152,11 +159,22 @@ class Agent:
                 return [talk.TableInForce(network_id, version), work.TableSettled(network_id)]
             case tables.Complain(network_id, error):
                 log.error("network %s is not as it should be, trying again: %s", network_id, error)
+            case talk.Follow(membership):
+                self._spawn(self._follow(membership), "follow membership")
             case talk.Dial() | talk.Send() | talk.HangUp() | talk.Remember() | talk.Subscribe():
                 self._converse(effect)
             case _:
                 self._work(effect)
         return ()
+
+    async def _follow(self, membership: Membership) -> None:
+        try:
+            await self._parts.follow(membership)
+        except (CoveyError, OSError) as error:
+            log.warning("coveyd does not follow yet, and is told again: %s", error)
+            self._inbox.put_nowait(talk.Followed(ok=False))
+        else:
+            self._inbox.put_nowait(talk.Followed(ok=True))
 
     def _converse(self, effect: talk.Dial | talk.Send | talk.HangUp | talk.Remember | talk.Subscribe) -> None:
         match effect:

@@ -37,6 +37,23 @@ raft_inflight_messages_max = 256  # sent to a member and not acknowledged yet
 raft_inflight_bytes_max = 8 * 1024 * 1024
 raft_uncommitted_bytes_max = 64 * 1024 * 1024  # then a leader refuses proposals
 raft_committed_entries_max = 4096  # handed over to be applied at once
+raft_read_timeout_s = 5.0  # a linearizable read outlives an election
+raft_read_retry_ms = 500  # a question to the leader may be lost, or the leader with it
+raft_transfer_ms = 1_500  # how long a leader that stops waits for another one to take over
+raft_change_timeout_s = 10.0  # a change of the membership, from being proposed to being committed
+raft_doubt_ms = 3_000  # how long a change waits to hear what became of it after its leader lost the lead
+raft_full_disk_pause_ms = 200
+raft_stall_log_ms = 250  # a loop that was held up for longer is worth a line
+raft_stall_settle_ms = 10  # after it, what came in meanwhile is heard before time goes on
+raft_hello_timeout_ms = 3_000
+raft_reconnect_ms_min = 100
+raft_reconnect_ms_max = 2_000
+raft_keepalive_ms = 1_000  # members that have nothing to say to each other say so
+raft_silence_ms_max = 3_500  # then a connection is given up and made anew
+raft_outbox_bytes_max = 16 * 1024 * 1024  # to one peer; more is dropped, and said again later
+raft_frame_bytes_max = 2 * 1024 * 1024  # of messages sent together; a single larger one goes alone
+raft_snapshot_timeout_s = 600.0
+raft_snapshot_idle_s = 10.0  # without a piece arriving
 raft_removed_ids_max = 256  # remembered, so that a manager which was removed is not listened to
 
 # --- the wire --------------------------------------------------------------------------------------
@@ -171,6 +188,9 @@ child_backoff_ms_max = 10_000
 child_stable_ms = 30_000
 child_stop_ms = 10_000
 manager_ready_ms = 20_000
+manager_joined_ms = 60_000  # until one that joins has fetched the state and votes, or one alone leads
+demotion_timeout_s = 60.0
+status_timeout_s = 5.0  # a manager says how it stands from memory, and asks the leader once at most
 stop_tasks_timeout_s = 600  # tasks choose their own grace periods
 
 # --- containers ------------------------------------------------------------------------------------

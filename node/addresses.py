@@ -7,6 +7,7 @@ import socket
 import struct
 from pathlib import Path
 
+from covey import limits
 from covey.errors import FailedPrecondition, InvalidArgument
 
 _SIOCGIFADDR = 0x8915
@@ -84,6 +85,12 @@ def require_free(host: str, port: int) -> None:
                 f"port {port}/tcp on {host} cannot be used ({error.strerror}); a manager needs it: "
                 "stop what holds it (`ss -ltnp` shows it)"
             ) from None
+
+
+def require_manager_ports() -> None:
+    """Raise `FailedPrecondition` if a manager could not listen on this host."""
+    for port in (limits.control_port, limits.bootstrap_port):
+        require_free("0.0.0.0", port)  # noqa: S104  where managers listen
 
 
 def manager_address(text: str, default_port: int) -> tuple[str, int]:

@@ -9,7 +9,7 @@ from covey import limits
 from covey.errors import InvalidArgument, Refused, Unauthenticated, Unavailable
 from covey.identity import NodeIdentity, create_request, parse_token, root_digest
 from covey.model.address import join_host_port
-from covey.model.states import Availability
+from covey.model.states import Availability, NodeRole
 from covey.v1 import bootstrap_pb2, ca_pb2, dispatcher_pb2, types_pb2
 from covey.wire.client import connect_bootstrap, connect_control
 from covey.wire.services import Bootstrap, Dispatcher, NodeCa
@@ -69,8 +69,13 @@ async def join(
     return Joined(identity, managers, issued.vxlan_port, local_address)
 
 
-async def renew(identity: NodeIdentity, managers: tuple[str, ...]) -> NodeIdentity:
-    """Get a new certificate for the same key from any manager; raises what the last one answered."""
+async def renew(
+    identity: NodeIdentity, managers: tuple[str, ...], role: NodeRole | None = None
+) -> NodeIdentity:
+    """Get a new certificate for the same key from any manager; raises what the last one answered.
+
+    With `role`, only a certificate for that role will do: a manager that lags still gives the one before.
+    """
     failure: Exception = Unavailable("no manager is known that could renew the certificate")
     request = ca_pb2.RenewCertificateRequest(signing_request_pem=create_request(identity.key_pem).decode())
     for address in managers:
@@ -78,9 +83,14 @@ async def renew(identity: NodeIdentity, managers: tuple[str, ...]) -> NodeIdenti
             async with connect_control(address, identity) as channel:
                 answer = await channel.call(NodeCa.renew_certificate, request)
             root_pem = answer.root_certificate_pem.encode()
-            return NodeIdentity.of(identity.key_pem, answer.certificate_pem.encode(), root_pem)
+            renewed = NodeIdentity.of(identity.key_pem, answer.certificate_pem.encode(), root_pem)
         except (Unavailable, InvalidArgument, Unauthenticated) as error:
             failure = error
+            continue
+        now_is = renewed.identity.role
+        if role is None or now_is is role:
+            return renewed
+        failure = Unavailable(f"{address} still calls this node a {now_is.name.lower()}")
     raise failure
 
 

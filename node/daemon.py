@@ -17,7 +17,7 @@ from covey.model.address import join_host_port
 from covey.model.specs import ClusterSpec
 from covey.model.states import Availability, NodeRole
 
-from . import addresses, client, founding, membership
+from . import addresses, client, founding, local_manager, membership
 from .driver import Processes
 from .membership import Membership
 from .settings import Settings
@@ -71,10 +71,14 @@ class Daemon:
         if membership.is_leaving(self.state):
             log.warning("a leave was interrupted; finishing it")
             await self._finish_leave(force=False)
-        else:
-            self._take_up()
+            return
+        member = membership.load(self.state)
+        if member is not None and member[1].identity.role is NodeRole.WORKER:
+            membership.forget_manager(self.state)  # a demotion was interrupted
+        self.take_up()
 
-    def _take_up(self) -> None:
+    def take_up(self) -> None:
+        """Run what this host is to run, by what is on its disk."""
         self.member = membership.load(self.state)
         if self.member is None:
             log.info("this host is in no cluster; `covey init` or `covey join` makes it a node")
@@ -116,12 +120,11 @@ class Daemon:
         self, spec: ClusterSpec, advertise_address: str, data_address: str, availability: Availability
     ) -> str:
         """Make a cluster with this host as its manager; gives the worker token."""
-        self._require_outside()
+        self.require_outside()
         advertise = addresses.advertised(advertise_address, addresses.addresses_by_interface())
-        data = self._data_address(data_address) or advertise
+        data = self.data_address(data_address) or advertise
         addresses.require_local(data, "--data-path-addr")
-        for port in (limits.control_port, limits.bootstrap_port):
-            addresses.require_free("0.0.0.0", port)  # noqa: S104  where the manager listens
+        addresses.require_manager_ports()
         if (self.state / "manager" / "log.db").exists():
             raise FailedPrecondition(
                 f"{self.state / 'manager'} holds a cluster's state, but this host has no certificate of it; "
@@ -134,7 +137,7 @@ class Daemon:
         files.make_private_directory(first.parent)
         files.write_atomic(first, bootstrap.encode(made.bootstrap))
         control = join_host_port(advertise, limits.control_port)
-        self._enter(
+        self.enter(
             Membership(
                 cluster_id=made.identity.identity.cluster_id,
                 advertise_address=advertise,
@@ -144,7 +147,7 @@ class Daemon:
             ),
             made.identity,
         )
-        await self._manager_answers()
+        await local_manager.until_answers(self.run, self.processes)
         cluster = made.bootstrap.cluster
         return str(make_token(cluster.root_ca.digest, cluster.join_secrets.worker))
 
@@ -157,10 +160,10 @@ class Daemon:
         availability: Availability,
     ) -> NodeIdentity:
         """Make this host a node of a cluster that exists."""
-        self._require_outside()
+        self.require_outside()
         interfaces = addresses.addresses_by_interface()
         advertise = addresses.advertised(advertise_address, interfaces) if advertise_address else ""
-        data = self._data_address(data_address) or advertise
+        data = self.data_address(data_address) or advertise
         if data:
             addresses.require_local(data, "--data-path-addr")
         key = store.key(membership.identity_dir(self.state))
@@ -171,7 +174,9 @@ class Daemon:
                 "this host's clock and the manager's are more than "
                 f"{limits.node_certificate_backdate_hours} h apart; set the clock, then join again"
             )
-        self._enter(
+        if identity.identity.role is NodeRole.MANAGER:
+            addresses.require_manager_ports()
+        self.enter(
             Membership(
                 cluster_id=identity.identity.cluster_id,
                 advertise_address=advertise or joined.local_address,
@@ -181,18 +186,15 @@ class Daemon:
             ),
             identity,
         )
+        if identity.identity.role is NodeRole.MANAGER:
+            await local_manager.until_voting(self.run, self.processes, identity.identity.node_id)
         return identity
 
     async def leave(self, force: bool) -> None:
-        """Stop this node's tasks and make it a host of no cluster."""
+        """Stop this node's tasks and make it a host of no cluster. See `managing.leave` for managers."""
         leaving = membership.is_leaving(self.state)
         if self.member is None and not leaving and not force:
             raise FailedPrecondition("this host is in no cluster")
-        if self.member is not None and self.member[1].identity.role is NodeRole.MANAGER and not force:
-            raise FailedPrecondition(
-                "this node is the cluster's only manager: if it leaves, the cluster and all its services are "
-                "gone for good; `covey leave --force` does that"
-            )
         membership.begin_leave(self.state)
         await self._finish_leave(force)
 
@@ -268,14 +270,22 @@ class Daemon:
         if self.member is None:
             raise FailedPrecondition("this host is in no cluster")
         known, identity = self.member
-        renewed = await client.renew(identity, known.managers)
-        store.save(membership.identity_dir(self.state), renewed)
-        self.member = (known, renewed)
+        await self.become(known, await client.renew(identity, known.managers))
         log.info("the certificate was renewed")
+
+    async def become(self, record: Membership, identity: NodeIdentity) -> None:
+        """Take a new record and certificate of the same node into use, and run what its role calls for."""
+        membership.save(self.state, record)
+        store.save(membership.identity_dir(self.state), identity)
+        self.take_up()
+        if identity.identity.role is NodeRole.WORKER:
+            await self.processes.until_gone("manager")
+            membership.forget_manager(self.state)
 
     # --- small steps -------------------------------------------------------------------------------
 
-    def _require_outside(self) -> None:
+    def require_outside(self) -> None:
+        """Raise `FailedPrecondition` unless this host is in no cluster."""
         if membership.is_leaving(self.state):
             raise FailedPrecondition(
                 "this host has begun to leave a cluster; finish with `covey leave --force`"
@@ -286,32 +296,16 @@ class Daemon:
                 "`covey leave` first"
             )
 
-    def _data_address(self, wanted: str) -> str:
+    def data_address(self, wanted: str) -> str:
+        """Settle where overlay packets go out from, if that was asked for."""
         interfaces = addresses.addresses_by_interface()
         return interfaces.get(wanted) or (addresses.parse(wanted, "--data-path-addr") if wanted else "")
 
-    def _enter(self, record: Membership, identity: NodeIdentity) -> None:
+    def enter(self, record: Membership, identity: NodeIdentity) -> None:
+        """Become a node."""
         membership.save(self.state, record)
         store.save(membership.identity_dir(self.state), identity)  # from here on, this host is a node
-        self._take_up()
-
-    async def _manager_answers(self) -> None:
-        path = self.run / "manager.sock"
-        deadline = time.monotonic() + limits.manager_ready_ms / 1000
-        while time.monotonic() < deadline:
-            try:
-                _, writer = await asyncio.open_unix_connection(path)
-            except OSError:
-                await asyncio.sleep(0.05)
-            else:
-                writer.close()
-                await writer.wait_closed()
-                return
-        reasons = [child.last_error for child in self.processes.children() if child.name == "manager"]
-        raise Unavailable(
-            f"the cluster was made, but its manager does not answer ({''.join(reasons) or 'no reason known'}); "
-            "coveyd's log says more, and `covey leave --force` undoes it"
-        )
+        self.take_up()
 
 
 def is_due(identity: NodeIdentity, part: float, now_ns: int) -> bool:

@@ -15,7 +15,20 @@ from covey.errors import Unavailable
 from covey.io.process import ended
 from covey.machine.machine import Tick
 
-from .supervisor import Child, Effect, Ended, Event, Kill, Renew, Start, Started, Stop, Supervisor, Want
+from .supervisor import (
+    Child,
+    Effect,
+    Ended,
+    Event,
+    Kill,
+    Renew,
+    Start,
+    Started,
+    State,
+    Stop,
+    Supervisor,
+    Want,
+)
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +76,19 @@ class Processes:
             raise Unavailable(
                 f"{', '.join(stuck)} does not end, even when killed; reboot this host"
             ) from None
+
+    async def until_gone(self, name: str) -> None:
+        """Wait until a process that is no longer wanted has ended. Raises `Unavailable` if it hangs."""
+
+        def gone() -> bool:
+            child = self._machine.children.get(name)
+            return name not in self._machine.wanted and (child is None or child.state is State.ABSENT)
+
+        try:
+            async with asyncio.timeout(3 * limits.child_stop_ms / 1000):
+                await self.until(gone)
+        except TimeoutError:
+            raise Unavailable(f"{name} does not end, even when killed; reboot this host") from None
 
     async def close(self) -> None:
         """Stop all, for good: nothing is wanted any more."""

@@ -87,6 +87,17 @@ def forget(state: Path, run: Path) -> None:
     files.remove(state / _LEAVING)
 
 
+def forget_manager(state: Path) -> None:
+    """Remove what a manager kept: a worker must not hold the cluster's state and keys. Durable.
+
+    A crash half way leaves a part of it, and a worker's certificate, by which the next start knows to go on.
+    """
+    folder = state / "manager"
+    if folder.exists():
+        shutil.rmtree(folder)
+        files.sync_directory(state)
+
+
 def node_config(settings: Settings, membership: Membership, identity: NodeIdentity) -> NodeConfig:
     """Put together what the node's processes are told."""
     return NodeConfig(

@@ -1,13 +1,15 @@
 """The NodeDaemon service on `RUN/covey.sock`: requests in, `Daemon` operations out."""
 
 from importlib.metadata import version
+from pathlib import Path
 
 from covey.errors import InvalidArgument
-from covey.model.states import Availability
+from covey.model.states import Availability, NodeRole
 from covey.v1 import node_pb2, types_pb2
 from covey.wire.service import Binding, Caller, bind
 from covey.wire.services import NodeDaemon
 
+from . import managing
 from .daemon import Daemon
 from .founding import cluster_spec
 from .supervisor import Child, State
@@ -26,6 +28,10 @@ class DaemonServer:
             bind(NodeDaemon.join, self.join),
             bind(NodeDaemon.leave, self.leave),
             bind(NodeDaemon.info, self.info),
+            bind(NodeDaemon.force_new_cluster, self.force_new_cluster),
+            bind(NodeDaemon.restore, self.restore),
+            bind(NodeDaemon.set_address, self.set_address),
+            bind(NodeDaemon.follow_membership, self.follow_membership),
         ]
 
     async def init(self, request: node_pb2.InitRequest, caller: Caller) -> node_pb2.InitResponse:
@@ -54,7 +60,7 @@ class DaemonServer:
 
     async def leave(self, request: node_pb2.LeaveRequest, caller: Caller) -> node_pb2.LeaveResponse:
         """Make this node a host of no cluster."""
-        await self._daemon.exclusively("a leave", lambda: self._daemon.leave(request.force))
+        await self._daemon.exclusively("a leave", lambda: managing.leave(self._daemon, request.force))
         return node_pb2.LeaveResponse()
 
     async def info(self, request: node_pb2.InfoRequest, caller: Caller) -> node_pb2.InfoResponse:
@@ -71,6 +77,48 @@ class DaemonServer:
             advertise_address=known.advertise_address if known else "",
             processes=[_process(child) for child in self._daemon.processes.children()],
         )
+
+    async def force_new_cluster(
+        self, request: node_pb2.ForceNewClusterRequest, caller: Caller
+    ) -> node_pb2.ForceNewClusterResponse:
+        """Make this manager the only one of its cluster."""
+        await self._daemon.exclusively(
+            "the making of a new cluster",
+            lambda: managing.force_new_cluster(self._daemon, request.advertise_address),
+        )
+        node_id, cluster_id, _ = self._ids()
+        return node_pb2.ForceNewClusterResponse(cluster_id=cluster_id, node_id=node_id)
+
+    async def restore(self, request: node_pb2.RestoreRequest, caller: Caller) -> node_pb2.RestoreResponse:
+        """Make this host the only manager of a cluster that was backed up."""
+        await self._daemon.exclusively(
+            "a restore",
+            lambda: managing.restore(
+                self._daemon, Path(request.path), request.advertise_address, request.data_address
+            ),
+        )
+        node_id, cluster_id, _ = self._ids()
+        return node_pb2.RestoreResponse(cluster_id=cluster_id, node_id=node_id)
+
+    async def set_address(
+        self, request: node_pb2.SetAddressRequest, caller: Caller
+    ) -> node_pb2.SetAddressResponse:
+        """Change the addresses this node is reached at."""
+        await self._daemon.exclusively(
+            "a change of addresses",
+            lambda: managing.set_address(self._daemon, request.advertise_address, request.data_address),
+        )
+        return node_pb2.SetAddressResponse()
+
+    async def follow_membership(
+        self, request: node_pb2.FollowMembershipRequest, caller: Caller
+    ) -> node_pb2.FollowMembershipResponse:
+        """Make this node what the managers say it is to be."""
+        role, managers = NodeRole(request.role), tuple(request.managers)
+        await self._daemon.exclusively(
+            "a change of this node's role", lambda: managing.follow_membership(self._daemon, role, managers)
+        )
+        return node_pb2.FollowMembershipResponse()
 
     def _ids(self) -> tuple[str, str, int]:
         if self._daemon.member is None:

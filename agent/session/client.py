@@ -3,24 +3,30 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
+from pathlib import Path
 
 import msgspec
 from google.protobuf.message import Message
 
+from covey import limits
 from covey.errors import CoveyError
 from covey.model.assignments import Assignments
 from covey.model.objects import NodeDescription
 from covey.model.tables import NetworkTable, NetworkTableDelta
 from covey.v1.dispatcher_pb2 import AgentMessage, ManagerMessage
-from covey.wire.client import Channel
+from covey.v1.node_pb2 import FollowMembershipRequest
+from covey.wire.client import Channel, connect_unix
 from covey.wire.codec import from_message, to_message
-from covey.wire.services import Dispatcher
+from covey.wire.services import Dispatcher, NodeDaemon
 
 from .events import Connected, Disconnected, Heard
 from .messages import (
+    Alive,
     Down,
     Heartbeat,
     LogSubscription,
+    Membership,
+    Redirect,
     Register,
     SessionStarted,
     StatusAcknowledged,
@@ -43,8 +49,19 @@ DOWN: dict[str, type[Down]] = {
     "table": NetworkTable,
     "table_delta": NetworkTableDelta,
     "log_subscription": LogSubscription,
+    "redirect": Redirect,
+    "alive": Alive,
+    "membership": Membership,
 }
 _UP_MESSAGES = {name: type(getattr(AgentMessage(), name)) for name in UP.values()}
+
+
+async def tell_coveyd(socket: Path, membership: Membership) -> None:
+    """Have this host's coveyd follow; raises what it answers, `Unavailable` if it does not in time."""
+    request = to_message(membership, FollowMembershipRequest)
+    async with connect_unix(socket) as channel:
+        await channel.call(NodeDaemon.follow_membership, request, limits.membership_timeout_s)
+
 
 Spawn = Callable[[Coroutine[None, None, None], str], asyncio.Task[None]]
 Post = Callable[[Connected | Disconnected | Heard], None]

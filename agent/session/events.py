@@ -9,7 +9,7 @@ from covey.model.assignments import Assignments, TaskReport
 from covey.model.objects import ClusterVersion, NodeDescription
 from covey.model.tables import NetworkTable
 
-from .messages import Down, LogSubscription, Up
+from .messages import Down, LogSubscription, Membership, Up
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,16 @@ class Redescribed:
     description: NodeDescription
 
 
-Event = Connected | Disconnected | Heard | StatusChanged | TasksDropped | TableInForce | Redescribed
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """coveyd has followed what `Follow` asked for, or (not `ok`) has not."""
+
+    ok: bool
+
+
+Event = (
+    Connected | Disconnected | Heard | StatusChanged | TasksDropped | TableInForce | Redescribed | Followed
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,4 +139,11 @@ class Subscribe:
     subscription: LogSubscription
 
 
-Effect = Dial | Send | HangUp | Assign | UseTable | DropTable | Remember | Subscribe
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """Have coveyd make this node what it is to be; answer with Followed."""
+
+    membership: Membership
+
+
+Effect = Dial | Send | HangUp | Assign | UseTable | DropTable | Remember | Subscribe | Follow

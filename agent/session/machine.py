@@ -12,6 +12,7 @@ from covey.model.assignments import Assignments
 from covey.model.objects import ClusterVersion, NodeDescription
 from covey.model.tables import NetworkTable, NetworkTableDelta
 
+from .candidates import Candidates
 from .events import (
     Assign,
     Connected,
@@ -20,6 +21,7 @@ from .events import (
     DropTable,
     Effect,
     Event,
+    Followed,
     HangUp,
     Heard,
     Redescribed,
@@ -31,10 +33,14 @@ from .events import (
     TasksDropped,
     UseTable,
 )
+from .following import Following, following
 from .messages import (
+    Alive,
     Down,
     Heartbeat,
     LogSubscription,
+    Membership,
+    Redirect,
     Register,
     SessionStarted,
     StatusAcknowledged,
@@ -45,6 +51,7 @@ from .outbox import Outbox
 from .tables import apply_delta
 
 NEVER = ClusterVersion()
+NOTHING_KNOWN = Membership()
 
 
 class Phase(Enum):
@@ -62,7 +69,8 @@ class Session:
 
     `last_seen` and `tables` come from disk after a restart. `networks` are those of the assignments; tables
     of others are not for us (any more). `tables` hold what differences apply to, even if the kernel lags;
-    `in_force` what the kernel follows.
+    `in_force` what the kernel follows. `known` is what coveyd has told this process: what a manager
+    says beyond it is passed on.
     """
 
     description: NodeDescription
@@ -71,6 +79,7 @@ class Session:
     last_seen: ClusterVersion = NEVER
     tables: dict[str, NetworkTable] = field(default_factory=dict[str, NetworkTable])
     networks: set[str] = field(default_factory=set[str])
+    known: Membership = NOTHING_KNOWN
     now_ms: int = 0
     phase: Phase = Phase.AWAY
     number: int = 0
@@ -84,26 +93,37 @@ class Session:
     in_force: dict[str, ClusterVersion] = field(default_factory=dict[str, ClusterVersion])
     unreported: dict[str, ClusterVersion] = field(default_factory=dict[str, ClusterVersion])
     outbox: Outbox = field(default_factory=Outbox)
+    silent_at_ms: int | None = None  # when the manager will have been silent for too long
+    candidates: Candidates = field(init=False)
+    following: Following = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.candidates = Candidates(self.dice)
+        self.following = following(self.known)
 
     @property
     def wake_ms(self) -> int | None:
         """When the next Tick is needed; None if only an event can change anything."""
+        return min(
+            (at for at in (self._phase_wake_ms, self.following.due_ms) if at is not None), default=None
+        )
+
+    @property
+    def _phase_wake_ms(self) -> int | None:
         match self.phase:
             case Phase.AWAY:
                 return self.dial_at_ms if self.managers else None
             case Phase.DIALING | Phase.REGISTERING:
                 return self.deadline_ms
             case Phase.OPEN:
-                due_ms = self.outbox.due_ms
-                return self.beat_at_ms if due_ms is None else min(due_ms, self.beat_at_ms)
+                wakes = (self.beat_at_ms, self.outbox.due_ms, self.silent_at_ms)
+                return min(at for at in wakes if at is not None)
 
     def step(self, event: Event | Tick) -> Sequence[Effect]:
         """Feed one event; return what the driver must do, in order."""
         match event:
             case Tick(now_ms):
-                assert now_ms >= self.now_ms, "time runs forward"
-                self.now_ms = now_ms
-                return self._tick()
+                return self._tell_time(now_ms)
             case StatusChanged(report):
                 self.outbox.put(report, self.now_ms)
                 return ()
@@ -114,6 +134,8 @@ class Session:
                 return self._table_in_force(network_id, version)
             case Redescribed(description):
                 return self._redescribe(description)
+            case Followed(ok):
+                return self.following.done(ok, self.now_ms)
             case Connected(number) | Disconnected(number) | Heard(number) if number != self.number:
                 return ()
             case Connected():
@@ -125,6 +147,15 @@ class Session:
 
     # --- getting a session, and losing it ------------------------------------------------------------
 
+    def _tell_time(self, now_ms: int) -> Sequence[Effect]:
+        assert now_ms >= self.now_ms, "time runs forward"
+        wake_ms = self._phase_wake_ms
+        if self.silent_at_ms is not None and wake_ms is not None:
+            # What we slept over is our own silence: the manager's words may lie in our inbox.
+            self.silent_at_ms += max(0, now_ms - wake_ms)
+        self.now_ms = now_ms
+        return (*self.following.tick(now_ms), *self._tick())
+
     def _tick(self) -> Sequence[Effect]:
         match self.phase:
             case Phase.AWAY:
@@ -132,16 +163,26 @@ class Session:
             case Phase.DIALING | Phase.REGISTERING:
                 if self.now_ms < self.deadline_ms:
                     return ()
-                return self._end(f"{self.address} did not answer within {limits.register_timeout_ms} ms")
+                return self._end(f"{self.address} did not answer within {self._patience_ms} ms")
             case Phase.OPEN:
+                if self.silent_at_ms is not None and self.now_ms >= self.silent_at_ms:
+                    return self._end(
+                        f"{self.address} has not answered {limits.heartbeat_grace_periods} heartbeats"
+                    )
                 return self._speak()
 
-    def _dial(self) -> Sequence[Effect]:
-        others = [address for address in self.managers if address != self.address]
-        self.address = self.dice.choice(others or list(self.managers))
+    @property
+    def _patience_ms(self) -> int:
+        """How long to wait for a manager's answer: less while others may be quicker, more each time."""
+        if len(self.managers) < 2:
+            return limits.register_timeout_ms
+        return min(limits.manager_answer_ms << min(self.failures, 16), limits.register_timeout_ms)
+
+    def _dial(self, address: str = "") -> Sequence[Effect]:
+        self.address = address or self.candidates.choose(self.managers, self.address, self.now_ms)
         self.number += 1
         self.phase = Phase.DIALING
-        self.deadline_ms = self.now_ms + limits.register_timeout_ms
+        self.deadline_ms = self.now_ms + self._patience_ms
         return (Dial(self.number, self.address),)
 
     def _register(self) -> Sequence[Effect]:
@@ -156,17 +197,41 @@ class Session:
             limits.reconnect_backoff_ms_max, limits.reconnect_backoff_ms_min << min(self.failures, 16)
         )
         self.failures += 1
-        self.dial_at_ms = self.now_ms + round(pause_ms * self.dice.uniform(0.5, 1.0))
+        self.candidates.failed(self.address, self.now_ms)
+        return self._leave(reason, round(pause_ms * self.dice.uniform(0.5, 1.0)))
+
+    def _leave(self, reason: str, pause_ms: int) -> Sequence[Effect]:
+        self.dial_at_ms = self.now_ms + pause_ms
         self.phase = Phase.AWAY
         self.assigned = None
+        self.silent_at_ms = None
         self.outbox.session_ended()
         return (HangUp(self.number, reason),)
+
+    def _redirected(self, redirect: Redirect) -> Sequence[Effect]:
+        """Go where this manager sends us; it is none's fault, so nothing is held against anybody."""
+        remember = self._learn(redirect.managers)
+        if self.candidates.redirected(self.address, redirect.leader, self.now_ms):
+            left = self._leave(f"{self.address} sends us to the leader, {redirect.leader}", 0)
+            return (*remember, *left, *self._dial(redirect.leader))
+        reason = f"{self.address} does not lead and knows of nobody else who does"
+        return (*remember, *self._leave(reason, self.candidates.leaderless_pause_ms()))
+
+    def _learn(self, managers: tuple[str, ...]) -> Sequence[Effect]:
+        if not managers or managers == self.managers:
+            return ()
+        self.managers = managers
+        return (Remember(self.last_seen, managers),)
 
     # --- what managers say -----------------------------------------------------------------------------
 
     def _hear(self, message: Down) -> Sequence[Effect]:
+        if self.silent_at_ms is not None:
+            self._not_silent()
         if isinstance(message, SessionStarted):
             return self._started(message)
+        if isinstance(message, Redirect):
+            return self._redirected(message)
         if self.phase is not Phase.OPEN:
             return self._end(f"{self.address} sent {type(message).__name__} before SessionStarted")
         match message:
@@ -186,6 +251,14 @@ class Session:
                     return self._end(str(fault))
             case LogSubscription():
                 return (Subscribe(message),)
+            case Membership():
+                return (*self._learn(message.managers), *self.following.told(message))
+            case Alive():
+                self._not_silent()
+                return ()
+
+    def _not_silent(self) -> None:
+        self.silent_at_ms = self.now_ms + limits.heartbeat_grace_periods * self.period_ms
 
     def _started(self, message: SessionStarted) -> Sequence[Effect]:
         if self.phase is not Phase.REGISTERING:
@@ -199,11 +272,8 @@ class Session:
         self.period_ms = max(message.heartbeat_period_ms, limits.heartbeat_period_ms_min)
         self.beat_at_ms = self.now_ms + self.period_ms
         self.unreported = dict(self.in_force)
-        effects: list[Effect] = []
-        if message.managers and message.managers != self.managers:
-            self.managers = message.managers
-            effects.append(Remember(self.last_seen, self.managers))
-        return (*effects, *self._speak())
+        self.candidates.serves(self.address)
+        return (*self._learn(message.managers), *self._speak())
 
     def _assign(self, message: Assignments) -> Sequence[Effect]:
         if message.full:

@@ -6,6 +6,7 @@ Field names are those of `proto/covey/v1/dispatcher.proto`, so that `covey.wire.
 from covey import limits
 from covey.model.assignments import Assignments, TaskReport
 from covey.model.objects import ClusterVersion, NodeDescription, Part
+from covey.model.states import NodeRole
 from covey.model.tables import NetworkTable, NetworkTableDelta
 
 
@@ -56,6 +57,24 @@ class StatusAcknowledged(Part, frozen=True):
     sequence: int = 0
 
 
+class Redirect(Part, frozen=True):
+    """This manager does not lead. `leader` is the address of the one that does, empty while there is none."""
+
+    leader: str = ""
+    managers: tuple[str, ...] = ()
+
+
+class Alive(Part, frozen=True):
+    """The manager's answer to a heartbeat."""
+
+
+class Membership(Part, frozen=True):
+    """What this node is to be, and where the managers are."""
+
+    role: NodeRole = NodeRole.WORKER
+    managers: tuple[str, ...] = ()
+
+
 class LogOptions(Part, frozen=True):
     """Which log records are wanted. `tail` None or negative means all; `since_ns` is UTC."""
 
@@ -76,4 +95,14 @@ class LogSubscription(Part, frozen=True):
 
 
 Up = Register | Heartbeat | StatusReport | TablesApplied | NodeDescription
-Down = SessionStarted | StatusAcknowledged | Assignments | NetworkTable | NetworkTableDelta | LogSubscription
+Down = (
+    SessionStarted
+    | StatusAcknowledged
+    | Assignments
+    | NetworkTable
+    | NetworkTableDelta
+    | LogSubscription
+    | Redirect
+    | Alive
+    | Membership
+)

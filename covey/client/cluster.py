@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 
+from covey import limits
 from covey.model.objects import Cluster, Network, Node, Revision, Task
 from covey.model.specs import NetworkSpec, NodeSpec, ServiceSpec
 from covey.model.states import NodeRole
@@ -13,7 +14,7 @@ from covey.wire.codec import from_message, to_message
 from covey.wire.services import Control, Logs
 
 from .host import Host
-from .views import LogLine, LogOptions, NetworkDetail, Progress, ServiceDetail
+from .views import ClusterStatus, LogLine, LogOptions, NetworkDetail, Progress, ServiceDetail
 
 
 class ClusterClient:
@@ -26,6 +27,18 @@ class ClusterClient:
         """Return the cluster, without keys and secrets."""
         answer = await self._channel.call(Control.get_cluster, pb.GetClusterRequest())
         return from_message(answer.cluster, Cluster)
+
+    async def status(self, local: bool = False) -> ClusterStatus:
+        """Return how the managers stand; with `local` as far as this one knows itself, without asking on."""
+        request = pb.GetClusterStatusRequest(local=local)
+        answer = await self._channel.call(Control.get_cluster_status, request, limits.status_timeout_s)
+        return from_message(answer, ClusterStatus)
+
+    async def backup(self) -> AsyncGenerator[bytes, None]:
+        """Yield a backup of the whole cluster in pieces. It holds the cluster's keys."""
+        async with aclosing(self._channel.stream(Control.backup, pb.BackupRequest())) as pieces:
+            async for piece in pieces:
+                yield piece.data
 
     async def join_token(self, role: NodeRole, rotate: bool = False) -> str:
         """Return the token that lets a host join with `role`; `rotate` replaces it first."""

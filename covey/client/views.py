@@ -1,5 +1,7 @@
 """Answers of the API that are no model object."""
 
+from enum import IntEnum
+
 from covey.model.objects import Endpoint, Network, Part, Revision, Service, Task
 
 
@@ -45,3 +47,38 @@ class LogOptions(Part, frozen=True):
     since_ns: int = 0
     no_stdout: bool = False
     no_stderr: bool = False
+
+
+class Reachability(IntEnum):
+    """Whether a manager answers the one that was asked."""
+
+    UNKNOWN = 0
+    UNREACHABLE = 1
+    REACHABLE = 2
+
+
+class ManagerStatus(Part, frozen=True):
+    """One manager as another sees it. `behind_entries` counts the log's, -1 while unknown."""
+
+    node_id: str = ""
+    hostname: str = ""
+    address: str = ""
+    leader: bool = False
+    voter: bool = False
+    reachability: Reachability = Reachability.UNKNOWN
+    behind_entries: int = 0
+    raft_id: int = 0
+
+
+class ClusterStatus(Part, frozen=True):
+    """How the managers stand, as the one that was asked knows. `advice` says what is wrong and what to do."""
+
+    managers: tuple[ManagerStatus, ...] = ()
+    answered_by: str = ""
+    has_quorum: bool = False
+    term: int = 0
+    applied_index: int = 0
+    leader_silent_ms: int = 0
+    epoch: int = 0
+    store: str = ""
+    advice: tuple[str, ...] = ()

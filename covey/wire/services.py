@@ -22,6 +22,14 @@ class Control:
     get_join_token = Unary(
         name, "GetJoinToken", control_pb2.GetJoinTokenRequest, control_pb2.GetJoinTokenResponse, OPERATORS
     )
+    get_cluster_status = Unary(
+        name,
+        "GetClusterStatus",
+        control_pb2.GetClusterStatusRequest,
+        control_pb2.GetClusterStatusResponse,
+        OPERATORS | NODES,
+    )
+    backup = ServerStream(name, "Backup", control_pb2.BackupRequest, control_pb2.BackupResponse, OPERATORS)
     list_nodes = ServerStream(
         name, "ListNodes", control_pb2.ListNodesRequest, control_pb2.ListNodesResponse, OPERATORS
     )
@@ -133,6 +141,14 @@ class NodeDaemon:
     join = Unary(name, "Join", node_pb2.JoinRequest, node_pb2.JoinResponse, LOCAL)
     leave = Unary(name, "Leave", node_pb2.LeaveRequest, node_pb2.LeaveResponse, LOCAL)
     info = Unary(name, "Info", node_pb2.InfoRequest, node_pb2.InfoResponse, LOCAL)
+    force_new_cluster = Unary(
+        name, "ForceNewCluster", node_pb2.ForceNewClusterRequest, node_pb2.ForceNewClusterResponse, LOCAL
+    )
+    restore = Unary(name, "Restore", node_pb2.RestoreRequest, node_pb2.RestoreResponse, LOCAL)
+    set_address = Unary(name, "SetAddress", node_pb2.SetAddressRequest, node_pb2.SetAddressResponse, LOCAL)
+    follow_membership = Unary(
+        name, "FollowMembership", node_pb2.FollowMembershipRequest, node_pb2.FollowMembershipResponse, LOCAL
+    )
 
 
 SERVICES = (Control, Dispatcher, Logs, LogBroker, NodeCa, Bootstrap, NodeDaemon)

@@ -18,11 +18,11 @@ from agent.network.fake import FakeNetworks
 from agent.runtime.fake import Behaviour, FakeHost, FakeRuntime
 from agent.runtime.faulty import FaultyRuntime
 from agent.session.machine import Session
-from agent.session.messages import LogOptions, LogSubscription, SessionStarted
+from agent.session.messages import LogOptions, LogSubscription, Membership, SessionStarted
 from agent.tasks.io.db import Database
 from agent.tasks.io.stop import stop_everything
 from agent.tasks.machine import Tasks
-from covey.errors import Unavailable
+from covey.errors import FailedPrecondition, Unavailable
 from covey.model.assignments import Assignments
 from covey.model.objects import ClusterVersion, NodeDescription
 from covey.model.states import NodeRole, TaskState
@@ -48,6 +48,15 @@ class Node:
     names: FakeNames = field(default_factory=FakeNames)
     managers: tuple[str, ...] = ()
     runtime: FaultyRuntime = field(init=False)
+    followed: list[Membership] = field(default_factory=list)
+    refusals: int = 0
+
+    async def follow(self, membership: Membership) -> None:
+        """Be this host's coveyd, which refuses the first few times."""
+        if self.refusals:
+            self.refusals -= 1
+            raise FailedPrecondition("a join is under way on this host; wait for it to end")
+        self.followed.append(membership)
 
     @asynccontextmanager
     async def agent(self) -> AsyncIterator[Agent]:
@@ -63,6 +72,7 @@ class Node:
             self.names,
             database,
             lambda address: connect_control(address, identity),
+            self.follow,
         )
         session = Session(
             NodeDescription(hostname="host1"),

@@ -1,0 +1,161 @@
+"""Operations that concern managers: following a change of roles, leaving the group, starting it anew.
+
+Each is safe to be interrupted anywhere and done again. What a host is stands in its certificate: a step
+that changes it comes after all that must have been done before, and `Daemon.recover` does the rest.
+"""
+
+import asyncio
+import logging
+import time
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from covey import limits
+from covey.errors import CoveyError, FailedPrecondition, Unavailable
+from covey.identity import NodeIdentity
+from covey.model.address import join_host_port
+from covey.model.states import NodeRole
+
+from . import addresses, client, local_manager, membership
+from .daemon import Daemon
+from .membership import Membership
+
+log = logging.getLogger(__name__)
+
+
+async def follow_membership(daemon: Daemon, role: NodeRole, managers: tuple[str, ...]) -> None:
+    """Make this node what the managers say it is to be, and remember where they are.
+
+    The certificate decides: a manager's process is started once it says so, and ended once it no longer does.
+    """
+    known, identity = _member(daemon)
+    record = replace(known, managers=managers or known.managers)
+    if role is not identity.identity.role:
+        log.info("this node is to be a %s", role.name.lower())
+        if role is NodeRole.MANAGER:
+            addresses.require_manager_ports()
+        await daemon.become(record, await client.renew(identity, record.managers, role))
+    elif record != known:
+        await daemon.become(record, identity)
+
+
+async def leave(daemon: Daemon, force: bool) -> None:
+    """Take this host out of its cluster; a manager leaves the group of managers first.
+
+    Raises `FailedPrecondition` for the only manager, and where the others cannot be told.
+    """
+    member = daemon.member
+    if member is not None and member[1].identity.role is NodeRole.MANAGER:
+        try:
+            await _leave_group(daemon, *member)
+        except CoveyError as error:
+            if not force:
+                raise
+            log.error("leaving all the same: %s", error)
+    await daemon.leave(force)
+
+
+async def _leave_group(daemon: Daemon, known: Membership, identity: NodeIdentity) -> None:
+    node_id = identity.identity.node_id
+    try:
+        told = await local_manager.status(daemon.run)
+    except (CoveyError, OSError) as error:
+        raise Unavailable(
+            f"the manager on this host does not answer ({error}), so the others cannot be told that it "
+            "leaves; wait until it does, or demote this node on another manager, or use --force"
+        ) from error
+    others = tuple(manager.address for manager in told.managers if manager.node_id != node_id)
+    if not others:
+        raise local_manager.only_manager()
+    if not told.has_quorum:
+        raise FailedPrecondition(
+            "a majority of the managers does not answer, so nothing can be changed, not even who is one; "
+            "`covey cluster status` says what to do; `covey leave --force` leaves without telling them"
+        )
+    await local_manager.demote(daemon.run, node_id)
+    renewed = await _until_worker(identity, others)
+    await daemon.become(replace(known, managers=others), renewed)
+
+
+async def _until_worker(identity: NodeIdentity, others: tuple[str, ...]) -> NodeIdentity:
+    """Wait until the managers give this node a worker's certificate: then it is out of their group."""
+    deadline = time.monotonic() + limits.demotion_timeout_s
+    while True:
+        try:
+            return await client.renew(identity, others, NodeRole.WORKER)
+        except Unavailable as error:
+            if time.monotonic() > deadline:
+                raise Unavailable(
+                    f"this node was not taken out of the group of managers within {limits.demotion_timeout_s:g} s "
+                    f"({error}); it goes on there, and `covey leave` can be repeated"
+                ) from error
+        await asyncio.sleep(0.1)
+
+
+async def set_address(daemon: Daemon, advertise_address: str, data_address: str) -> None:
+    """Change the addresses others reach this node by; its processes begin anew with them."""
+    known, identity = _member(daemon)
+    if not advertise_address and not data_address:
+        raise FailedPrecondition("no new address was given")
+    record = _readdressed(daemon, known, identity, advertise_address, data_address)
+    if record == known:
+        return
+    membership.save(daemon.state, record)
+    await daemon.processes.until_absent()
+    daemon.take_up()
+    if identity.identity.role is NodeRole.MANAGER:
+        control = join_host_port(record.advertise_address, limits.control_port)
+        node_id = identity.identity.node_id
+        await local_manager.until_known_at(daemon.run, daemon.processes, node_id, control)
+
+
+def _readdressed(
+    daemon: Daemon, known: Membership, identity: NodeIdentity, advertise_address: str, data_address: str
+) -> Membership:
+    """The record with new addresses; where both were one, the data address moves along."""
+    interfaces = addresses.addresses_by_interface()
+    advertise = known.advertise_address
+    if advertise_address:
+        advertise = addresses.advertised(advertise_address, interfaces)
+    was_one = known.data_address == known.advertise_address
+    data = daemon.data_address(data_address) or (advertise if was_one else known.data_address)
+    addresses.require_local(data, "--data-path-addr")
+    managers = known.managers
+    if identity.identity.role is NodeRole.MANAGER:
+        before = join_host_port(known.advertise_address, limits.control_port)
+        after = join_host_port(advertise, limits.control_port)
+        managers = tuple(after if address == before else address for address in managers)
+    return replace(known, advertise_address=advertise, data_address=data, managers=managers)
+
+
+async def force_new_cluster(daemon: Daemon, advertise_address: str) -> None:
+    """Make this manager the only one of its cluster, with all the state it has."""
+    known, identity = _member(daemon)
+    if identity.identity.role is not NodeRole.MANAGER:
+        raise FailedPrecondition(
+            "this node is a worker and holds none of the cluster's state; run this on a manager, or "
+            "`covey cluster restore` a backup on a host in no cluster"
+        )
+    if not (daemon.state / "manager").exists():
+        raise FailedPrecondition(
+            f"{daemon.state / 'manager'} is gone, and with it this manager's state; run this on another "
+            "manager, or leave with --force and restore a backup"
+        )
+    record = _readdressed(daemon, known, identity, advertise_address, "")
+    control = join_host_port(record.advertise_address, limits.control_port)
+    membership.save(daemon.state, replace(record, managers=(control,)))
+    await daemon.processes.until_absent()
+    raise FailedPrecondition("not yet")
+
+
+async def restore(daemon: Daemon, path: Path, advertise_address: str, data_address: str) -> None:
+    """Make this host, which is in no cluster, the only manager of the cluster that was backed up."""
+    daemon.require_outside()
+    raise FailedPrecondition("not yet")
+
+
+def _member(daemon: Daemon) -> tuple[Membership, NodeIdentity]:
+    if daemon.member is None:
+        raise FailedPrecondition("this host is in no cluster; `covey init` or `covey join` makes it a node")
+    return daemon.member
