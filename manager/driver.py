@@ -17,6 +17,7 @@ from covey.model.objects import Cluster, Node
 from covey.model.specs import RegistryAuth
 from covey.model.states import NodeRole
 from covey.wire import server as wire
+from manager.backup.server import BackupServer
 from manager.ca import AuthorityServer, join_token, rotate_token
 from manager.ca.admission import the_cluster
 from manager.control.server import ControlServer
@@ -24,6 +25,7 @@ from manager.dispatcher.driver import Dispatcher
 from manager.dispatcher.server import DispatcherServer
 from manager.leader.driver import lead
 from manager.logs.server import LogsServer
+from manager.status.server import StatusServer, ask_by
 from manager.store.draft import Draft
 from manager.store.driver import Store
 
@@ -72,6 +74,8 @@ class _Manager:
         self._dispatcher = Dispatcher(store, self._managers, cluster.spec.vxlan_port)
         self._authority = AuthorityServer(store, self._managers)
         self._logs = LogsServer(store, self._dispatcher.tell, self._dispatcher.session_of, self._dice)
+        self._status = StatusServer(store, config.node_id, None, ask_by(self._identity), lambda: 0)
+        self._backup = BackupServer(store)
         self._control = ControlServer(store, self._dice, self._resolve_image, self._join_token)
 
     def _managers(self) -> tuple[str, ...]:
@@ -104,7 +108,12 @@ class _Manager:
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Run the parts and the listeners until told to stop."""
-        people = [*self._control.bindings(), *self._logs.reader_bindings()]
+        people = [
+            *self._control.bindings(),
+            *self._status.bindings(),
+            *self._backup.bindings(),
+            *self._logs.reader_bindings(),
+        ]
         agents = [
             *DispatcherServer(self._dispatcher, self._dice).bindings(),
             *self._logs.broker_bindings(),

@@ -72,7 +72,7 @@ class GetClusterStatusResponse(_message.Message):
     def __init__(self, managers: _Optional[_Iterable[_Union[ManagerStatus, _Mapping]]] = ..., answered_by: _Optional[str] = ..., has_quorum: _Optional[bool] = ..., term: _Optional[int] = ..., applied_index: _Optional[int] = ..., leader_silent_ms: _Optional[int] = ..., epoch: _Optional[int] = ..., store: _Optional[str] = ..., advice: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ManagerStatus(_message.Message):
-    __slots__ = ("node_id", "hostname", "address", "leader", "voter", "reachability", "behind_entries", "raft_id")
+    __slots__ = ("node_id", "hostname", "address", "leader", "voter", "reachability", "behind_entries", "raft_id", "silent_ms", "departs")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     HOSTNAME_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
@@ -81,6 +81,8 @@ class ManagerStatus(_message.Message):
     REACHABILITY_FIELD_NUMBER: _ClassVar[int]
     BEHIND_ENTRIES_FIELD_NUMBER: _ClassVar[int]
     RAFT_ID_FIELD_NUMBER: _ClassVar[int]
+    SILENT_MS_FIELD_NUMBER: _ClassVar[int]
+    DEPARTS_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     hostname: str
     address: str
@@ -89,7 +91,9 @@ class ManagerStatus(_message.Message):
     reachability: Reachability
     behind_entries: int
     raft_id: int
-    def __init__(self, node_id: _Optional[str] = ..., hostname: _Optional[str] = ..., address: _Optional[str] = ..., leader: _Optional[bool] = ..., voter: _Optional[bool] = ..., reachability: _Optional[_Union[Reachability, str]] = ..., behind_entries: _Optional[int] = ..., raft_id: _Optional[int] = ...) -> None: ...
+    silent_ms: int
+    departs: bool
+    def __init__(self, node_id: _Optional[str] = ..., hostname: _Optional[str] = ..., address: _Optional[str] = ..., leader: _Optional[bool] = ..., voter: _Optional[bool] = ..., reachability: _Optional[_Union[Reachability, str]] = ..., behind_entries: _Optional[int] = ..., raft_id: _Optional[int] = ..., silent_ms: _Optional[int] = ..., departs: _Optional[bool] = ...) -> None: ...
 
 class BackupRequest(_message.Message):
     __slots__ = ()

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from covey.v1 import bootstrap_pb2, ca_pb2, control_pb2, dispatcher_pb2, logs_pb2, node_pb2
+from covey.v1 import bootstrap_pb2, ca_pb2, control_pb2, dispatcher_pb2, logs_pb2, node_pb2, raft_pb2
 
 from .service import Bidirectional, ClientStream, Method, Role, ServerStream, Unary
 
 OPERATORS = frozenset({Role.LOCAL, Role.MANAGER})
 NODES = frozenset({Role.WORKER, Role.MANAGER})
+MANAGERS = frozenset({Role.MANAGER})
 LOCAL = frozenset({Role.LOCAL})
 ANYONE = frozenset({Role.ANYONE})
 
@@ -113,6 +114,17 @@ class NodeCa:
     )
 
 
+class Raft:
+    """Managers keeping one log between them."""
+
+    name = "covey.v1.Raft"
+    replicate = Bidirectional(name, "Replicate", raft_pb2.RaftFrame, raft_pb2.RaftFrame, MANAGERS)
+    send_snapshot = ClientStream(
+        name, "SendSnapshot", raft_pb2.SnapshotPiece, raft_pb2.SendSnapshotResponse, MANAGERS
+    )
+    join_raft = Unary(name, "JoinRaft", raft_pb2.JoinRaftRequest, raft_pb2.JoinRaftResponse, MANAGERS)
+
+
 class Bootstrap:
     """Certificates for hosts that have none; its own port, rate-limited."""
 
@@ -151,7 +163,7 @@ class NodeDaemon:
     )
 
 
-SERVICES = (Control, Dispatcher, Logs, LogBroker, NodeCa, Bootstrap, NodeDaemon)
+SERVICES = (Control, Dispatcher, Logs, LogBroker, NodeCa, Raft, Bootstrap, NodeDaemon)
 
 
 def methods() -> list[Method[Any, Any]]:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from covey import errors, limits
+from covey.model.objects import Object
 
 from . import entry, snapshot
 from .draft import Draft
-from .kinds import T
+from .kinds import Kind, T
 from .log.io.sqlite import SqliteLog
 from .log.seam import Log, Record, Snapshot, Standing
 from .tables import Tables
@@ -194,6 +195,10 @@ class Store:
     def find(self, kind: type[T], by: Index, value: Hashable) -> Sequence[T]:
         """Give the objects filed under `value`, ordered by id."""
         return self._tables.find(kind, by, value)
+
+    def objects(self) -> tuple[int, dict[Kind, dict[str, Object]]]:
+        """Give the index of what is now and every object of it by kind and id, unmoved by later commits."""
+        return self._tables.index, self._tables.objects()
 
     def watch(self, bound: int = limits.watch_queue_commits_max) -> Watch:
         """Watch from now on: what is read before the next await, and every commit after, leave no gap."""

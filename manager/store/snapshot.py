@@ -16,11 +16,11 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[tuple[int, Raw]])
 
 
-def encode(objects: Mapping[Kind, Mapping[str, Object]]) -> Iterator[bytes]:
+def encode(rows_by_kind: Mapping[Kind, Mapping[str, Object]]) -> Iterator[bytes]:
     """Give the chunks of what `Tables.objects` gave; each can be read by itself."""
     chunk: list[tuple[int, Raw]] = []
     size = 0
-    for rows in objects.values():
+    for rows in rows_by_kind.values():
         for obj in rows.values():
             tag, raw = encode_object(obj)
             chunk.append((tag, raw))
@@ -34,10 +34,11 @@ def encode(objects: Mapping[Kind, Mapping[str, Object]]) -> Iterator[bytes]:
 
 def decode(index: int, chunks: Iterable[bytes]) -> Tables:
     """Build the tables a snapshot was taken of; raises `Corrupt`."""
-    return Tables(index, _objects(chunks))
+    return Tables(index, objects(chunks))
 
 
-def _objects(chunks: Iterable[bytes]) -> Iterator[Object]:
+def objects(chunks: Iterable[bytes]) -> Iterator[Object]:
+    """Give the objects of a snapshot one by one; raises `Corrupt`."""
     for chunk in chunks:
         try:
             rows = _decoder.decode(chunk)

@@ -132,7 +132,8 @@ class Tables:
         kind = type(obj)
         before = self._tables[kind].rows.get(obj.id)
         assert before is None or before.meta.version < index, "versions only rise"
-        created = at_ns if before is None else before.meta.created_at_ns
+        # What is restored from a backup keeps its age: places and addresses go by it.
+        created = obj.meta.created_at_ns or at_ns if before is None else before.meta.created_at_ns
         after = structs.replace(obj, meta=Meta(version=index, created_at_ns=created, updated_at_ns=at_ns))
         self._tables[kind].put(after)
         return Change(kind, before, after)
