@@ -20,6 +20,7 @@ log_entries_between_snapshots = 10_000
 log_entries_kept_for_followers = 500
 log_bytes_between_snapshots = 64 * 1024 * 1024  # a restart reads at most about twice this
 log_group_bytes_max = 8 * 1024 * 1024  # one fsync's worth
+log_writes_queued_max = 256  # whoever wants to write more waits for the disk
 log_checkpoint_bytes = 4 * 1024 * 1024  # sqlite's write-ahead file is brought home after this much
 log_read_bytes = 1024 * 1024
 snapshot_chunk_bytes = 1024 * 1024

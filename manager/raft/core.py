@@ -1,0 +1,412 @@
+"""The core: everything that happens to a member, and what comes of it."""
+
+from collections.abc import Sequence
+from random import Random
+
+from covey import errors, limits
+
+from .election import Election
+from .entry import NOBODY, Entry, EntryKind, Membership, SnapshotMark, Stored
+from .following import check_agreement, take_append, take_heartbeat
+from .local import Local
+from .log import Log
+from .membership import encode_membership, next_membership
+from .messages import (
+    AnyMessage,
+    Append,
+    AppendReply,
+    Heartbeat,
+    HeartbeatReply,
+    Install,
+    ReadReply,
+    ReadRequest,
+    TimeoutNow,
+    Vote,
+    VoteReply,
+)
+from .reads import ForwardedReads
+from .ready import Ready, Role, Standing, Status
+from .replication import Leadership
+from .snapshotting import install
+from .validation import check_message
+
+
+class Raft:
+    """One member. It is told of time, messages and wishes, and says in `ready` what is to be done."""
+
+    def __init__(self, stored: Stored, dice: Random, founding: Membership | None = None) -> None:
+        """Start from a disk. An empty one either founds, alone, or waits until a leader writes to it."""
+        self.local = local = Local(stored, dice)  # this and `leadership` are for looking only
+        self.leadership: Leadership | None = None
+        self._election = Election(local)
+        self._forwarded = ForwardedReads(dice)
+        self._out: Ready | None = None
+        self._told = Standing()
+        empty = local.log.last_index == 0 and local.term == 0
+        if founding is not None and empty:
+            if founding.voters != {local.id} or len(founding.members) != 1:
+                raise errors.InvalidArgument(f"a cluster is founded by one member, {local.id}: {founding}")
+            local.term = 1
+            local.append([Entry(1, 1, EntryKind.MEMBERSHIP, encode_membership(founding))])
+        if local.memberships.voters == {local.id}:
+            self._stand()  # there is nobody to wait for
+
+    # --- time ---
+
+    def tick(self) -> None:
+        """Let `limits.raft_tick_ms` pass."""
+        self.local.out.answer(self._forwarded.tick(), None)
+        if self.leadership is not None:
+            if not self.leadership.tick():
+                self._become_follower(NOBODY)  # check-quorum (thesis 6.2)
+        elif self._election.tick():
+            self._stand()
+
+    def _stand(self, transfer: bool = False) -> None:
+        self._leave_leader()
+        if not self.local.electable:
+            self.local.leader = NOBODY
+            self._election.wait_whole()
+        elif transfer or self._election.stand(pre=True):
+            self._election.stand(pre=False, transfer=transfer)
+
+    def lost(self, peer: int) -> None:
+        """Hear that the connection to a peer broke: it may be dead, no more."""
+        if self.leadership is not None:
+            self.leadership.lost(peer)
+        elif peer == self.local.leader:
+            self._election.leader_lost()
+
+    # --- wishes ---
+
+    def propose(self, datas: Sequence[bytes]) -> tuple[int, range]:
+        """Append entries; gives the term and their places.
+
+        Proposed is not committed: in another term other entries may come to stand there. Raises `NotLeader`,
+        and `ResourceExhausted` while too much is not committed.
+        """
+        leadership = self._leading()
+        if leadership.transfer.to != NOBODY:
+            raise errors.NotLeader(
+                f"member {self.id} is handing leadership over to {leadership.transfer.to}; try again"
+            )
+        log = self.local.log
+        waiting = log.bytes_between(log.commit, log.last_index)
+        if waiting + sum(map(len, datas)) > limits.raft_uncommitted_bytes_max and waiting:
+            raise errors.ResourceExhausted(
+                f"{waiting} bytes of changes already wait for a majority of managers; try again later"
+            )
+        return self.local.term, leadership.propose(datas)
+
+    def change(self, membership: Membership) -> int:
+        """Append a membership that differs in one member; gives its place. It holds from now on.
+
+        Ids that go are added to `removed`. Raises `NotLeader`, and `FailedPrecondition` with the reason.
+        """
+        leadership, local = self._leading(), self.local
+        if leadership.transfer.to != NOBODY:
+            raise errors.FailedPrecondition(
+                f"leadership is being handed over to member {leadership.transfer.to}; try again"
+            )
+        if local.log.commit < leadership.first_index:
+            # Or two leaders could each change the same membership, into two without a common majority
+            # (Ongaro, "bug in single-server membership changes", raft-dev, 2015).
+            raise errors.FailedPrecondition("the leader has just been elected; try again in a moment")
+        if local.memberships.latest_index > local.log.commit:
+            raise errors.FailedPrecondition(
+                "another change of members is not through yet; try again in a moment"
+            )
+        try:
+            return leadership.change(next_membership(local.membership, membership))
+        except ValueError as error:
+            raise errors.FailedPrecondition(f"members stay as they are: {error}") from error
+
+    def transfer(self, to: int) -> None:
+        """Hand leadership over to a voter; given up after an election timeout. Raises `FailedPrecondition`."""
+        leadership = self._leading()
+        if to == self.id:
+            return
+        if to not in self.local.memberships.voters:
+            raise errors.FailedPrecondition(f"member {to} cannot lead: it has no vote")
+        leadership.transfer.begin(leadership.peers[to])
+
+    def read(self, key: int) -> None:
+        """Ask for the index at which a read is linearizable; `Ready.reads` answers under the same key."""
+        local = self.local
+        if self.leadership is not None:
+            self.leadership.read(local.id, key)
+        elif local.leader != NOBODY:
+            number = self._forwarded.ask(key)
+            local.out.send(ReadRequest(sender=local.id, to=local.leader, term=local.term, key=number))
+        else:
+            local.out.answer([key], None)
+
+    def _leading(self) -> Leadership:
+        if self.leadership is None:
+            leader = self.local.leader
+            who = f"member {leader} does" if leader != NOBODY else "there is no leader now"
+            raise errors.NotLeader(f"member {self.id} does not lead; {who}")
+        return self.leadership
+
+    # --- snapshots ---
+
+    def snapshot_sent(self, peer: int, ok: bool) -> None:
+        """Hear what became of an `Install` from `Ready.messages`; must be called for each, in the end."""
+        if self.leadership is not None:
+            self.leadership.snapshot_sent(peer, ok)
+
+    def compact(self, mark: SnapshotMark, keep_entries: int) -> None:
+        """Hear that a snapshot of ours is durable: entries before it are dropped, but for so many."""
+        local = self.local
+        if mark.index <= local.snapshot.index:
+            return
+        local.snapshot = mark
+        local.memberships.forget(mark.index)
+        local.log.forget(mark.index - keep_entries)
+
+    def mark_at(self, index: int) -> SnapshotMark:
+        """What a snapshot taken after applying `index` stands for."""
+        local = self.local
+        term = local.log.term_at(index)
+        assert term is not None, f"entry {index} was compacted away"
+        assert local.snapshot.index <= index <= local.log.handed, (
+            f"entry {index} cannot have been applied last"
+        )
+        return SnapshotMark(index, term, local.memberships.at(index))
+
+    # --- messages ---
+
+    def step(self, message: AnyMessage) -> None:
+        """Take a message. Raises `PeerFault`, and changes nothing, if no member would send it."""
+        local = self.local
+        if message.to != local.id:
+            return  # meant for one who had this address before
+        check_message(message, local)
+        if isinstance(message, Vote):
+            self._on_vote(message)
+        elif isinstance(message, Append | Heartbeat | Install):
+            self._on_leader(message)
+        elif isinstance(message, ReadReply):
+            key = self._forwarded.answered(message.key)
+            if key is not None:
+                local.out.answer([key], message.index)
+        elif local.membership.get(message.sender) is not None:
+            self._on_member(message)
+
+    def _on_vote(self, message: Vote) -> None:
+        local = self.local
+        if message.sender in local.committed_membership.removed:
+            return  # it has not heard that it is no member
+        if not message.pre:
+            if self._election.content and not message.transfer:
+                return  # its term too: it must not unseat whom we hear (thesis 4.2.3)
+            if message.term > local.term:
+                self._follow(message.term, NOBODY)
+        self._election.answer(message)
+
+    def _on_leader(self, message: Append | Heartbeat | Install) -> None:
+        """Hear a leader, known or not: who leads in our term or a later one was elected (thesis 4.1)."""
+        local = self.local
+        if message.term < local.term:
+            # It learns our term, and steps down; without this a member that has stood in vain would stay out.
+            local.say(AppendReply(sender=local.id, to=message.sender, term=local.term, index=0))
+            return
+        if message.term == local.term and local.leader not in (NOBODY, message.sender):
+            raise errors.PeerFault(
+                f"member {message.sender} leads in term {message.term}, which {local.leader} leads already"
+            )
+        if isinstance(message, Append):
+            check_agreement(local, message)
+        self._follow(message.term, message.sender)
+        if isinstance(message, Append):
+            take_append(local, message)
+        elif isinstance(message, Heartbeat):
+            take_heartbeat(local, message)
+        else:
+            install(local, message)
+
+    def _on_member(
+        self, message: VoteReply | AppendReply | HeartbeatReply | TimeoutNow | ReadRequest
+    ) -> None:
+        """Hear a member of the membership in force."""
+        local = self.local
+        asked = isinstance(message, VoteReply) and message.pre and message.granted
+        if message.term > local.term and not asked:
+            self._follow(message.term, NOBODY)
+        if isinstance(message, ReadRequest):
+            self._on_read_request(message)
+        elif isinstance(message, VoteReply):
+            self._on_vote_reply(message)
+        elif message.term < local.term:
+            return
+        elif isinstance(message, TimeoutNow):
+            if message.sender == local.leader and local.id in local.memberships.voters:
+                self._stand(transfer=True)
+        elif self.leadership is not None:
+            if isinstance(message, AppendReply):
+                self.leadership.on_append_reply(message)
+                self._commit()
+            else:
+                self.leadership.on_heartbeat_reply(message)
+
+    def _on_vote_reply(self, message: VoteReply) -> None:
+        local = self.local
+        if message.pre:
+            # A refused pre-vote has the voter's term, at most ours by now.
+            if local.role is not Role.PRE_CANDIDATE or (message.granted and message.term != local.term + 1):
+                return
+            if self._election.count(message.sender, message.granted):
+                self._election.stand(pre=False)
+        elif local.role is not Role.CANDIDATE or message.term != local.term:
+            return
+        elif self._election.count(message.sender, message.granted):
+            self._become_leader()
+
+    def _on_read_request(self, message: ReadRequest) -> None:
+        local = self.local
+        if self.leadership is not None:
+            self.leadership.read(message.sender, message.key)
+        else:
+            local.say(
+                ReadReply(sender=local.id, to=message.sender, term=local.term, key=message.key, index=None)
+            )
+
+    # --- changes of role ---
+
+    def _follow(self, term: int, leader: int) -> None:
+        """Be a follower in `term`, which is ours or later; hearing a leader starts the timer anew."""
+        local = self.local
+        if term > local.term:
+            local.term, local.vote = term, NOBODY
+            self._become_follower(leader)
+        elif local.role is not Role.FOLLOWER or local.leader != leader:
+            self._become_follower(leader)
+        elif leader != NOBODY:
+            self._election.wait_whole()
+
+    def _become_follower(self, leader: int) -> None:
+        local = self.local
+        if self.leadership is not None:
+            self.leadership.give_up_reads()
+            self.leadership = None
+        if local.leader != leader:
+            self._leave_leader()
+        local.role = Role.FOLLOWER
+        local.leader = leader
+        self._election.wait_whole()
+
+    def _leave_leader(self) -> None:
+        self.local.out.answer(self._forwarded.give_up(), None)
+
+    def _become_leader(self) -> None:
+        local = self.local
+        local.role = Role.LEADER
+        local.leader = local.id
+        self.leadership = Leadership(local)
+
+    def _commit(self) -> None:
+        """Commit what a majority holds; step down if that says we are no member (thesis 4.2.2)."""
+        leadership, local = self.leadership, self.local
+        if leadership is None or not leadership.advance_commit():
+            return
+        if local.membership.get(self.id) is None and local.memberships.latest_index <= local.log.commit:
+            leadership.flush()  # the others learn that it is committed
+            successor = leadership.best_successor()
+            if successor is not None:
+                leadership.transfer.begin(leadership.peers[successor.id])
+            self._become_follower(NOBODY)
+
+    # --- what is to be done ---
+
+    def has_ready(self) -> bool:
+        """Whether `ready` has anything to say; False while one is out."""
+        if self._out is not None:
+            return False
+        local, out = self.local, self.local.out
+        return bool(
+            out.messages
+            or out.replies
+            or out.reads
+            or (self.leadership is not None and self.leadership.stirred)
+            or local.installing is not None
+            or local.unsaved_promise
+            or local.log.given < local.log.last_index
+            or local.log.handed < local.log.commit
+            or self._standing() != self._told
+        )
+
+    def ready(self) -> Ready:
+        """Take what is to be done. The next can be taken after `advance`."""
+        assert self._out is None, "the Ready before is not done: call advance()"
+        local, log = self.local, self.local.log
+        messages = self.take_messages()
+        entries = log.give_unsaved()
+        # The commit index alone is not worth a write.
+        due = local.unsaved_promise or bool(entries) or local.installing is not None
+        hard_state = local.give_hard_state() if due else None
+        standing = self._standing()
+        self._out = Ready(
+            messages=messages,
+            snapshot=local.installing,
+            hard_state=hard_state,
+            entries=entries,
+            replies=local.out.take_replies(),
+            committed=log.hand_out(limits.raft_committed_entries_max),
+            reads=local.out.take_reads(),
+            standing=standing if standing != self._told else None,
+        )
+        self._told = standing
+        return self._out
+
+    def advance(self) -> None:
+        """Hear that the last `ready` is done: what it gave to the disk is durable."""
+        done = self._out
+        assert done is not None, "there is no Ready to be done with"
+        self._out = None
+        local = self.local
+        local.written(done.snapshot)
+        if self._election.own_vote_durable():
+            self._become_leader()
+        self._commit()
+
+    def take_messages(self) -> tuple[AnyMessage, ...]:
+        """Take `Ready.messages` alone, also while a Ready is being done: they wait for no disk.
+
+        So a slow disk delays no heartbeat, and the others get entries while a leader still writes them.
+        """
+        if self.leadership is not None:
+            self.leadership.flush()
+        return self.local.out.take_messages()
+
+    # --- looking ---
+
+    @property
+    def id(self) -> int:
+        """Who this is."""
+        return self.local.id
+
+    @property
+    def log(self) -> Log:
+        """The log, to look at."""
+        return self.local.log
+
+    @property
+    def membership(self) -> Membership:
+        """The membership in force, committed or not."""
+        return self.local.membership
+
+    @property
+    def committed_membership(self) -> Membership:
+        """The newest membership that cannot be undone."""
+        return self.local.committed_membership
+
+    def _standing(self) -> Standing:
+        local = self.local
+        first = self.leadership.first_index if self.leadership is not None else 0
+        return Standing(local.term, local.role, local.leader, first)
+
+    def status(self) -> Status:
+        """How this member sees things."""
+        local = self.local
+        peers = self.leadership.status() if self.leadership is not None else ()
+        return Status(local.id, self._standing(), local.log.commit, local.log.last_index, peers)
