@@ -8,7 +8,15 @@ from typing import Any
 from google.protobuf.message import Message
 
 from agent.session.client import DOWN
-from agent.session.messages import Down, SessionStarted, StatusAcknowledged, StatusReport, TablesApplied
+from agent.session.messages import (
+    Alive,
+    Down,
+    Redirect,
+    SessionStarted,
+    StatusAcknowledged,
+    StatusReport,
+    TablesApplied,
+)
 from covey.model.objects import ClusterVersion, TaskStatus
 from covey.model.states import NodeRole, TaskState
 from covey.v1.dispatcher_pb2 import AgentMessage, ManagerMessage, SignOffRequest, SignOffResponse
@@ -34,11 +42,12 @@ STARTED = SessionStarted("s1", 200, ClusterVersion(1, 1))
 
 @dataclass
 class FakeManager:
-    """Answers Register with SessionStarted, acknowledges statuses, and says what `say` is given."""
+    """Answers Register with SessionStarted (or `redirect`), acknowledges statuses, and says what `say` is given."""
 
     authority: Authority
     started: SessionStarted = STARTED
     acknowledges: bool = True
+    redirect: Redirect | None = None
     registers: list[Message] = field(default_factory=list)
     heartbeats: int = 0
     statuses: dict[str, TaskStatus] = field(default_factory=dict)
@@ -108,9 +117,10 @@ class FakeManager:
             match request.WhichOneof("kind"):
                 case "register":
                     self.registers.append(request.register)
-                    queue.put_nowait(wrap(self.started))
+                    queue.put_nowait(wrap(self.redirect or self.started))
                 case "heartbeat":
                     self.heartbeats += 1
+                    queue.put_nowait(wrap(Alive()))
                 case "status_report":
                     report = from_message(request.status_report, StatusReport)
                     for each in report.reports:

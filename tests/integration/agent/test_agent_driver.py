@@ -18,7 +18,7 @@ from agent.network.fake import FakeNetworks
 from agent.runtime.fake import Behaviour, FakeHost, FakeRuntime
 from agent.runtime.faulty import FaultyRuntime
 from agent.session.machine import Session
-from agent.session.messages import LogOptions, LogSubscription, Membership, SessionStarted
+from agent.session.messages import LogOptions, LogSubscription, Membership, Redirect, SessionStarted
 from agent.tasks.io.db import Database
 from agent.tasks.io.stop import stop_everything
 from agent.tasks.machine import Tasks
@@ -357,3 +357,26 @@ def test_a_session_that_broke_leaves_no_task_behind(tmp_path: Path) -> None:
             await holds(lambda: sources() <= 1)
 
     play(tmp_path, story)
+
+
+def test_the_agent_goes_where_a_manager_sends_it_and_tells_coveyd_of_roles(tmp_path: Path) -> None:
+    async def main() -> None:
+        leader = FakeManager(AUTHORITY)
+        there = await leader.serve()
+        follower = FakeManager(AUTHORITY, redirect=Redirect(there, (there,)))
+        node = Node(tmp_path, managers=(await follower.serve(),), refusals=2)
+        try:
+            async with asyncio.timeout(2 * BOUND_S), node.agent():
+                await registered(leader)
+                assert len(follower.registers) == 1
+                promoted = Membership(NodeRole.MANAGER, (there,))
+                leader.say(promoted)
+                await holds(lambda: node.followed == [promoted])
+                leader.say(promoted)
+                await leader.until(lambda: leader.heartbeats > 2)
+                assert node.followed == [promoted]
+        finally:
+            await leader.stop()
+            await follower.stop()
+
+    asyncio.run(main())
