@@ -3,7 +3,7 @@
 from covey import errors
 
 from .local import Local
-from .messages import Append, AppendReply, Heartbeat, HeartbeatReply
+from .messages import Append, AppendReply, Heartbeat, HeartbeatReply, Install
 
 
 def take_append(local: Local, message: Append) -> None:
@@ -50,21 +50,23 @@ def take_heartbeat(local: Local, message: Heartbeat) -> None:
     local.say(HeartbeatReply(sender=local.id, to=message.sender, term=local.term, read=message.read))
 
 
-def check_agreement(local: Local, message: Append) -> None:
+def check_agreement(local: Local, message: Append | Heartbeat | Install) -> None:
     """See that the message leaves alone what is committed; raises `PeerFault`.
 
     That it does is what Raft promises (leader completeness): if not, the other one has lost its log, has been
     given a copy of another's, or belongs to another cluster.
     """
     log = local.log
-    if message.previous_index > log.commit:
-        return
-    places = [(message.previous_index, message.previous_term)]
-    if overlap := min(log.commit - message.previous_index, len(message.entries)):
-        last = message.entries[overlap - 1]
-        places.append((last.index, last.term))
+    places: list[tuple[int, int]] = []
+    if isinstance(message, Install):
+        places.append((message.mark.index, message.mark.term))
+    elif isinstance(message, Append) and message.previous_index <= log.commit:
+        places.append((message.previous_index, message.previous_term))
+        if overlap := min(log.commit - message.previous_index, len(message.entries)):
+            last = message.entries[overlap - 1]
+            places.append((last.index, last.term))
     for index, term in places:
-        known = log.term_at(index)
+        known = log.term_at(index) if index <= log.commit else None
         if known is not None and known != term:
             raise errors.PeerFault(
                 f"member {message.sender} contradicts entry {index}, which is committed: term {term}, not {known};"
