@@ -43,6 +43,7 @@ raft_read_retry_ms = 500  # a question to the leader may be lost, or the leader 
 raft_transfer_ms = 1_500  # how long a leader that stops waits for another one to take over
 raft_change_timeout_s = 10.0  # a change of the membership, from being proposed to being committed
 raft_doubt_ms = 3_000  # how long a change waits to hear what became of it after its leader lost the lead
+raft_stop_s = 5.0  # for a write under way to end
 raft_full_disk_pause_ms = 200
 raft_stall_log_ms = 250  # a loop that was held up for longer is worth a line
 raft_stall_settle_ms = 10  # after it, what came in meanwhile is heard before time goes on

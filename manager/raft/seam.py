@@ -1,12 +1,18 @@
 """What the driver of a member needs of the world: a disk, and a way to its peers."""
 
-from collections.abc import AsyncIterable, Iterable, Sequence
+from collections.abc import AsyncIterable, Collection, Iterable, Sequence
 from typing import Protocol
 
 from msgspec import Struct
 
+from covey import errors
+
 from .entry import Entry, HardState, Member, SnapshotMark, Stored
-from .messages import AnyMessage
+from .messages import AnyMessage, Install
+
+
+class Removed(errors.FailedPrecondition):
+    """This member was removed from the group, for good: under this id it can never come back."""
 
 
 class SavedSnapshot(Struct, frozen=True):
@@ -69,8 +75,15 @@ class Inbox(Protocol):
         """Hear that the connection to a peer has broken: a hint that it may be dead, no more."""
         ...
 
-    async def stage(self, peer: int, mark: SnapshotMark, chunks: AsyncIterable[bytes]) -> None:
-        """Take a snapshot a leader sends; returns once it is staged."""
+    def removed(self, reason: str) -> None:
+        """Hear from a peer that this member was removed from the group."""
+        ...
+
+    async def stage(self, install: Install, chunks: AsyncIterable[bytes]) -> None:
+        """Take a snapshot a leader sends; once it is staged, the message is received like any other.
+
+        Raises `Unavailable` while another one is on its way, `ResourceExhausted` if there is no room.
+        """
         ...
 
 
@@ -81,8 +94,11 @@ class Transport(Protocol):
         """Begin to deliver."""
         ...
 
-    def set_peers(self, members: Sequence[Member]) -> None:
-        """Learn who the others are and where; connections to former ones end."""
+    def set_peers(self, members: Sequence[Member], removed: Collection[int] = ()) -> None:
+        """Learn who the others are and where; connections to former ones end.
+
+        Who is among the `removed` and comes nevertheless is told that it was removed.
+        """
         ...
 
     def send(self, messages: Sequence[AnyMessage]) -> None:

@@ -95,5 +95,7 @@ class LoopbackTransport:
             return
         if self._network.members.pop(self.own.id, None) is not None:
             for other in list(self._network.members.values()):
-                if other.inbox is not None and self._network.reaches(self.own.id, other.own.id if other.own else 0):
+                if other.inbox is not None and self._network.reaches(
+                    self.own.id, other.own.id if other.own else 0
+                ):
                     other.inbox.lost(self.own.id)
