@@ -17,6 +17,7 @@ from .messages import (
     ReadReply,
     Vote,
 )
+from .ready import Role
 
 
 def check_message(message: AnyMessage, local: Local) -> None:
@@ -33,7 +34,9 @@ def check_message(message: AnyMessage, local: Local) -> None:
         case AppendReply():
             if min(message.index, message.hint_index, message.hint_term) < 0:
                 raise _fault(message, "has a negative number")
-            if message.term == local.term and message.index > local.log.last_index:
+            # One that no longer leads may have lost, in a crash, what it had sent before it was on its disk.
+            leads = local.role is Role.LEADER and message.term == local.term
+            if leads and message.index > local.log.last_index:
                 raise _fault(message, f"speaks of entry {message.index}; the last is {local.log.last_index}")
         case Heartbeat():
             if message.commit < 0 or message.read < 0:

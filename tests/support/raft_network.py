@@ -318,7 +318,7 @@ class RaftNetwork:
         for id in ids:
             standing = self.members[id].core.status().standing
             if standing.role is Role.LEADER and standing.term == max(self.leaders):
-                check_complete(id, logs[id], self.history)
+                check_complete(id, self.members[id].core.log.base_index, logs[id], self.history)
 
     def appends(self, to: int) -> list[Append]:
         return [message for message in self.sent if isinstance(message, Append) and message.to == to]
@@ -339,9 +339,8 @@ def check_matching(one: dict[int, Entry], other: dict[int, Entry]) -> None:
             assert one[index] == other[index], f"logs differ at {index} and agree at {max(agreed)}"
 
 
-def check_complete(id: int, log: dict[int, Entry], history: dict[int, Entry]) -> None:
-    """A leader has everything that was ever applied anywhere."""
-    first = min(log, default=0)
+def check_complete(id: int, base: int, log: dict[int, Entry], history: dict[int, Entry]) -> None:
+    """A leader has everything that was ever applied anywhere; up to `base` in a snapshot."""
     for index, entry in history.items():
-        if index >= first:
+        if index > base:
             assert log.get(index) == entry, f"leader {id} lacks {entry}"
