@@ -121,15 +121,7 @@ class Daemon:
     ) -> str:
         """Make a cluster with this host as its manager; gives the worker token."""
         self.require_outside()
-        advertise = addresses.advertised(advertise_address, addresses.addresses_by_interface())
-        data = self.data_address(data_address) or advertise
-        addresses.require_local(data, "--data-path-addr")
-        addresses.require_manager_ports()
-        if (self.state / "manager" / "log.db").exists():
-            raise FailedPrecondition(
-                f"{self.state / 'manager'} holds a cluster's state, but this host has no certificate of it; "
-                "restore STATE/identity from a backup, or remove it all with `covey leave --force`"
-            )
+        advertise, data = self.manager_addresses(advertise_address, data_address)
         key = store.key(membership.identity_dir(self.state))
         name = self.settings.node_name
         made = founding.found_cluster(spec, key, name, availability, self._dice, time.time_ns())
@@ -295,6 +287,19 @@ class Daemon:
                 f"this host is node {member[1].identity.node_id} of cluster {member[0].cluster_id} already; "
                 "`covey leave` first"
             )
+
+    def manager_addresses(self, advertise_address: str, data_address: str) -> tuple[str, str]:
+        """Settle a first manager's addresses, seeing to it that one can run on this host."""
+        advertise = addresses.advertised(advertise_address, addresses.addresses_by_interface())
+        data = self.data_address(data_address) or advertise
+        addresses.require_local(data, "--data-path-addr")
+        addresses.require_manager_ports()
+        if (self.state / "manager" / "log.db").exists():
+            raise FailedPrecondition(
+                f"{self.state / 'manager'} holds a cluster's state, but this host has no certificate of it; "
+                "restore STATE/identity from a backup, or remove it all with `covey leave --force`"
+            )
+        return advertise, data
 
     def data_address(self, wanted: str) -> str:
         """Settle where overlay packets go out from, if that was asked for."""

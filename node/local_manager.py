@@ -34,7 +34,7 @@ async def until_voting(run: Path, processes: Processes, node_id: str) -> None:
 
     async def votes() -> bool:
         nonlocal seen
-        own = _own(await status(run), node_id)
+        own = _own(await status(run, local=True), node_id)
         seen = "it is not in the group yet" if own is None else "it is still fetching the cluster's state"
         return own is not None and own.voter
 
@@ -47,14 +47,16 @@ async def until_voting(run: Path, processes: Processes, node_id: str) -> None:
         ) from error
 
 
-async def until_leads(run: Path, processes: Processes, node_id: str) -> None:
-    """Wait until the only manager of a cluster has taken the lead."""
+async def until_alone(run: Path, processes: Processes, node_id: str, order: Path) -> None:
+    """Wait until a manager that was told to go on alone leads and has removed the `order`, all done."""
 
     async def leads() -> bool:
-        own = _own(await status(run), node_id)
+        if order.exists():
+            return False
+        own = _own(await status(run, local=True), node_id)
         return own is not None and own.leader
 
-    what = "this manager was told to go on alone, but does not lead"
+    what = "this manager was told to go on alone, but is not ready yet"
     await _until(leads, what, processes, limits.manager_joined_ms)
 
 
@@ -62,17 +64,17 @@ async def until_known_at(run: Path, processes: Processes, node_id: str, address:
     """Wait until the managers know this one by its new address."""
 
     async def known() -> bool:
-        own = _own(await status(run), node_id)
+        own = _own(await status(run, local=True), node_id)
         return own is not None and own.address == address
 
     what = f"the address was changed on this host, but the other managers do not know it by {address} yet"
     await _until(known, what, processes, limits.manager_joined_ms)
 
 
-async def status(run: Path) -> ClusterStatus:
-    """Ask for the managers' standing, as this one sees it."""
+async def status(run: Path, *, local: bool = False) -> ClusterStatus:
+    """Ask how the managers stand; with `local` as far as this one knows itself, without asking on."""
     async with connect(Host(run / "covey.sock")) as cluster:
-        return await cluster.status(local=True)
+        return await cluster.status(local)
 
 
 async def demote(run: Path, node_id: str) -> None:

@@ -13,11 +13,14 @@ from msgspec.structs import replace
 
 from covey import limits
 from covey.errors import CoveyError, FailedPrecondition, Unavailable
-from covey.identity import NodeIdentity
+from covey.identity import NodeIdentity, store
+from covey.io import files
+from covey.model import bootstrap, recovery
 from covey.model.address import join_host_port
+from covey.model.recovery import RecoveryOrder
 from covey.model.states import NodeRole
 
-from . import addresses, client, local_manager, membership
+from . import addresses, client, local_manager, membership, restoring
 from .daemon import Daemon
 from .membership import Membership
 
@@ -65,7 +68,9 @@ async def _leave_group(daemon: Daemon, known: Membership, identity: NodeIdentity
             f"the manager on this host does not answer ({error}), so the others cannot be told that it "
             "leaves; wait until it does, or demote this node on another manager, or use --force"
         ) from error
-    others = tuple(manager.address for manager in told.managers if manager.node_id != node_id)
+    others = tuple(
+        manager.address for manager in told.managers if manager.node_id != node_id and manager.address
+    )
     if not others:
         raise local_manager.only_manager()
     if not told.has_quorum:
@@ -144,15 +149,35 @@ async def force_new_cluster(daemon: Daemon, advertise_address: str) -> None:
         )
     record = _readdressed(daemon, known, identity, advertise_address, "")
     control = join_host_port(record.advertise_address, limits.control_port)
-    membership.save(daemon.state, replace(record, managers=(control,)))
     await daemon.processes.until_absent()
-    raise FailedPrecondition("not yet")
+    membership.save(daemon.state, replace(record, managers=(control,)))
+    order = RecoveryOrder(cluster_id=known.cluster_id, node_id=identity.identity.node_id)
+    path = recovery.path_in(daemon.state)
+    files.write_atomic(path, recovery.encode(order))
+    daemon.take_up()
+    await local_manager.until_alone(daemon.run, daemon.processes, identity.identity.node_id, path)
 
 
 async def restore(daemon: Daemon, path: Path, advertise_address: str, data_address: str) -> None:
     """Make this host, which is in no cluster, the only manager of the cluster that was backed up."""
     daemon.require_outside()
-    raise FailedPrecondition("not yet")
+    advertise, data = daemon.manager_addresses(advertise_address, data_address)
+    key = store.key(membership.identity_dir(daemon.state))
+    made = await asyncio.to_thread(restoring.restored, path, key, daemon.settings.node_name, time.time_ns())
+    first = bootstrap.path_in(daemon.state)
+    files.make_private_directory(first.parent)
+    files.write_atomic(first, bootstrap.encode(made.content))
+    control = join_host_port(advertise, limits.control_port)
+    cluster = made.content.cluster
+    record = Membership(
+        cluster_id=cluster.id,
+        advertise_address=advertise,
+        data_address=data,
+        managers=(control,),
+        vxlan_port=cluster.spec.vxlan_port,
+    )
+    daemon.enter(record, made.identity)
+    await local_manager.until_alone(daemon.run, daemon.processes, made.identity.identity.node_id, first)
 
 
 def _member(daemon: Daemon) -> tuple[Membership, NodeIdentity]:
