@@ -14,11 +14,12 @@ from covey.model.objects import Part
 
 
 class RecoveryOrder(Part, frozen=True):
-    """Go on alone. `epoch` is the one to raise the cluster's to; 0: not settled yet."""
+    """Go on alone, at `address`. `epoch` is the one to raise the cluster's to; 0: not settled yet."""
 
     format: int = 1
     cluster_id: str = ""
     node_id: str = ""
+    address: str = ""
     epoch: int = 0
 
 

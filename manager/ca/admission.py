@@ -60,13 +60,13 @@ def role_of(cluster: Cluster, token_text: str) -> NodeRole:
 def admit(
     draft: Draft, token_text: str, node_id: str, hostname: str, availability: Availability
 ) -> tuple[Cluster, Identity]:
-    """Let a host in: write its node object if it is new, and say what its certificate is to state."""
+    """Let a host in: write its node object if it is new, and say what its certificate is to state.
+
+    With a manager's token it is a manager at once; it has a part in the group once that lets it in
+    (`manager.roles`). A host that has asked before and asks again is still what it was.
+    """
     cluster = the_cluster(draft)
     role = role_of(cluster, token_text)
-    if role is NodeRole.MANAGER:
-        raise FailedPrecondition(
-            "this version of Covey runs one manager per cluster; join this host with the worker token"
-        )
     if not hostname or len(hostname) > limits.hostname_length_chars_max or not hostname.isprintable():
         raise InvalidArgument(
             f"the node name {hostname[:80]!r} is not 1 to {limits.hostname_length_chars_max} "

@@ -10,7 +10,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from covey import limits
-from covey.errors import FailedPrecondition, InvalidArgument, NotFound, Refused, Unavailable
+from covey.errors import InvalidArgument, NotFound, Refused, Unavailable
 from covey.model import reference
 from covey.model.objects import Cluster, Endpoint, JoinSecrets, Network, Node, RootCa, Service, Task
 from covey.model.specs import NetworkSpec, NodeSpec, RegistryAuth, ServiceSpec
@@ -22,6 +22,7 @@ from covey.wire.service import Binding, Caller, bind
 from covey.wire.services import Control
 from manager.control import networks, nodes, services, validate
 from manager.control.lookup import find_network, find_node, find_service
+from manager.roles.seam import Group, facts_of
 from manager.store.driver import Store
 from manager.store.view import BY_NETWORK, BY_NODE, BY_SERVICE
 from manager.store.watch import Lagged
@@ -43,15 +44,22 @@ class ControlServer:
     """Serves `covey.v1.Control`.
 
     `resolve_image` asks a registry for a digest; `join_token` gives (and may first replace) a token.
+    `group` is asked whether it can do without a manager; None where no Raft group keeps the log.
     """
 
     def __init__(
-        self, store: Store, dice: Random, resolve_image: ResolveImage, join_token: JoinToken
+        self,
+        store: Store,
+        dice: Random,
+        resolve_image: ResolveImage,
+        join_token: JoinToken,
+        group: Group | None = None,
     ) -> None:
         self._store = store
         self._dice = dice
         self._resolve_image = resolve_image
         self._join_token = join_token
+        self._group = group
 
     def bindings(self) -> list[Binding]:
         """List the methods this serves."""
@@ -91,10 +99,6 @@ class ControlServer:
             role = NodeRole(request.role)
         except ValueError:
             raise InvalidArgument(f"role {request.role} is unknown; use worker or manager") from None
-        if role is NodeRole.MANAGER:
-            raise FailedPrecondition(
-                "a cluster has one manager so far, so no host could join with this token"
-            )
         token = await self._join_token(role, request.rotate)
         return pb.GetJoinTokenResponse(token=token)
 
@@ -112,8 +116,9 @@ class ControlServer:
     async def _update_node(self, request: pb.UpdateNodeRequest, caller: Caller) -> pb.UpdateNodeResponse:
         spec = from_message(request.spec, NodeSpec)
         validate.check_node(spec)
+        group = facts_of(self._group) if self._group is not None else None
         node = await self._store.update(
-            lambda draft: nodes.update_node(draft, request.node_id, request.version, spec)
+            lambda draft: nodes.update_node(draft, request.node_id, request.version, spec, group)
         )
         return pb.UpdateNodeResponse(node=to_message(node, objects_pb2.Node))
 

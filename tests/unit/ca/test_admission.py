@@ -71,9 +71,17 @@ def test_a_worker_token_makes_no_worker_of_a_manager() -> None:
         admit(draft, WORKER_TOKEN, NODE, "w1", Availability.ACTIVE)
 
 
-def test_a_manager_token_is_refused_with_a_way_out() -> None:
-    with pytest.raises(FailedPrecondition, match="worker token"):
-        admit(a_draft(), str(join_token(CLUSTER, NodeRole.MANAGER)), NODE, "m2", Availability.ACTIVE)
+def test_a_manager_token_makes_a_manager_at_once() -> None:
+    draft = a_draft()
+    token = str(join_token(CLUSTER, NodeRole.MANAGER))
+    first = admit(draft, token, NODE, "m2", Availability.DRAIN)
+    assert first == (CLUSTER, Identity(NODE, CLUSTER.id, NodeRole.MANAGER))
+    node = draft.get(Node, NODE)
+    assert node is not None
+    assert (node.role, node.spec.role) == (NodeRole.MANAGER, NodeRole.MANAGER)
+    assert admit(draft, token, NODE, "m2", Availability.ACTIVE) == first
+    with pytest.raises(AlreadyExists, match="as a manager"):
+        admit(draft, WORKER_TOKEN, NODE, "m2", Availability.ACTIVE)
 
 
 @pytest.mark.parametrize("hostname", ["", "a\nb", "x" * 300])

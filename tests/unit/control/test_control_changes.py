@@ -159,14 +159,12 @@ def test_nodes_are_removed_once_down_and_managers_never(tables: Tables) -> None:
         remove_node(Draft(tables), "m", force=True)
 
 
-def test_a_node_takes_labels_but_no_role(tables: Tables) -> None:
+def test_a_node_takes_labels(tables: Tables) -> None:
     node = find_node(tables, "host1")
     draft = Draft(tables)
     assert update_node(draft, node.id, node.meta.version, NodeSpec(labels={"a": "b"})).spec.labels == {
         "a": "b"
     }
-    with pytest.raises(FailedPrecondition, match="role"):
-        update_node(Draft(tables), node.id, node.meta.version, NodeSpec(role=NodeRole.MANAGER))
     with pytest.raises(Conflict):
         update_node(Draft(tables), node.id, node.meta.version + 1, NodeSpec())
 
