@@ -48,6 +48,7 @@ raft_full_disk_pause_ms = 200
 raft_stall_log_ms = 250  # a loop that was held up for longer is worth a line
 raft_stall_settle_ms = 10  # after it, what came in meanwhile is heard before time goes on
 raft_hello_timeout_ms = 3_000
+raft_linger_ms = 200  # for a member's last words to leave when it stops
 raft_reconnect_ms_min = 100
 raft_reconnect_ms_max = 2_000
 raft_keepalive_ms = 1_000  # members that have nothing to say to each other say so
@@ -247,6 +248,10 @@ dns_ready_ms = 5_000
 dns_persist_delay_ms = 200
 
 # --- the command line (covey/client, covey/cli) ----------------------------------------------------
+failover_patience_s = 5.0  # how long a reader asks again while a new leader is being found
+failover_pause_ms = 100
+role_look_ms = 200
+role_change_bound_s = 120.0  # then `covey node promote` ends, and it goes on in the background
 membership_timeout_s = 120.0  # init, join and leave wait for keys, managers and containers
 converge_stable_ms = 2_000  # how long all tasks must run before `create` says converged; Docker takes 5 s
 converge_bound_s = 900.0  # then the command ends, and the service goes on in the background

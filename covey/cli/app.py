@@ -24,6 +24,7 @@ _COMMANDS = {
     "info": "membership",
     "version": "membership",
     "join-token": "membership",
+    "cluster": "cluster",
     "node": "node",
     "service": "service",
     "network": "network",

@@ -12,5 +12,6 @@ log services of a manager, `daemon` those of coveyd, `views` are the answers tha
 take and give structs of `covey.model`, never protobuf messages, and raise the errors of `covey.errors`:
 `Refused` kinds when the answer is no, `Unavailable` when there is no answer.
 
-Nothing here retries, caches or prints: that is for callers, who know what they are waiting for.
+Only reads are repeated, for the few seconds in which a new leader may be found (`patience`); a change that may
+or may not have been made is for callers to judge. Nothing here caches or prints.
 """

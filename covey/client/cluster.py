@@ -4,16 +4,20 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 
 from covey import limits
+from covey.errors import FailedPrecondition, Unavailable
 from covey.model.objects import Cluster, Network, Node, Revision, Task
 from covey.model.specs import NetworkSpec, NodeSpec, ServiceSpec
 from covey.model.states import NodeRole
 from covey.v1 import control_pb2 as pb
 from covey.v1 import dispatcher_pb2, logs_pb2, specs_pb2, types_pb2
-from covey.wire.client import Channel, connect_unix
+from covey.wire.client import Channel, Request, Response, connect_unix
 from covey.wire.codec import from_message, to_message
+from covey.wire.service import ServerStream, Unary
 from covey.wire.services import Control, Logs
 
+from .daemon import connect_daemon
 from .host import Host
+from .patience import patiently
 from .views import ClusterStatus, LogLine, LogOptions, NetworkDetail, Progress, ServiceDetail
 
 
@@ -23,9 +27,19 @@ class ClusterClient:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
 
+    async def _read(self, method: Unary[Request, Response], request: Request) -> Response:
+        return await patiently(lambda: self._channel.call(method, request))
+
+    async def _pages(self, method: ServerStream[Request, Response], request: Request) -> list[Response]:
+        async def whole() -> list[Response]:
+            async with aclosing(self._channel.stream(method, request)) as pages:
+                return [page async for page in pages]
+
+        return await patiently(whole)
+
     async def cluster(self) -> Cluster:
         """Return the cluster, without keys and secrets."""
-        answer = await self._channel.call(Control.get_cluster, pb.GetClusterRequest())
+        answer = await self._read(Control.get_cluster, pb.GetClusterRequest())
         return from_message(answer.cluster, Cluster)
 
     async def status(self, local: bool = False) -> ClusterStatus:
@@ -48,14 +62,13 @@ class ClusterClient:
     async def nodes(self) -> list[Node]:
         """Return all nodes."""
         found = list[Node]()
-        async with aclosing(self._channel.stream(Control.list_nodes, pb.ListNodesRequest())) as pages:
-            async for page in pages:
-                found += [from_message(node, Node) for node in page.nodes]
+        for page in await self._pages(Control.list_nodes, pb.ListNodesRequest()):
+            found += [from_message(node, Node) for node in page.nodes]
         return found
 
     async def get_node(self, node: str) -> Node:
         """Return a node by id, unambiguous prefix of an id, or hostname."""
-        answer = await self._channel.call(Control.get_node, pb.GetNodeRequest(node=node))
+        answer = await self._read(Control.get_node, pb.GetNodeRequest(node=node))
         return from_message(answer.node, Node)
 
     async def update_node(self, node_id: str, version: int, spec: NodeSpec) -> Node:
@@ -82,14 +95,13 @@ class ClusterClient:
     async def services(self) -> list[ServiceDetail]:
         """Return all services."""
         found = list[ServiceDetail]()
-        async with aclosing(self._channel.stream(Control.list_services, pb.ListServicesRequest())) as pages:
-            async for page in pages:
-                found += [from_message(detail, ServiceDetail) for detail in page.services]
+        for page in await self._pages(Control.list_services, pb.ListServicesRequest()):
+            found += [from_message(detail, ServiceDetail) for detail in page.services]
         return found
 
     async def get_service(self, service: str) -> ServiceDetail:
         """Return a service by id, unambiguous prefix of an id, or name."""
-        answer = await self._channel.call(Control.get_service, pb.GetServiceRequest(service=service))
+        answer = await self._read(Control.get_service, pb.GetServiceRequest(service=service))
         return from_message(answer.detail, ServiceDetail)
 
     async def update_service(
@@ -112,9 +124,8 @@ class ClusterClient:
         """Return what is kept of a service's history, oldest first."""
         request = pb.ListRevisionsRequest(service_id=service_id)
         found = list[Revision]()
-        async with aclosing(self._channel.stream(Control.list_revisions, request)) as pages:
-            async for page in pages:
-                found += [from_message(revision, Revision) for revision in page.revisions]
+        for page in await self._pages(Control.list_revisions, request):
+            found += [from_message(revision, Revision) for revision in page.revisions]
         return found
 
     async def watch_service(self, service_id: str) -> AsyncGenerator[Progress, None]:
@@ -128,9 +139,8 @@ class ClusterClient:
         """Return tasks, those of one service or node if asked."""
         request = pb.ListTasksRequest(service_id=service_id, node_id=node_id)
         found = list[Task]()
-        async with aclosing(self._channel.stream(Control.list_tasks, request)) as pages:
-            async for page in pages:
-                found += [from_message(task, Task) for task in page.tasks]
+        for page in await self._pages(Control.list_tasks, request):
+            found += [from_message(task, Task) for task in page.tasks]
         return found
 
     async def create_network(self, spec: NetworkSpec) -> str:
@@ -141,14 +151,13 @@ class ClusterClient:
     async def networks(self) -> list[Network]:
         """Return all networks."""
         found = list[Network]()
-        async with aclosing(self._channel.stream(Control.list_networks, pb.ListNetworksRequest())) as pages:
-            async for page in pages:
-                found += [from_message(network, Network) for network in page.networks]
+        for page in await self._pages(Control.list_networks, pb.ListNetworksRequest()):
+            found += [from_message(network, Network) for network in page.networks]
         return found
 
     async def get_network(self, network: str) -> NetworkDetail:
         """Return a network by id, unambiguous prefix of an id, or name."""
-        answer = await self._channel.call(Control.get_network, pb.GetNetworkRequest(network=network))
+        answer = await self._read(Control.get_network, pb.GetNetworkRequest(network=network))
         return from_message(answer, NetworkDetail)
 
     async def remove_network(self, network_id: str) -> None:
@@ -181,7 +190,33 @@ class ClusterClient:
 
 @asynccontextmanager
 async def connect(host: Host) -> AsyncIterator[ClusterClient]:
-    """Connect to the manager on `host`; raises FailedPrecondition if there is none, with the remedy."""
-    host.check_manager()
+    """Connect to the manager on `host`; raises FailedPrecondition if there is none, with the remedy.
+
+    One that is just being started is waited for.
+    """
+    try:
+        host.check_manager()
+    except FailedPrecondition:
+        await _manager_returns(host)
     async with connect_unix(host.manager_socket) as channel:
         yield ClusterClient(channel)
+
+
+async def _manager_returns(host: Host) -> None:
+    async with connect_daemon(host) as daemon:
+        told = await daemon.info()
+
+    async def check() -> None:
+        try:
+            host.check_manager()
+        except FailedPrecondition as error:
+            if told.role is not NodeRole.MANAGER:
+                raise
+            died = [process.last_error for process in told.processes if process.name == "manager"]
+            why = f" (it {died[0]})" if any(died) else ""
+            raise Unavailable(
+                f"the manager on this node does not answer{why}: coveyd starts it again and again, and its log "
+                "says what is wrong; `covey info` shows its processes"
+            ) from error
+
+    await patiently(check)

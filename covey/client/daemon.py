@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from covey import limits
 from covey.model.objects import Part
@@ -29,6 +30,13 @@ class Joined(Part, frozen=True):
     cluster_id: str = ""
     node_id: str = ""
     role: NodeRole = NodeRole.WORKER
+
+
+class NodeOfCluster(Part, frozen=True):
+    """This host in its cluster."""
+
+    cluster_id: str = ""
+    node_id: str = ""
 
 
 class ProcessInfo(Part, frozen=True):
@@ -101,6 +109,28 @@ class DaemonClient:
         )
         answer = await self._channel.call(NodeDaemon.join, request, timeout_s=limits.membership_timeout_s)
         return from_message(answer, Joined)
+
+    async def force_new_cluster(self, *, advertise_address: str = "") -> NodeOfCluster:
+        """Make this manager the only one of its cluster, with all the state it has."""
+        request = pb.ForceNewClusterRequest(advertise_address=advertise_address)
+        method = NodeDaemon.force_new_cluster
+        answer = await self._channel.call(method, request, timeout_s=limits.membership_timeout_s)
+        return from_message(answer, NodeOfCluster)
+
+    async def restore(
+        self, path: Path, *, advertise_address: str = "", data_address: str = ""
+    ) -> NodeOfCluster:
+        """Make this host, which is in no cluster, the only manager of the one that was backed up to `path`."""
+        request = pb.RestoreRequest(
+            path=str(path), advertise_address=advertise_address, data_address=data_address
+        )
+        answer = await self._channel.call(NodeDaemon.restore, request, timeout_s=limits.membership_timeout_s)
+        return from_message(answer, NodeOfCluster)
+
+    async def set_address(self, *, advertise_address: str = "", data_address: str = "") -> None:
+        """Change the addresses other nodes reach this one by; empty ones stay."""
+        request = pb.SetAddressRequest(advertise_address=advertise_address, data_address=data_address)
+        await self._channel.call(NodeDaemon.set_address, request, timeout_s=limits.membership_timeout_s)
 
     async def leave(self, force: bool = False) -> None:
         """Take this host out of its cluster, and stop what it runs for it."""

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 PRIVATE_FILE = 0o600
 PRIVATE_DIRECTORY = 0o700
@@ -25,17 +26,14 @@ def make_private_directory(path: Path) -> None:
     path.chmod(PRIVATE_DIRECTORY)
 
 
-def write_atomic(path: Path, data: bytes, mode: int = PRIVATE_FILE) -> None:
-    """Replace the content of `path`, durably: when this returns, a power loss no longer undoes it.
-
-    The file belongs to this process's user and has exactly `mode`. What a crash leaves behind is a file
-    named like `.key.pem.x1y2z3`, which the next `remove_leftovers` takes away.
-    """
+@contextmanager
+def replacing(path: Path, mode: int = PRIVATE_FILE) -> Iterator[BinaryIO]:
+    """Give a file to write to, which takes the place of `path` once the block ends; durably, or not at all."""
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             os.fchmod(file.fileno(), mode)
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -44,6 +42,16 @@ def write_atomic(path: Path, data: bytes, mode: int = PRIVATE_FILE) -> None:
             os.unlink(temporary)
         raise
     sync_directory(path.parent)
+
+
+def write_atomic(path: Path, data: bytes, mode: int = PRIVATE_FILE) -> None:
+    """Replace the content of `path`, durably: when this returns, a power loss no longer undoes it.
+
+    The file belongs to this process's user and has exactly `mode`. What a crash leaves behind is a file
+    named like `.key.pem.x1y2z3`, which the next `remove_leftovers` takes away.
+    """
+    with replacing(path, mode) as file:
+        file.write(data)
 
 
 def remove(path: Path) -> None:

@@ -67,9 +67,21 @@ availability = click.option(
     type=click.IntRange(8, 29),
     help="The size of those subnets. [default: 24]",
 )
+@click.option(
+    "--force-new-cluster",
+    is_flag=True,
+    help="On a manager whose fellows are lost for good: make it the cluster's only one, with all its state.",
+)
 @click.pass_obj
-def init(host: Host, /, **options: Any) -> None:
-    """Make a cluster, with this host as its first manager."""
+def init(host: Host, /, force_new_cluster: bool, **options: Any) -> None:
+    """Make a cluster, with this host as its first manager.
+
+    With --force-new-cluster, make a manager that was left alone the only one of its cluster: all services,
+    networks and nodes stay, and the other managers become workers. Never start the lost ones again before.
+    """
+    if force_new_cluster:
+        _force_new_cluster(host, given(options))
+        return
 
     async def work() -> None:
         async with connect_daemon(host) as daemon:
@@ -78,7 +90,21 @@ def init(host: Host, /, **options: Any) -> None:
         echo(f"Cluster initialized: this node ({made.node_id}) is now a manager.\n")
         echo("To add a worker, run this on it:\n")
         echo(f"    covey join --token {made.worker_token} {join_address(info)}\n")
-        echo("This version runs one manager per cluster.")
+        echo("To add a manager, run `covey join-token manager` and follow what it says.")
+
+    run(work)
+
+
+def _force_new_cluster(host: Host, options: dict[str, Any]) -> None:
+    addresses = {"advertise_address"} & options.keys()
+    if set(options) - addresses - {"availability"}:
+        raise click.UsageError("--force-new-cluster keeps all settings; only --advertise-addr goes with it")
+
+    async def work() -> None:
+        async with connect_daemon(host) as daemon:
+            made = await daemon.force_new_cluster(**{name: options[name] for name in addresses})
+        echo(f"This node ({made.node_id}) is now the only manager of cluster {made.cluster_id}.\n")
+        echo("Its agents come back by themselves. Make two more nodes managers: `covey node promote NODE...`")
 
     run(work)
 

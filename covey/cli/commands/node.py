@@ -1,6 +1,7 @@
 """`covey node`: the hosts of the cluster."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -9,7 +10,7 @@ from click import echo
 from covey.client.cluster import ClusterClient, connect
 from covey.client.daemon import connect_daemon
 from covey.client.host import Host
-from covey.errors import FailedPrecondition
+from covey.errors import Unavailable
 from covey.model.objects import Node, Task
 from covey.model.states import Availability, NodeRole
 
@@ -32,25 +33,22 @@ from ..show import text
 from ..show.jsonable import json_array
 from ..show.pretty import pretty
 from ..spec.change import changed_node
+from .cluster import manager_word
+from .finding import find
+from .membership import advertise, data_path
+from .roles import change_roles
 from .tasks import print_tasks_of
 
 Filters = tuple[tuple[str, str], ...]
+
+role_detach = click.option(
+    "-d", "--detach", is_flag=True, help="Return at once instead of waiting until it is so."
+)
 
 
 @click.group()
 def node() -> None:
     """Manage the nodes of the cluster."""
-
-
-async def find(cluster: ClusterClient, host: Host, name: str) -> Node:
-    """Find a node by id, prefix or hostname; `self` is the host that is spoken to."""
-    if name != "self":
-        return await cluster.get_node(name)
-    async with connect_daemon(host) as daemon:
-        told = await daemon.info()
-    if not told.node_id:
-        raise FailedPrecondition("self: this host is in no cluster")
-    return await cluster.get_node(told.node_id)
 
 
 @node.command(epilog=example("covey node ls", "covey node ls --filter role=worker -q"))
@@ -64,6 +62,7 @@ def ls(host: Host, filters: Filters, form: str, quiet: bool) -> None:
     async def work() -> None:
         async with connect(host) as cluster:
             nodes = await cluster.nodes()
+            managers = await _managers(cluster)
         async with connect_daemon(host) as daemon:
             told = await daemon.info()
         shown = [each_node for each_node in nodes if _wanted(each_node, filters)]
@@ -72,7 +71,7 @@ def ls(host: Host, filters: Filters, form: str, quiet: bool) -> None:
         elif form == "json":
             echo(json_array(list(shown)))
         else:
-            echo(_table(shown, told.node_id))
+            echo(_table(shown, told.node_id, managers))
 
     run(work)
 
@@ -94,7 +93,7 @@ def _wanted(item: Node, filters: Filters) -> bool:
     )
 
 
-def _table(nodes: list[Node], own_id: str) -> str:
+def _table(nodes: list[Node], own_id: str, managers: Mapping[str, str]) -> str:
     headers = ("ID", "HOSTNAME", "STATUS", "AVAILABILITY", "MANAGER STATUS", "ADDRESS", "ENGINE VERSION")
     return text.table(
         headers,
@@ -104,7 +103,7 @@ def _table(nodes: list[Node], own_id: str) -> str:
                 item.description.hostname,
                 word(item.status.state).capitalize(),
                 word(item.spec.availability).capitalize(),
-                _manager_status(item),
+                managers.get(item.id, "Unknown" if item.role is NodeRole.MANAGER else ""),
                 item.status.address,
                 item.description.engine_version,
             )
@@ -113,9 +112,13 @@ def _table(nodes: list[Node], own_id: str) -> str:
     )
 
 
-def _manager_status(item: Node) -> str:
-    # There is one manager in a cluster so far, and it has just answered.
-    return "Leader" if item.role is NodeRole.MANAGER else ""
+async def _managers(cluster: ClusterClient) -> dict[str, str]:
+    """How each manager stands, by node id; what cannot be found out does not keep us from listing nodes."""
+    try:
+        told = await cluster.status()
+    except Unavailable:
+        return {}
+    return {manager.node_id: manager_word(manager) for manager in told.managers}
 
 
 @node.command(epilog=example("covey node inspect self --pretty", "covey node inspect w1 w2"))
@@ -188,6 +191,54 @@ def update(host: Host, /, name: str, **options: Any) -> None:
 
             await anew_on_conflict(act)
         echo(name)
+
+    run(work)
+
+
+@node.command(epilog=example("covey node promote w1", "covey node promote w1 w2"))
+@click.argument("nodes", nargs=-1, required=True, metavar="NODE...")
+@role_detach
+@click.pass_obj
+def promote(host: Host, nodes: tuple[str, ...], detach: bool) -> None:
+    """Make workers managers; what runs on them goes on.
+
+    Three managers bear the loss of one, five the loss of two; an even number bears no more than one fewer.
+    """
+    change_roles(host, nodes, NodeRole.MANAGER, detach)
+
+
+@node.command(epilog=example("covey node demote m3"))
+@click.argument("nodes", nargs=-1, required=True, metavar="NODE...")
+@role_detach
+@click.pass_obj
+def demote(host: Host, nodes: tuple[str, ...], detach: bool) -> None:
+    """Make managers workers; what runs on them goes on. The last manager stays one."""
+    change_roles(host, nodes, NodeRole.WORKER, detach)
+
+
+@node.command(
+    name="set-address",
+    epilog=example(
+        "covey node set-address --advertise-addr 10.0.0.7", "covey node set-address --data-path-addr eth1"
+    ),
+)
+@advertise
+@data_path
+@click.pass_obj
+def set_address(host: Host, /, **options: Any) -> None:
+    """Change the addresses at which other nodes reach this host; its containers run on.
+
+    Run it on the host whose address has changed. A manager tells the others by itself, and they tell the agents.
+    """
+    chosen = given(options)
+    if not chosen:
+        raise click.UsageError("give --advertise-addr, --data-path-addr or both")
+
+    async def work() -> None:
+        async with connect_daemon(host) as daemon:
+            await daemon.set_address(**chosen)
+            told = await daemon.info()
+        echo(f"This node is now reached at {told.advertise_address}.")
 
     run(work)
 
