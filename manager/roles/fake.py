@@ -1,7 +1,6 @@
 """A Raft group in memory: one member's view, for tests of what is decided about membership."""
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from covey.errors import FailedPrecondition, NotLeader, Unavailable
 from manager.raft.entry import Member, Membership
@@ -33,8 +32,9 @@ class FakeGroup:
         leads = self.leader == self.id
         role = Role.LEADER if leads else Role.FOLLOWER
         peers = tuple(
-            PeerStatus(member.id, self.peers[member.id].match, self.peers[member.id].silent_ticks)
+            PeerStatus(member.id, peer.match, peer.silent_ticks)
             for member in self.membership.members
+            for peer in [self.peers.setdefault(member.id, Peer())]
             if member.id != self.id
         )
         return Status(
@@ -66,7 +66,6 @@ class FakeGroup:
         if self.membership != self.committed_membership:
             self.committed_membership = self.membership
             self.history.append(self.membership)
-            self.membership = replace(self.membership)
 
     async def transfer(self, to: int) -> None:
         """Let another one lead."""

@@ -12,10 +12,16 @@ SILENT_TICKS_MAX = limits.member_silent_ms_max // limits.raft_tick_ms
 
 
 def reachable(status: Status) -> frozenset[int]:
-    """Say which members the leader hears from, itself among them."""
-    return frozenset(
-        {status.id} | {peer.id for peer in status.peers if peer.silent_ticks <= SILENT_TICKS_MAX}
-    )
+    """Say which members the leader hears from, itself among them.
+
+    A new leader begins to count silence at zero; only who has confirmed something has answered it.
+    """
+    answering = {
+        peer.id
+        for peer in status.peers
+        if peer.silent_ticks <= SILENT_TICKS_MAX and (peer.match or peer.snapshotting)
+    }
+    return frozenset({status.id} | answering)
 
 
 def is_majority(voters: Collection[int], answering: Collection[int]) -> bool:
