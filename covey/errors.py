@@ -58,6 +58,10 @@ class NotLeader(Unavailable):
     """This manager does not lead, so it can order nothing; nothing was written."""
 
 
+class Unreachable(Unavailable):
+    """Nobody could be reached: the request was not even sent."""
+
+
 class PeerFault(CoveyError):
     """A peer sent what the protocol does not allow."""
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from pathlib import Path
 from random import SystemRandom
+from typing import Any
 
 from covey import limits
 from covey.errors import Bug, FailedPrecondition
@@ -17,6 +18,7 @@ from covey.model.objects import Cluster, Node
 from covey.model.specs import RegistryAuth
 from covey.model.states import NodeRole
 from covey.wire import server as wire
+from covey.wire.service import Method
 from manager.backup.server import BackupServer
 from manager.ca import AuthorityServer, join_token, rotate_token
 from manager.ca.admission import the_cluster
@@ -103,8 +105,9 @@ class _Manager:
             raise Bug(f"{self._identity_dir}: a manager runs without a certificate")
         return identity
 
-    def _is_member(self, node_id: str) -> bool:
-        return self._store.get(Node, node_id) is not None
+    def _role_of(self, node_id: str, method: Method[Any, Any]) -> NodeRole | None:
+        node = self._store.get(Node, node_id)
+        return node.role if node is not None else None
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Run the parts and the listeners until told to stop."""
@@ -131,7 +134,7 @@ class _Manager:
                 control = join_host_port(host, limits.control_port)
                 joining = join_host_port(host, limits.bootstrap_port)
                 servers.append(
-                    await wire.serve_control(control, people + agents, self._identity, self._is_member)
+                    await wire.serve_control(control, people + agents, self._identity, self._role_of)
                 )
                 bindings = self._authority.bootstrap_bindings()
                 servers.append(await wire.serve_bootstrap(joining, bindings, self._identity))

@@ -2,13 +2,15 @@
 
 * `codec`: model structs to protobuf messages and back, by field name.
 * `service` and `services`: every RPC as data, a typed `Method` with its request, its response and the roles
-  that may call it. A new RPC is a line in a proto and an entry in `services`; generated stubs, which carry
-  no types, are not used.
+  that may call it, and which managers answer. A new RPC is a line in a proto and an entry in `services`;
+  generated stubs, which carry no types, are not used.
 * `server`: binds handlers to methods and serves them on a unix socket, on the control port (mTLS) or on
   the bootstrap port (the server's certificate only). A handler gets `(request, Caller)` and speaks in our
   own errors.
 * `client`: a `Channel` to one address; calls take a `Method` and give its response, or raise our own errors.
+* `callers`: who calls, by certificate or by the word of a manager that passes a call on.
 * `gate`: the one place that decides whether a caller may do something.
+* `metadata`: what travels beside messages.
 * `status`: our errors as gRPC statuses, and back.
 * `tls`: certificates on channels and ports.
 

@@ -15,8 +15,9 @@ from covey.errors import CoveyError, Unavailable
 from covey.identity import NodeIdentity
 
 from . import tls
+from .metadata import Metadata
 from .service import Bidirectional, ClientStream, Method, ServerStream, Unary
-from .status import RAISED, from_status
+from .status import RAISED_KEY, from_status
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
@@ -29,16 +30,21 @@ class Channel:
     the address, when there is no server, no answer in time, or no trust between the two.
     """
 
-    def __init__(self, address: str, channel: Any) -> None:
+    def __init__(self, address: str, channel: Any, metadata: Metadata | None = None) -> None:
         self.address = address
         self._channel = channel
+        self._metadata = metadata
+
+    def beside(self, metadata: Metadata) -> "Channel":
+        """Give the same way to call, with `metadata` beside each call; it must not be closed by itself."""
+        return Channel(self.address, self._channel, metadata)
 
     async def call(
         self, method: Unary[Request, Response], request: Request, timeout_s: float = limits.rpc_timeout_s
     ) -> Response:
         """Send one request, give the one response."""
         stub = self._channel.unary_unary(*_shape(method))
-        response: Response = await self._one(stub(request, timeout=timeout_s), None)
+        response: Response = await self._one(stub(request, timeout=timeout_s, metadata=self._sent), None)
         return response
 
     def stream(
@@ -46,7 +52,7 @@ class Channel:
     ) -> AsyncGenerator[Response, None]:
         """Send one request, give responses as they come. Leaving the loop ends the call (use `aclosing`)."""
         stub = self._channel.unary_stream(*_shape(method))
-        return self._many(stub(request, timeout=timeout_s), None)
+        return self._many(stub(request, timeout=timeout_s, metadata=self._sent), None)
 
     async def send(
         self,
@@ -57,7 +63,9 @@ class Channel:
         """Send a stream of requests, give the one response."""
         source = _Source(requests)
         stub = self._channel.stream_unary(*_shape(method))
-        response: Response = await self._one(stub(source.run(), timeout=timeout_s), source)
+        response: Response = await self._one(
+            stub(source.run(), timeout=timeout_s, metadata=self._sent), source
+        )
         return response
 
     def talk(
@@ -69,7 +77,7 @@ class Channel:
         """Send a stream, give a stream. An error raised by `requests` ends the call and is raised here."""
         source = _Source(requests)
         stub = self._channel.stream_stream(*_shape(method))
-        return self._many(stub(source.run(), timeout=timeout_s), source)
+        return self._many(stub(source.run(), timeout=timeout_s, metadata=self._sent), source)
 
     async def close(self) -> None:
         """End the connection and every call on it."""
@@ -83,9 +91,20 @@ class Channel:
     ) -> None:
         await self.close()
 
+    @property
+    def _sent(self) -> tuple[tuple[str, str], ...] | None:
+        return self._metadata.sent if self._metadata is not None else None
+
+    async def _received(self, call: Any) -> None:
+        if self._metadata is not None:
+            trailing = await call.trailing_metadata()
+            self._metadata.received = {key: value for key, value in trailing or () if isinstance(value, str)}
+
     async def _one(self, call: Any, source: "_Source | None") -> Any:
         try:
-            return await call
+            response = await call
+            await self._received(call)
+            return response
         except grpc.aio.AioRpcError as error:
             raise self._error(error) from error
         except asyncio.CancelledError as error:
@@ -97,6 +116,7 @@ class Channel:
         try:
             async for response in call:
                 yield response
+            await self._received(call)
         except grpc.aio.AioRpcError as error:
             raise self._error(error) from error
         except asyncio.CancelledError as error:
@@ -105,7 +125,7 @@ class Channel:
             _end(call, source)
 
     def _error(self, error: Any) -> CoveyError:
-        raised = any(key == RAISED[0][0] for key, _ in error.trailing_metadata() or ())
+        raised = next((value for key, value in error.trailing_metadata() or () if key == RAISED_KEY), "")
         return from_status(error.code(), error.details() or "", self.address, raised=raised)
 
     def _why_cancelled(self, source: "_Source | None") -> BaseException:

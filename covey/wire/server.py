@@ -1,33 +1,27 @@
 """Serving methods: who calls is found out and judged here, once, before any handler runs."""
 
-import ipaddress
 import logging
 import os
-import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import grpc
 import grpc.aio
 
 from covey import limits
-from covey.errors import Bug, FailedPrecondition, InvalidArgument, Refused, Unauthenticated
-from covey.identity import PeerCertificate, read_peer
-from covey.model.states import NodeRole
+from covey.errors import Bug, FailedPrecondition, InvalidArgument, Refused
 
 from . import services, tls
+from .callers import RoleOf, by_certificate, host_of, metadata_of
 from .gate import authorize
+from .metadata import READ, STALE
 from .service import Bidirectional, Binding, Caller, ClientStream, Method, Role, ServerStream, Unary
-from .status import RAISED, to_status
+from .status import raised_by, to_status
 
 log = logging.getLogger(__name__)
-
-IsMember = Callable[[str], bool]
 
 
 @dataclass(slots=True)
@@ -58,7 +52,7 @@ async def serve_unix(path: Path, bindings: Sequence[Binding]) -> Server:
         )
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.parent.chmod(0o700)
-    server = _server(bindings, lambda context: Caller(Role.LOCAL))
+    server = _server(bindings, _root)
     before = os.umask(0o177)
     try:
         _listen(str(path), lambda: server.add_insecure_port(f"unix:{path}"))
@@ -69,14 +63,14 @@ async def serve_unix(path: Path, bindings: Sequence[Binding]) -> Server:
 
 
 async def serve_control(
-    address: str, bindings: Sequence[Binding], identity: tls.LoadIdentity, is_member: IsMember
+    address: str, bindings: Sequence[Binding], identity: tls.LoadIdentity, role_of: RoleOf
 ) -> Server:
     """Serve on a TCP port where every caller shows a certificate of this cluster.
 
-    `is_member` is asked at every call: a removed node is refused though its certificate is still valid.
-    `address` is `host:port`; port 0 takes a free one.
+    `role_of` is asked at every call: a removed node is refused, and a demoted one a worker, though its
+    certificate is still valid. `address` is `host:port`; port 0 takes a free one.
     """
-    server = _server(bindings, lambda context: _caller_by_certificate(context, is_member))
+    server = _server(bindings, lambda context, method: by_certificate(context, method, role_of))
     credentials = tls.control_server(identity)
     port = _listen(address, lambda: server.add_secure_port(address, credentials))
     await server.start()
@@ -86,11 +80,15 @@ async def serve_control(
 async def serve_bootstrap(address: str, bindings: Sequence[Binding], identity: tls.LoadIdentity) -> Server:
     """Serve on a TCP port where only the server shows a certificate; callers are ANYONE."""
     options = tls.bootstrap_server_options()
-    server = _server(bindings, lambda context: Caller(Role.ANYONE, host=_host(context.peer())), options)
+    server = _server(bindings, lambda context, _: Caller(Role.ANYONE, host=host_of(context.peer())), options)
     credentials = tls.bootstrap_server(identity)
     port = _listen(address, lambda: server.add_secure_port(address, credentials))
     await server.start()
     return Server(f"{address.rpartition(':')[0]}:{port}", server)
+
+
+def _root(context: Any, method: Method[Any, Any]) -> Caller:
+    return Caller(Role.LOCAL, stale=metadata_of(context).get(READ) == STALE)
 
 
 def _listen(address: str, listen: Callable[[], int]) -> int:
@@ -102,45 +100,7 @@ def _listen(address: str, listen: Callable[[], int]) -> int:
         ) from error
 
 
-# --- who calls -------------------------------------------------------------------------------------
-
-Identify = Callable[[Any], Caller]
-
-
-@lru_cache(maxsize=limits.peer_certificates_cached)
-def _peer(certificate_pem: bytes) -> PeerCertificate:
-    return read_peer(certificate_pem)
-
-
-def _caller_by_certificate(context: Any, is_member: IsMember) -> Caller:
-    shown = context.auth_context().get("x509_pem_cert")
-    host = _host(context.peer())
-    if not shown:
-        raise Unauthenticated(f"{host}: no certificate was shown")
-    peer = _peer(shown[0])
-    identity = peer.identity
-    # TLS checks this at the handshake only, and connections live long.
-    if time.time_ns() >= peer.not_after_ns:
-        raise Unauthenticated(
-            f"the certificate of node {identity.node_id} has expired; join the cluster again"
-        )
-    if not is_member(identity.node_id):
-        raise Unauthenticated(
-            f"node {identity.node_id} is no member of this cluster; it may have been removed"
-        )
-    role = Role.MANAGER if identity.role is NodeRole.MANAGER else Role.WORKER
-    return Caller(role, identity.node_id, identity.cluster_id, host)
-
-
-def _host(peer: str) -> str:
-    """The address in grpc's `ipv4:10.0.0.1:4321` or `ipv6:%5Bfd00::1%5D:4321`, without the port."""
-    host = unquote(peer.partition(":")[2]).rpartition(":")[0].strip("[]")
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host
-    mapped = getattr(address, "ipv4_mapped", None)
-    return str(mapped or address)
+Identify = Callable[[Any, Method[Any, Any]], Caller]
 
 
 # --- how calls reach handlers ----------------------------------------------------------------------
@@ -181,24 +141,31 @@ def _rpc(binding: Binding, identify: Identify) -> Any:
 def _admit(method: Method[Any, Any], identify: Identify, context: Any, request: Any) -> Caller:
     """Find out who calls and whether they may; what is refused here no handler ever sees."""
     try:
-        caller = identify(context)
+        caller = identify(context, method)
         authorize(caller, method, request)
     except Refused as error:
-        log.warning("a call from %s was refused: %s", _host(context.peer()) or "this host", error)
+        log.warning("a call from %s was refused: %s", host_of(context.peer()) or "this host", error)
         raise
     return caller
 
 
+def _say_beside(context: Any, caller: Caller) -> None:
+    if caller.beside:
+        context.set_trailing_metadata(tuple(caller.beside.items()))
+
+
 async def _fail(context: Any, error: Exception) -> None:
     code, message = to_status(error)
-    await context.abort(code, message, RAISED)
+    await context.abort(code, message, raised_by(error))
 
 
 def _unary(binding: Binding, identify: Identify) -> Any:
     async def run(request: Any, context: Any) -> Any:
         try:
             caller = _admit(binding.method, identify, context, request)
-            return await binding.handler(request, caller)
+            response = await binding.handler(request, caller)
+            _say_beside(context, caller)
+            return response
         except Exception as error:  # noqa: BLE001  the one place where everything becomes a status
             await _fail(context, error)
 
@@ -212,6 +179,7 @@ def _server_stream(binding: Binding, identify: Identify) -> Any:
             async with aclosing(binding.handler(request, caller)) as responses:
                 async for response in responses:
                     yield response
+            _say_beside(context, caller)
         except Exception as error:  # noqa: BLE001
             await _fail(context, error)
 
@@ -222,7 +190,9 @@ def _client_stream(binding: Binding, identify: Identify) -> Any:
     async def run(requests: AsyncIterable[Any], context: Any) -> Any:
         try:
             caller = _admit(binding.method, identify, context, None)
-            return await binding.handler(requests, caller)
+            response = await binding.handler(requests, caller)
+            _say_beside(context, caller)
+            return response
         except Exception as error:  # noqa: BLE001
             await _fail(context, error)
 
@@ -236,6 +206,7 @@ def _bidirectional(binding: Binding, identify: Identify) -> Any:
             async with aclosing(binding.handler(requests, caller)) as responses:
                 async for response in responses:
                     yield response
+            _say_beside(context, caller)
         except Exception as error:  # noqa: BLE001
             await _fail(context, error)
 

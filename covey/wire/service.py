@@ -1,7 +1,7 @@
 """RPCs as data: what a method is called, what it takes and gives, and who may call it."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Generic, TypeVar, overload
 
@@ -20,17 +20,32 @@ class Role(Enum):
     LOCAL = "local"  # root on this host, by a unix socket
 
 
+class Where(Enum):
+    """Which managers answer a method."""
+
+    LEADER = "leader"  # any manager takes it, and passes it on to the one that leads
+    READ = (
+        "read"  # any manager, once it has everything acknowledged before; at once if asked for what is stale
+    )
+    ANYWHERE = "anywhere"  # any process, of what it knows itself
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is calling. `node_id` and `cluster_id` come from the certificate and are empty without one.
+    """Who is calling, and how. `node_id` and `cluster_id` come from the certificate and are empty without one.
 
-    `host` is the address the call comes from, without its port; empty for a unix socket.
+    `host` is the address the call comes from, without its port; empty for a unix socket. `via` is the node
+    whose manager passed the call on; then everything else is of the caller it had. `stale`: what is read may
+    be out of date. What a handler puts into `beside` goes back as trailing metadata.
     """
 
     role: Role
     node_id: str = ""
     cluster_id: str = ""
     host: str = ""
+    via: str = ""
+    stale: bool = False
+    beside: dict[str, str] = field(default_factory=dict[str, str], compare=False, repr=False)
 
     def __str__(self) -> str:
         """Name the caller in a log line or a refusal."""
@@ -42,13 +57,14 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Method(Generic[Request, Response]):
-    """One RPC of a service, with the roles that may call it."""
+    """One RPC of a service, with the roles that may call it, and which managers answer."""
 
     service: str
     name: str
     request: type[Request]
     response: type[Response]
     roles: frozenset[Role]
+    served: Where = Where.LEADER
 
     @property
     def path(self) -> str:

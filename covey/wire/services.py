@@ -4,7 +4,7 @@ from typing import Any
 
 from covey.v1 import bootstrap_pb2, ca_pb2, control_pb2, dispatcher_pb2, logs_pb2, node_pb2, raft_pb2
 
-from .service import Bidirectional, ClientStream, Method, Role, ServerStream, Unary
+from .service import Bidirectional, ClientStream, Method, Role, ServerStream, Unary, Where
 
 OPERATORS = frozenset({Role.LOCAL, Role.MANAGER})
 NODES = frozenset({Role.WORKER, Role.MANAGER})
@@ -18,7 +18,12 @@ class Control:
 
     name = "covey.v1.Control"
     get_cluster = Unary(
-        name, "GetCluster", control_pb2.GetClusterRequest, control_pb2.GetClusterResponse, OPERATORS
+        name,
+        "GetCluster",
+        control_pb2.GetClusterRequest,
+        control_pb2.GetClusterResponse,
+        OPERATORS,
+        Where.READ,
     )
     get_join_token = Unary(
         name, "GetJoinToken", control_pb2.GetJoinTokenRequest, control_pb2.GetJoinTokenResponse, OPERATORS
@@ -29,12 +34,17 @@ class Control:
         control_pb2.GetClusterStatusRequest,
         control_pb2.GetClusterStatusResponse,
         OPERATORS | NODES,
+        Where.ANYWHERE,
     )
-    backup = ServerStream(name, "Backup", control_pb2.BackupRequest, control_pb2.BackupResponse, OPERATORS)
+    backup = ServerStream(
+        name, "Backup", control_pb2.BackupRequest, control_pb2.BackupResponse, OPERATORS, Where.ANYWHERE
+    )
     list_nodes = ServerStream(
-        name, "ListNodes", control_pb2.ListNodesRequest, control_pb2.ListNodesResponse, OPERATORS
+        name, "ListNodes", control_pb2.ListNodesRequest, control_pb2.ListNodesResponse, OPERATORS, Where.READ
     )
-    get_node = Unary(name, "GetNode", control_pb2.GetNodeRequest, control_pb2.GetNodeResponse, OPERATORS)
+    get_node = Unary(
+        name, "GetNode", control_pb2.GetNodeRequest, control_pb2.GetNodeResponse, OPERATORS, Where.READ
+    )
     update_node = Unary(
         name, "UpdateNode", control_pb2.UpdateNodeRequest, control_pb2.UpdateNodeResponse, OPERATORS
     )
@@ -45,10 +55,20 @@ class Control:
         name, "CreateService", control_pb2.CreateServiceRequest, control_pb2.CreateServiceResponse, OPERATORS
     )
     list_services = ServerStream(
-        name, "ListServices", control_pb2.ListServicesRequest, control_pb2.ListServicesResponse, OPERATORS
+        name,
+        "ListServices",
+        control_pb2.ListServicesRequest,
+        control_pb2.ListServicesResponse,
+        OPERATORS,
+        Where.READ,
     )
     get_service = Unary(
-        name, "GetService", control_pb2.GetServiceRequest, control_pb2.GetServiceResponse, OPERATORS
+        name,
+        "GetService",
+        control_pb2.GetServiceRequest,
+        control_pb2.GetServiceResponse,
+        OPERATORS,
+        Where.READ,
     )
     update_service = Unary(
         name, "UpdateService", control_pb2.UpdateServiceRequest, control_pb2.UpdateServiceResponse, OPERATORS
@@ -57,22 +77,42 @@ class Control:
         name, "RemoveService", control_pb2.RemoveServiceRequest, control_pb2.RemoveServiceResponse, OPERATORS
     )
     list_revisions = ServerStream(
-        name, "ListRevisions", control_pb2.ListRevisionsRequest, control_pb2.ListRevisionsResponse, OPERATORS
+        name,
+        "ListRevisions",
+        control_pb2.ListRevisionsRequest,
+        control_pb2.ListRevisionsResponse,
+        OPERATORS,
+        Where.READ,
     )
     watch_service = ServerStream(
-        name, "WatchService", control_pb2.WatchServiceRequest, control_pb2.WatchServiceResponse, OPERATORS
+        name,
+        "WatchService",
+        control_pb2.WatchServiceRequest,
+        control_pb2.WatchServiceResponse,
+        OPERATORS,
+        Where.READ,
     )
     list_tasks = ServerStream(
-        name, "ListTasks", control_pb2.ListTasksRequest, control_pb2.ListTasksResponse, OPERATORS
+        name, "ListTasks", control_pb2.ListTasksRequest, control_pb2.ListTasksResponse, OPERATORS, Where.READ
     )
     create_network = Unary(
         name, "CreateNetwork", control_pb2.CreateNetworkRequest, control_pb2.CreateNetworkResponse, OPERATORS
     )
     list_networks = ServerStream(
-        name, "ListNetworks", control_pb2.ListNetworksRequest, control_pb2.ListNetworksResponse, OPERATORS
+        name,
+        "ListNetworks",
+        control_pb2.ListNetworksRequest,
+        control_pb2.ListNetworksResponse,
+        OPERATORS,
+        Where.READ,
     )
     get_network = Unary(
-        name, "GetNetwork", control_pb2.GetNetworkRequest, control_pb2.GetNetworkResponse, OPERATORS
+        name,
+        "GetNetwork",
+        control_pb2.GetNetworkRequest,
+        control_pb2.GetNetworkResponse,
+        OPERATORS,
+        Where.READ,
     )
     remove_network = Unary(
         name, "RemoveNetwork", control_pb2.RemoveNetworkRequest, control_pb2.RemoveNetworkResponse, OPERATORS
@@ -84,7 +124,7 @@ class Dispatcher:
 
     name = "covey.v1.Dispatcher"
     session = Bidirectional(
-        name, "Session", dispatcher_pb2.AgentMessage, dispatcher_pb2.ManagerMessage, NODES
+        name, "Session", dispatcher_pb2.AgentMessage, dispatcher_pb2.ManagerMessage, NODES, Where.ANYWHERE
     )
     sign_off = Unary(name, "SignOff", dispatcher_pb2.SignOffRequest, dispatcher_pb2.SignOffResponse, NODES)
 
@@ -101,7 +141,7 @@ class LogBroker:
 
     name = "covey.v1.LogBroker"
     publish_logs = ClientStream(
-        name, "PublishLogs", logs_pb2.PublishLogsRequest, logs_pb2.PublishLogsResponse, NODES
+        name, "PublishLogs", logs_pb2.PublishLogsRequest, logs_pb2.PublishLogsResponse, NODES, Where.ANYWHERE
     )
 
 
@@ -118,9 +158,11 @@ class Raft:
     """Managers keeping one log between them."""
 
     name = "covey.v1.Raft"
-    replicate = Bidirectional(name, "Replicate", raft_pb2.RaftFrame, raft_pb2.RaftFrame, MANAGERS)
+    replicate = Bidirectional(
+        name, "Replicate", raft_pb2.RaftFrame, raft_pb2.RaftFrame, MANAGERS, Where.ANYWHERE
+    )
     send_snapshot = ClientStream(
-        name, "SendSnapshot", raft_pb2.SnapshotPiece, raft_pb2.SendSnapshotResponse, MANAGERS
+        name, "SendSnapshot", raft_pb2.SnapshotPiece, raft_pb2.SendSnapshotResponse, MANAGERS, Where.ANYWHERE
     )
     join_raft = Unary(name, "JoinRaft", raft_pb2.JoinRaftRequest, raft_pb2.JoinRaftResponse, MANAGERS)
 
@@ -135,6 +177,7 @@ class Bootstrap:
         bootstrap_pb2.GetRootCertificateRequest,
         bootstrap_pb2.GetRootCertificateResponse,
         ANYONE,
+        Where.ANYWHERE,
     )
     issue_node_certificate = Unary(
         name,
@@ -149,17 +192,29 @@ class NodeDaemon:
     """coveyd's own API on its local socket."""
 
     name = "covey.v1.NodeDaemon"
-    init = Unary(name, "Init", node_pb2.InitRequest, node_pb2.InitResponse, LOCAL)
-    join = Unary(name, "Join", node_pb2.JoinRequest, node_pb2.JoinResponse, LOCAL)
-    leave = Unary(name, "Leave", node_pb2.LeaveRequest, node_pb2.LeaveResponse, LOCAL)
-    info = Unary(name, "Info", node_pb2.InfoRequest, node_pb2.InfoResponse, LOCAL)
+    init = Unary(name, "Init", node_pb2.InitRequest, node_pb2.InitResponse, LOCAL, Where.ANYWHERE)
+    join = Unary(name, "Join", node_pb2.JoinRequest, node_pb2.JoinResponse, LOCAL, Where.ANYWHERE)
+    leave = Unary(name, "Leave", node_pb2.LeaveRequest, node_pb2.LeaveResponse, LOCAL, Where.ANYWHERE)
+    info = Unary(name, "Info", node_pb2.InfoRequest, node_pb2.InfoResponse, LOCAL, Where.ANYWHERE)
     force_new_cluster = Unary(
-        name, "ForceNewCluster", node_pb2.ForceNewClusterRequest, node_pb2.ForceNewClusterResponse, LOCAL
+        name,
+        "ForceNewCluster",
+        node_pb2.ForceNewClusterRequest,
+        node_pb2.ForceNewClusterResponse,
+        LOCAL,
+        Where.ANYWHERE,
     )
-    restore = Unary(name, "Restore", node_pb2.RestoreRequest, node_pb2.RestoreResponse, LOCAL)
-    set_address = Unary(name, "SetAddress", node_pb2.SetAddressRequest, node_pb2.SetAddressResponse, LOCAL)
+    restore = Unary(name, "Restore", node_pb2.RestoreRequest, node_pb2.RestoreResponse, LOCAL, Where.ANYWHERE)
+    set_address = Unary(
+        name, "SetAddress", node_pb2.SetAddressRequest, node_pb2.SetAddressResponse, LOCAL, Where.ANYWHERE
+    )
     follow_membership = Unary(
-        name, "FollowMembership", node_pb2.FollowMembershipRequest, node_pb2.FollowMembershipResponse, LOCAL
+        name,
+        "FollowMembership",
+        node_pb2.FollowMembershipRequest,
+        node_pb2.FollowMembershipResponse,
+        LOCAL,
+        Where.ANYWHERE,
     )
 
 

@@ -13,19 +13,25 @@ from covey.errors import (
     FailedPrecondition,
     InvalidArgument,
     NotFound,
+    NotLeader,
     PeerFault,
     PermissionDenied,
     ResourceExhausted,
     Unauthenticated,
     Unavailable,
+    Unreachable,
 )
 
 log = logging.getLogger(__name__)
 
 INTERNAL_ERROR = "internal error"
 
-# Sent with a status that a handler raised, to tell it from those that grpc makes up.
-RAISED = (("covey-raised", "1"),)
+# Sent with a status that a handler raised, to tell it from those that grpc makes up. What did not happen
+# because the manager does not lead may be asked of another one, so that is told apart from other troubles.
+RAISED_KEY = "covey-raised"
+_RAISED, _RAISED_NOT_LEADER = "1", "not-leader"
+# Said of a connection that did not come about; after any other loss nobody knows how far a request came.
+_NOT_SENT = "failed to connect to all addresses"
 
 _CODES: dict[type[CoveyError], StatusCode] = {
     InvalidArgument: StatusCode.INVALID_ARGUMENT,
@@ -52,13 +58,21 @@ def to_status(error: BaseException) -> tuple[StatusCode, str]:
     return StatusCode.INTERNAL, INTERNAL_ERROR
 
 
-def from_status(code: StatusCode, details: str, address: str, *, raised: bool) -> CoveyError:
+def raised_by(error: BaseException) -> tuple[tuple[str, str], ...]:
+    """Give the metadata that tells the caller who chose the words."""
+    return ((RAISED_KEY, _RAISED_NOT_LEADER if isinstance(error, NotLeader) else _RAISED),)
+
+
+def from_status(code: StatusCode, details: str, address: str, *, raised: str) -> CoveyError:
     """Make of a status the error that the other side raised; `address` says whose silence it is.
 
-    `raised` tells that a handler on the other side chose the words; else grpc did.
+    `raised` is what came under `RAISED_KEY`: a handler on the other side chose the words; else grpc did.
     """
+    if code is StatusCode.UNAVAILABLE and raised:
+        return NotLeader(details) if raised == _RAISED_NOT_LEADER else Unavailable(details)
     if code is StatusCode.UNAVAILABLE:
-        return Unavailable(details if raised else f"{address} cannot be reached: {_reason(details, address)}")
+        sentence = f"{address} cannot be reached: {_reason(details, address)}"
+        return Unreachable(sentence) if _NOT_SENT in details else Unavailable(sentence)
     if code is StatusCode.DEADLINE_EXCEEDED:
         return Unavailable(f"{address} did not answer in time")
     if code is StatusCode.CANCELLED:

@@ -66,7 +66,9 @@ class FakeManager:
             bind(Dispatcher.sign_off, self._sign_off),
             bind(LogBroker.publish_logs, self._publish),
         ]
-        self._server = await serve_control(address, bindings, lambda: identity, lambda node_id: True)
+        self._server = await serve_control(
+            address, bindings, lambda: identity, lambda _id, _method: NodeRole.MANAGER
+        )
         return self._server.address
 
     async def stop(self) -> None:

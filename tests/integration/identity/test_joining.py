@@ -90,7 +90,7 @@ async def an_authority(state: Path) -> AsyncGenerator[Authority, None]:
                 "127.0.0.1:0",
                 authority.control_bindings(),
                 lambda: founding.identity,
-                lambda node_id: store.get(Node, node_id) is not None,
+                lambda node_id, _: node.role if (node := store.get(Node, node_id)) else None,
             )
         )
         yield Authority(founding, store, *servers)

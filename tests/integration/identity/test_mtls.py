@@ -24,6 +24,7 @@ from covey.errors import (
 from covey.identity import NodeIdentity
 from covey.model.states import NodeRole
 from covey.v1 import ca_pb2, dispatcher_pb2, logs_pb2
+from covey.wire.callers import RoleOf
 from covey.wire.client import Channel, connect_bootstrap, connect_control, connect_unix
 from covey.wire.server import Server, serve_control, serve_unix
 from covey.wire.service import Binding, Caller, Role, bind
@@ -103,9 +104,9 @@ class Handlers:
 async def served(
     handlers: Handlers,
     identity: Callable[[], NodeIdentity] = lambda: MANAGER,
-    is_member: Callable[[str], bool] = lambda _: True,
+    role_of: RoleOf = lambda _id, _method: NodeRole.MANAGER,
 ) -> AsyncGenerator[Server, None]:
-    server = await serve_control("127.0.0.1:0", handlers.bindings(), identity, is_member)
+    server = await serve_control("127.0.0.1:0", handlers.bindings(), identity, role_of)
     try:
         yield server
     finally:
@@ -211,13 +212,13 @@ def test_a_worker_is_refused_what_is_for_managers(caplog: pytest.LogCaptureFixtu
 
 def test_a_removed_node_is_refused_with_a_valid_certificate_and_on_a_connection_that_stands() -> None:
     async def main() -> None:
-        members: set[str] = set()
+        members: dict[str, NodeRole] = {}
         worker = HERE.node()
         async with (
-            served(Handlers(), is_member=members.__contains__) as server,
+            served(Handlers(), role_of=lambda id, _: members.get(id)) as server,
             connect_control(server.address, worker) as channel,
         ):
-            members.add(worker.identity.node_id)
+            members[worker.identity.node_id] = NodeRole.WORKER
             await renew(channel)
             members.clear()
             with pytest.raises(Unauthenticated, match="removed"):
@@ -326,7 +327,7 @@ def test_what_is_sent_ends_with_a_call_that_the_server_ended(talks: bool) -> Non
 
     async def main() -> None:
         call: Awaitable[object]
-        refusing = served(Handlers(), is_member=lambda _: False)
+        refusing = served(Handlers(), role_of=lambda _id, _method: None)
         async with refusing as server, connect_control(server.address, HERE.node()) as channel:
             if talks:
                 call = collect(channel.talk(Dispatcher.session, quiet(dispatcher_pb2.AgentMessage())))
@@ -398,7 +399,12 @@ def test_a_port_is_never_shared_with_another_process() -> None:
     async def main() -> None:
         async with served(Handlers()) as server:
             with pytest.raises(FailedPrecondition, match=server.address):
-                await serve_control(server.address, Handlers().bindings(), lambda: MANAGER, lambda _: True)
+                await serve_control(
+                    server.address,
+                    Handlers().bindings(),
+                    lambda: MANAGER,
+                    lambda _id, _method: NodeRole.MANAGER,
+                )
 
     asyncio.run(main())
 

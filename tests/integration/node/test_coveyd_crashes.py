@@ -126,7 +126,10 @@ class Authority(threading.Thread):
         managers: list[str] = []
         authority = AuthorityServer(store, lambda: managers)
         control = await serve_control(
-            "127.0.0.1:0", authority.control_bindings(), lambda: self.identity, lambda _: True
+            "127.0.0.1:0",
+            authority.control_bindings(),
+            lambda: self.identity,
+            lambda _id, _method: NodeRole.MANAGER,
         )
         managers.append(control.address)
         server = await serve_bootstrap("127.0.0.1:0", authority.bootstrap_bindings(), lambda: self.identity)

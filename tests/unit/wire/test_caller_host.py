@@ -1,6 +1,6 @@
 import pytest
 
-from covey.wire.server import _host
+from covey.wire.callers import host_of
 
 
 @pytest.mark.parametrize(
@@ -15,4 +15,4 @@ from covey.wire.server import _host
     ],
 )
 def test_a_caller_is_known_by_its_address_without_the_port(peer: str, host: str) -> None:
-    assert _host(peer) == host
+    assert host_of(peer) == host

@@ -16,7 +16,7 @@ REFUSALS = [
 @pytest.mark.parametrize("kind", REFUSALS)
 def test_a_refusal_reads_the_same_on_both_sides(kind: type[errors.CoveyError]) -> None:
     code, message = to_status(kind("name 'Web' is taken; choose another"))
-    received = from_status(code, message, "10.0.0.1:2377", raised=True)
+    received = from_status(code, message, "10.0.0.1:2377", raised="1")
     assert type(received) is kind
     assert str(received) == "name 'Web' is taken; choose another"
 
@@ -40,7 +40,7 @@ def test_a_peers_fault_is_an_argument_that_was_wrong() -> None:
 
 def test_silence_names_the_address() -> None:
     for code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED):
-        error = from_status(code, "", "10.0.0.1:2377", raised=False)
+        error = from_status(code, "", "10.0.0.1:2377", raised="")
         assert isinstance(error, errors.Unavailable)
         assert "10.0.0.1:2377" in str(error)
 
@@ -62,15 +62,15 @@ def test_a_message_without_end_is_cut() -> None:
     ],
 )
 def test_what_grpc_says_at_length_is_said_briefly(details: str, says: str) -> None:
-    assert str(from_status(grpc.StatusCode.UNAVAILABLE, details, "10.0.0.1:2377", raised=False)) == says
+    assert str(from_status(grpc.StatusCode.UNAVAILABLE, details, "10.0.0.1:2377", raised="")) == says
 
 
 def test_what_a_handler_says_of_somebody_else_is_not_blamed_on_itself() -> None:
     code, message = to_status(errors.Unavailable("registry.example does not answer"))
-    assert str(from_status(code, message, "covey.sock", raised=True)) == "registry.example does not answer"
+    assert str(from_status(code, message, "covey.sock", raised="1")) == "registry.example does not answer"
 
 
 def test_what_grpc_itself_refuses_is_not_taken_for_our_words() -> None:
-    error = from_status(grpc.StatusCode.RESOURCE_EXHAUSTED, "message larger than max", "a:1", raised=False)
+    error = from_status(grpc.StatusCode.RESOURCE_EXHAUSTED, "message larger than max", "a:1", raised="")
     assert isinstance(error, errors.Bug)
     assert "message larger than max" in str(error)
