@@ -10,6 +10,8 @@ from covey.errors import LogFailed
 from .files import make_directory, refusal, rejoin, sync_directory, sync_file
 
 FORMAT = 2
+# What sqlite raises; a complaint that quotes damaged bytes cannot even be decoded.
+Failure = (sqlite3.Error, UnicodeDecodeError)
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -26,9 +28,10 @@ def connect(path: Path) -> sqlite3.Connection:
     except OSError as error:
         raise refusal(path, error) from error
     database = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+    database.text_factory = lambda text: text.decode(errors="replace")  # damage is found by what it says
     try:
         database.execute("PRAGMA locking_mode = EXCLUSIVE")
-    except sqlite3.Error as error:
+    except Failure as error:
         database.close()
         raise unopened(path, error) from error
     return database
@@ -41,7 +44,7 @@ def probe(path: Path, cluster_id: str) -> int | None:
     database = connect(path)
     try:
         return format_of(database, path, cluster_id)
-    except sqlite3.Error as error:
+    except Failure as error:
         raise unopened(path, error) from error
     finally:
         database.close()
@@ -56,7 +59,9 @@ def format_of(database: sqlite3.Connection, path: Path, cluster_id: str) -> int 
         raise errors.FailedPrecondition(f"{path} is a database, but not a log of Covey; move it away")
     facts = dict(database.execute("SELECT key, value FROM meta WHERE key IN ('format', 'cluster_id')"))
     format, owner = facts.get("format"), facts.get("cluster_id")
-    if not isinstance(format, int) or not 1 <= format <= FORMAT:
+    if not isinstance(format, int) or not isinstance(owner, str):
+        raise errors.Corrupt(f"the log {path} is damaged: it does not say whose it is; {rejoin(path.parent)}")
+    if not 1 <= format <= FORMAT:
         raise errors.FailedPrecondition(
             f"the log {path} has format {format}, and this version reads {FORMAT}; run the version that wrote it"
         )
@@ -67,14 +72,19 @@ def format_of(database: sqlite3.Connection, path: Path, cluster_id: str) -> int 
     return format
 
 
-def unopened(path: Path, error: sqlite3.Error) -> errors.CoveyError:
+def unopened(path: Path, error: Exception) -> errors.CoveyError:
     """Say in words why a log cannot be read."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return errors.FailedPrecondition(
             f"the log {path} is in use: another manager runs on this state; stop it"
         )
-    if code in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}:
+    damaged = {
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_ERROR,
+    }  # the last: its tables are not ours
+    if code in damaged or isinstance(error, UnicodeDecodeError):
         return errors.Corrupt(f"the log {path} is damaged ({error}); {rejoin(path.parent)}")
     if code == sqlite3.SQLITE_FULL:
         return errors.ResourceExhausted(f"no space left for {path}; free some on that disk")

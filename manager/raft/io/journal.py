@@ -21,7 +21,7 @@ from covey import errors, limits
 from covey.errors import LogFailed
 
 from ..entry import Entry, EntryKind, HardState, SnapshotMark
-from .database import FORMAT, connect, format_of, unopened
+from .database import FORMAT, Failure, connect, format_of, unopened
 from .files import rejoin
 from .keys import SALT_BYTES, DataKey, Seal, Unsealable
 
@@ -66,7 +66,7 @@ class Journal:
         self.database = connect(path)
         try:
             self._open(cluster_id)
-        except sqlite3.Error as error:
+        except Failure as error:
             self.database.close()
             raise unopened(path, error) from error
         except errors.CoveyError:
@@ -134,7 +134,7 @@ class Journal:
                         raise self._damaged(f"entry {entry.index}")
                     place, term = place + 1, entry.term
                     yield entry
-        except sqlite3.Error as error:
+        except Failure as error:
             raise unopened(self.path, error) from error
         if place != self.state.last_index:
             raise self._damaged(f"what follows entry {place}")
@@ -143,7 +143,7 @@ class Journal:
         """Give one entry that must be there; raises `Corrupt`."""
         try:
             row = self.database.execute("SELECT * FROM entry WHERE place = ?", (place,)).fetchone()
-        except sqlite3.Error as error:
+        except Failure as error:
             raise unopened(self.path, error) from error
         if row is None:
             raise self._damaged(f"entry {place}")
@@ -276,7 +276,7 @@ class Journal:
             if begins:
                 self._seals.pop(self._session, None)
                 self._session = 0
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, Failure):
                 raise self._failure(error) from error
             raise
 
@@ -287,7 +287,7 @@ class Journal:
         self._session = newest + 1
         self._seals[self._session] = Seal(self._key, "log", salt)
 
-    def _failure(self, error: sqlite3.Error) -> errors.CoveyError:
+    def _failure(self, error: Exception) -> errors.CoveyError:
         if (
             getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
             and not self.database.in_transaction
@@ -317,7 +317,7 @@ class Journal:
         """Bring sqlite's write-ahead file home, so that it starts from its beginning again."""
         try:
             busy, _, _ = self.database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        except sqlite3.Error as error:
+        except Failure as error:
             raise self._failure(error) from error
         assert not busy, "nobody else has the journal open"
 

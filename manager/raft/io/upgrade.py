@@ -26,7 +26,7 @@ from covey import errors, limits
 
 from ..entry import Entry, EntryKind, HardState, Member, Membership, SnapshotMark
 from ..membership import encode_membership
-from .database import connect, unopened
+from .database import Failure, connect, unopened
 from .files import remove, sync_directory, sync_file
 from .journal import Journal, Write
 from .keys import DataKey
@@ -68,7 +68,7 @@ def convert(directory: Path, cluster_id: str, key: DataKey, only: Member | None)
             _leave_wal(new.database, new.path)
         finally:
             new.close()
-    except sqlite3.Error as error:
+    except Failure as error:
         raise unopened(path, error) from error
     finally:
         old.close()
