@@ -1,12 +1,16 @@
 """Options as click knows them: types that read by `covey.cli.parse`, and sets that many commands share."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from enum import IntEnum
 from typing import Any, TypeVar
 
 import click
 
+from covey.client.host import Staleness
 from covey.errors import Refused
+
+from .show.text import age
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -108,4 +112,27 @@ detach = click.option(
     "--detach",
     is_flag=True,
     help="Return at once instead of waiting until the tasks run.",
+)
+
+
+def _stale(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if not wanted:
+        return
+    reading = Staleness()
+    ctx.obj = replace(ctx.obj, stale=reading)
+    ctx.call_on_close(lambda: _tell_age(reading.age_ms))
+
+
+def _tell_age(age_ms: int | None) -> None:
+    if age_ms is not None:
+        old = "of an unknown age" if age_ms < 0 else f"up to {age(age_ms / 1000)} old"
+        click.echo(f"Note: this is {old}: the manager answered without asking the others.", err=True)
+
+
+stale = click.option(
+    "--stale",
+    is_flag=True,
+    expose_value=False,
+    callback=_stale,
+    help="Show what this manager knows, at once and however old, also where no majority of managers answers.",
 )

@@ -12,6 +12,7 @@ log services of a manager, `daemon` those of coveyd, `views` are the answers tha
 take and give structs of `covey.model`, never protobuf messages, and raise the errors of `covey.errors`:
 `Refused` kinds when the answer is no, `Unavailable` when there is no answer.
 
-Only reads are repeated, for the few seconds in which a new leader may be found (`patience`); a change that may
-or may not have been made is for callers to judge. Nothing here caches or prints.
+What is safe to be asked twice (reads, and changes that were certainly not made) is asked again for the few
+seconds in which a new leader may be found (`patience`); a change that may or may not have been made is for
+callers to judge. Nothing here caches or prints.
 """

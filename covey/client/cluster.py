@@ -12,12 +12,13 @@ from covey.v1 import control_pb2 as pb
 from covey.v1 import dispatcher_pb2, logs_pb2, specs_pb2, types_pb2
 from covey.wire.client import Channel, Request, Response, connect_unix
 from covey.wire.codec import from_message, to_message
+from covey.wire.metadata import stale_reads
 from covey.wire.service import ServerStream, Unary
 from covey.wire.services import Control, Logs
 
 from .daemon import connect_daemon
 from .host import Host
-from .patience import patiently
+from .patience import NOT_DONE, patiently
 from .views import ClusterStatus, LogLine, LogOptions, NetworkDetail, Progress, ServiceDetail
 
 
@@ -29,6 +30,9 @@ class ClusterClient:
 
     async def _read(self, method: Unary[Request, Response], request: Request) -> Response:
         return await patiently(lambda: self._channel.call(method, request))
+
+    async def _change(self, method: Unary[Request, Response], request: Request) -> Response:
+        return await patiently(lambda: self._channel.call(method, request), NOT_DONE)
 
     async def _pages(self, method: ServerStream[Request, Response], request: Request) -> list[Response]:
         async def whole() -> list[Response]:
@@ -57,7 +61,7 @@ class ClusterClient:
     async def join_token(self, role: NodeRole, rotate: bool = False) -> str:
         """Return the token that lets a host join with `role`; `rotate` replaces it first."""
         request = pb.GetJoinTokenRequest(role=types_pb2.NodeRole.Name(role), rotate=rotate)
-        return (await self._channel.call(Control.get_join_token, request)).token
+        return (await self._change(Control.get_join_token, request)).token
 
     async def nodes(self) -> list[Node]:
         """Return all nodes."""
@@ -76,11 +80,11 @@ class ClusterClient:
         request = pb.UpdateNodeRequest(
             node_id=node_id, version=version, spec=to_message(spec, specs_pb2.NodeSpec)
         )
-        return from_message((await self._channel.call(Control.update_node, request)).node, Node)
+        return from_message((await self._change(Control.update_node, request)).node, Node)
 
     async def remove_node(self, node_id: str, force: bool = False) -> None:
         """Remove a node that is down, or with `force` any worker."""
-        await self._channel.call(Control.remove_node, pb.RemoveNodeRequest(node_id=node_id, force=force))
+        await self._change(Control.remove_node, pb.RemoveNodeRequest(node_id=node_id, force=force))
 
     async def create_service(
         self, spec: ServiceSpec, resolve_image: bool = True
@@ -89,7 +93,7 @@ class ClusterClient:
         request = pb.CreateServiceRequest(
             spec=to_message(spec, specs_pb2.ServiceSpec), resolve_image=resolve_image
         )
-        answer = await self._channel.call(Control.create_service, request)
+        answer = await self._change(Control.create_service, request)
         return answer.service_id, list(answer.warnings)
 
     async def services(self) -> list[ServiceDetail]:
@@ -114,11 +118,11 @@ class ClusterClient:
             spec=to_message(spec, specs_pb2.ServiceSpec),
             resolve_image=resolve_image,
         )
-        return list((await self._channel.call(Control.update_service, request)).warnings)
+        return list((await self._change(Control.update_service, request)).warnings)
 
     async def remove_service(self, service_id: str) -> None:
         """Have a service's tasks stopped and the service removed."""
-        await self._channel.call(Control.remove_service, pb.RemoveServiceRequest(service_id=service_id))
+        await self._change(Control.remove_service, pb.RemoveServiceRequest(service_id=service_id))
 
     async def revisions(self, service_id: str) -> list[Revision]:
         """Return what is kept of a service's history, oldest first."""
@@ -146,7 +150,7 @@ class ClusterClient:
     async def create_network(self, spec: NetworkSpec) -> str:
         """Create a network; returns its id."""
         request = pb.CreateNetworkRequest(spec=to_message(spec, specs_pb2.NetworkSpec))
-        return (await self._channel.call(Control.create_network, request)).network_id
+        return (await self._change(Control.create_network, request)).network_id
 
     async def networks(self) -> list[Network]:
         """Return all networks."""
@@ -162,7 +166,7 @@ class ClusterClient:
 
     async def remove_network(self, network_id: str) -> None:
         """Remove a network that nothing uses."""
-        await self._channel.call(Control.remove_network, pb.RemoveNetworkRequest(network_id=network_id))
+        await self._change(Control.remove_network, pb.RemoveNetworkRequest(network_id=network_id))
 
     async def logs(
         self, options: LogOptions, service_id: str = "", task_id: str = ""
@@ -199,7 +203,14 @@ async def connect(host: Host) -> AsyncIterator[ClusterClient]:
     except FailedPrecondition:
         await _manager_returns(host)
     async with connect_unix(host.manager_socket) as channel:
-        yield ClusterClient(channel)
+        if host.stale is None:
+            yield ClusterClient(channel)
+            return
+        beside = stale_reads()
+        try:
+            yield ClusterClient(channel.beside(beside))
+        finally:
+            host.stale.age_ms = beside.age_ms
 
 
 async def _manager_returns(host: Host) -> None:

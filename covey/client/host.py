@@ -2,7 +2,7 @@
 
 import errno
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -15,11 +15,26 @@ _SCHEME = "unix://"
 _NOBODY = (errno.ENOENT, errno.ECONNREFUSED, errno.ENOTDIR)
 
 
+@dataclass(slots=True)
+class Staleness:
+    """Asks for reads that are answered at once, quorum or not; and tells how old their answers may be.
+
+    `age_ms` is for how long the manager has not known that it was up to date; -1: it never has since it was
+    started; None: it was up to date, or has not answered.
+    """
+
+    age_ms: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One host, by coveyd's socket. The manager's is in the same directory."""
+    """One host, by coveyd's socket. The manager's is in the same directory.
+
+    With `stale`, what is read may be old.
+    """
 
     daemon_socket: Path
+    stale: Staleness | None = field(default=None, compare=False)
 
     @classmethod
     def parse(cls, text: str) -> Self:

@@ -5,13 +5,19 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from covey import limits
-from covey.errors import Unavailable
+from covey.errors import NotLeader, Unavailable, Unreachable
 
 Result = TypeVar("Result")
 
 
-async def patiently(ask: Callable[[], Awaitable[Result]]) -> Result:
-    """Ask until there is an answer, for a bounded time; only for what is safe to be asked twice.
+# Errors after which a change was certainly not made.
+NOT_DONE = (NotLeader, Unreachable)
+
+
+async def patiently(
+    ask: Callable[[], Awaitable[Result]], passing: tuple[type[Unavailable], ...] = (Unavailable,)
+) -> Result:
+    """Ask until there is an answer, for a bounded time; after the errors in `passing`, it is safe to ask again.
 
     A manager that has waited by itself, and then says that there is no leader, has used the time up.
     """
@@ -20,7 +26,7 @@ async def patiently(ask: Callable[[], Awaitable[Result]]) -> Result:
     while True:
         try:
             return await ask()
-        except Unavailable:
+        except passing:
             if loop.time() >= deadline:
                 raise
         await asyncio.sleep(limits.failover_pause_ms / 1000)

@@ -15,7 +15,7 @@ from covey.model.objects import Cluster, Node
 from covey.model.states import Availability, NodeRole, NodeState
 
 from ..app import run
-from ..options import Named, Parsed, example, given, output_format, word
+from ..options import Named, Parsed, example, given, output_format, stale, word
 from ..parse.attachments import address, manager_address, subnet
 from ..show.jsonable import json_array
 
@@ -150,6 +150,7 @@ def leave(host: Host, force: bool) -> None:
 
 @click.command(epilog=example("covey info", "covey info --format json"))
 @output_format
+@stale
 @click.pass_obj
 def info(host: Host, form: str) -> None:
     """Show what this host is, and, on a manager, the cluster in numbers."""

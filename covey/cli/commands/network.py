@@ -12,7 +12,7 @@ from covey.model.objects import Network
 from covey.model.specs import IpamConfig, NetworkSpec
 
 from ..app import as_usage, each, run
-from ..options import Parsed, example, filters, no_trunc, output_format, passes, quiet_ids
+from ..options import Parsed, example, filters, no_trunc, output_format, passes, quiet_ids, stale
 from ..parse.attachments import address, subnet
 from ..parse.pairs import key_value
 from ..show import text
@@ -121,6 +121,7 @@ def network_spec(
 @output_format
 @quiet_ids
 @no_trunc
+@stale
 @click.pass_obj
 def ls(host: Host, filters: tuple[tuple[str, str], ...], form: str, quiet: bool, no_trunc: bool) -> None:
     """List the networks."""
@@ -166,6 +167,7 @@ def _wanted(item: Network, filters: tuple[tuple[str, str], ...]) -> bool:
 @click.option(
     "--format", "form", type=click.Choice(["json"]), default="json", help="JSON is the only format."
 )
+@stale
 @click.pass_obj
 def inspect(host: Host, networks: tuple[str, ...], readable: bool, form: str) -> None:
     """Show all that is known of networks, with what is on them: one JSON array."""

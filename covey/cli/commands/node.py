@@ -26,6 +26,7 @@ from ..options import (
     output_format,
     passes,
     quiet_ids,
+    stale,
     word,
 )
 from ..parse.pairs import key_value
@@ -55,6 +56,7 @@ def node() -> None:
 @filters("id label name role membership")
 @output_format
 @quiet_ids
+@stale
 @click.pass_obj
 def ls(host: Host, filters: Filters, form: str, quiet: bool) -> None:
     """List the nodes."""
@@ -127,6 +129,7 @@ async def _managers(cluster: ClusterClient) -> dict[str, str]:
 @click.option(
     "--format", "form", type=click.Choice(["json"]), default="json", help="JSON is the only format."
 )
+@stale
 @click.pass_obj
 def inspect(host: Host, nodes: tuple[str, ...], readable: bool, form: str) -> None:
     """Show all that is known of nodes: one JSON array."""
@@ -146,6 +149,7 @@ def inspect(host: Host, nodes: tuple[str, ...], readable: bool, form: str) -> No
 @quiet_ids
 @no_trunc
 @no_resolve
+@stale
 @click.pass_obj
 def ps(host: Host, /, nodes: tuple[str, ...], **options: Any) -> None:
     """List the tasks on nodes; without a name, on this one."""

@@ -12,7 +12,7 @@ from covey.client.views import ServiceDetail
 from covey.model.objects import Task
 
 from ..app import SomeFailedError, anew_on_conflict, as_usage, each, run
-from ..options import detach, example, filters, no_resolve, no_trunc, output_format, passes, quiet_ids
+from ..options import detach, example, filters, no_resolve, no_trunc, output_format, passes, quiet_ids, stale
 from ..show import tasks as show
 from ..show import text
 from ..show.jsonable import json_array
@@ -39,6 +39,7 @@ service.add_command(logs.logs)
 @filters("id name mode label")
 @output_format
 @quiet_ids
+@stale
 @click.pass_obj
 def ls(host: Host, filters: Filters, form: str, quiet: bool) -> None:
     """List the services."""
@@ -110,6 +111,7 @@ def _entry(item: ServiceDetail) -> dict[str, Any]:
 @quiet_ids
 @no_trunc
 @no_resolve
+@stale
 @click.pass_obj
 def ps(host: Host, /, services: tuple[str, ...], **options: Any) -> None:
     """List the tasks of services, with what went wrong."""
@@ -131,6 +133,7 @@ def ps(host: Host, /, services: tuple[str, ...], **options: Any) -> None:
 @click.option(
     "--format", "form", type=click.Choice(["json"]), default="json", help="JSON is the only format."
 )
+@stale
 @click.pass_obj
 def inspect(host: Host, services: tuple[str, ...], readable: bool, form: str) -> None:
     """Show all that is known of services: one JSON array."""
