@@ -167,6 +167,7 @@ class Leadership:
         if message.read > peer.read:
             peer.read = message.read
             self._answer_reads()
+        self.transfer.follow(peer)  # it may not have heard
 
     def lost(self, id: int) -> None:
         """The connection to a member broke: what was under way may not have arrived."""

@@ -97,7 +97,7 @@ class Schedule:
 
     def lose(self) -> None:
         if self.network.queue:
-            del self.network.queue[self.dice.randrange(len(self.network.queue))]
+            self.network.lose(self.network.queue.pop(self.dice.randrange(len(self.network.queue))))
 
     def slow_down(self) -> None:
         self.somebody().slow_disk = True

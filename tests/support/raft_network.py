@@ -13,6 +13,7 @@ member its invariants are checked, and the promises of Raft among all members (`
 from collections.abc import Callable, Iterable, Sequence
 from random import Random
 
+from covey import limits
 from manager.raft.core import Raft
 from manager.raft.entry import (
     Entry,
@@ -213,10 +214,18 @@ class RaftNetwork:
         sender, receiver = self.members.get(message.sender), self.members.get(message.to)
         lost = receiver is None or not receiver.alive or (message.sender, message.to) in self.cut
         lost = lost or self.drop(message)
-        if not lost and receiver is not None:
-            receiver.step(message)
+        if lost or receiver is None:
+            self.lose(message)
+            return
+        receiver.step(message)
         if isinstance(message, Install) and sender is not None and sender.alive:
-            sender.core.snapshot_sent(message.to, not lost)
+            sender.core.snapshot_sent(message.to, ok=True)
+
+    def lose(self, message: AnyMessage) -> None:
+        """Lose a message; a transport tells its own member if that was a snapshot."""
+        sender = self.members.get(message.sender)
+        if isinstance(message, Install) and sender is not None and sender.alive:
+            sender.core.snapshot_sent(message.to, ok=False)
 
     def settle(self, rounds: int = 1000) -> None:
         """Work and deliver until nothing moves."""
@@ -344,3 +353,45 @@ def check_complete(id: int, base: int, log: dict[int, Entry], history: dict[int,
     for index, entry in history.items():
         if index > base:
             assert log.get(index) == entry, f"leader {id} lacks {entry}"
+
+
+# --- a single core ---
+
+
+def member(
+    id: int,
+    count: int = 3,
+    term: int = 0,
+    entries: Sequence[Entry] = (),
+    hard_state: HardState | None = None,
+    seed: int = 1,
+) -> Raft:
+    """One member of several, alone with the test."""
+    stored = Stored(
+        id,
+        hard_state or HardState(term),
+        SnapshotMark(0, 0, members(*range(1, count + 1))),
+        entries=tuple(entries),
+    )
+    return Raft(stored, Random(seed))
+
+
+def drain(raft: Raft) -> list[AnyMessage]:
+    """Do all there is to do with a quick disk; gives what it says."""
+    said: list[AnyMessage] = []
+    while raft.has_ready():
+        ready = raft.ready()
+        said += ready.messages + ready.replies
+        raft.advance()
+        check(raft)
+    return said
+
+
+def whole_timeout(raft: Raft) -> None:
+    """Let time pass until it stands for election."""
+    before = raft.standing
+    for _ in range(2 * limits.raft_election_ticks):
+        raft.tick()
+        if raft.standing != before:
+            return
+    raise AssertionError("it does not stand")
