@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x63ovey/v1/raft.proto\x12\x08\x63ovey.v1\"I\n\tRaftFrame\x12 \n\x05hello\x18\x01 \x01(\x0b\x32\x0f.covey.v1.HelloH\x00\x12\x12\n\x08messages\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04kind\"^\n\x05Hello\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x0e\n\x06sender\x18\x02 \x01(\x03\x12\x10\n\x08receiver\x18\x03 \x01(\x03\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12\x0e\n\x06\x66ormat\x18\x05 \x01(\x03\"}\n\rSnapshotPiece\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x0e\n\x06sender\x18\x02 \x01(\x03\x12\x10\n\x08receiver\x18\x03 \x01(\x03\x12\x0c\n\x04term\x18\x04 \x01(\x03\x12\x0c\n\x04mark\x18\x05 \x01(\x0c\x12\x0c\n\x04\x64\x61ta\x18\x06 \x01(\x0c\x12\x0c\n\x04last\x18\x07 \x01(\x08\"\x16\n\x14SendSnapshotResponse\"G\n\x0fJoinRaftRequest\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x0f\n\x07raft_id\x18\x02 \x01(\x03\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\"&\n\x10JoinRaftResponse\x12\x12\n\nmembership\x18\x01 \x01(\x0c\x32\xcf\x01\n\x04Raft\x12\x39\n\tReplicate\x12\x13.covey.v1.RaftFrame\x1a\x13.covey.v1.RaftFrame(\x01\x30\x01\x12I\n\x0cSendSnapshot\x12\x17.covey.v1.SnapshotPiece\x1a\x1e.covey.v1.SendSnapshotResponse(\x01\x12\x41\n\x08JoinRaft\x12\x19.covey.v1.JoinRaftRequest\x1a\x1a.covey.v1.JoinRaftResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x63ovey/v1/raft.proto\x12\x08\x63ovey.v1\"I\n\tRaftFrame\x12 \n\x05hello\x18\x01 \x01(\x0b\x32\x0f.covey.v1.HelloH\x00\x12\x12\n\x08messages\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04kind\"}\n\x05Hello\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x0e\n\x06sender\x18\x02 \x01(\x03\x12\x10\n\x08receiver\x18\x03 \x01(\x03\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12\x0e\n\x06\x66ormat\x18\x05 \x01(\x03\x12\x0c\n\x04life\x18\x06 \x01(\x03\x12\x0f\n\x07removed\x18\x07 \x01(\x08\"\x8d\x01\n\rSnapshotPiece\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x0e\n\x06sender\x18\x02 \x01(\x03\x12\x10\n\x08receiver\x18\x03 \x01(\x03\x12\x0c\n\x04term\x18\x04 \x01(\x03\x12\x0c\n\x04mark\x18\x05 \x01(\x0c\x12\x0c\n\x04\x64\x61ta\x18\x06 \x01(\x0c\x12\x0c\n\x04last\x18\x07 \x01(\x08\x12\x0e\n\x06\x66ormat\x18\x08 \x01(\x03\"\x16\n\x14SendSnapshotResponse\"G\n\x0fJoinRaftRequest\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x0f\n\x07raft_id\x18\x02 \x01(\x03\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\"&\n\x10JoinRaftResponse\x12\x12\n\nmembership\x18\x01 \x01(\x0c\x32\xcf\x01\n\x04Raft\x12\x39\n\tReplicate\x12\x13.covey.v1.RaftFrame\x1a\x13.covey.v1.RaftFrame(\x01\x30\x01\x12I\n\x0cSendSnapshot\x12\x17.covey.v1.SnapshotPiece\x1a\x1e.covey.v1.SendSnapshotResponse(\x01\x12\x41\n\x08JoinRaft\x12\x19.covey.v1.JoinRaftRequest\x1a\x1a.covey.v1.JoinRaftResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,15 +34,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RAFTFRAME']._serialized_start=33
   _globals['_RAFTFRAME']._serialized_end=106
   _globals['_HELLO']._serialized_start=108
-  _globals['_HELLO']._serialized_end=202
-  _globals['_SNAPSHOTPIECE']._serialized_start=204
-  _globals['_SNAPSHOTPIECE']._serialized_end=329
-  _globals['_SENDSNAPSHOTRESPONSE']._serialized_start=331
-  _globals['_SENDSNAPSHOTRESPONSE']._serialized_end=353
-  _globals['_JOINRAFTREQUEST']._serialized_start=355
-  _globals['_JOINRAFTREQUEST']._serialized_end=426
-  _globals['_JOINRAFTRESPONSE']._serialized_start=428
-  _globals['_JOINRAFTRESPONSE']._serialized_end=466
-  _globals['_RAFT']._serialized_start=469
-  _globals['_RAFT']._serialized_end=676
+  _globals['_HELLO']._serialized_end=233
+  _globals['_SNAPSHOTPIECE']._serialized_start=236
+  _globals['_SNAPSHOTPIECE']._serialized_end=377
+  _globals['_SENDSNAPSHOTRESPONSE']._serialized_start=379
+  _globals['_SENDSNAPSHOTRESPONSE']._serialized_end=401
+  _globals['_JOINRAFTREQUEST']._serialized_start=403
+  _globals['_JOINRAFTREQUEST']._serialized_end=474
+  _globals['_JOINRAFTRESPONSE']._serialized_start=476
+  _globals['_JOINRAFTRESPONSE']._serialized_end=514
+  _globals['_RAFT']._serialized_start=517
+  _globals['_RAFT']._serialized_end=724
 # @@protoc_insertion_point(module_scope)

@@ -14,21 +14,25 @@ class RaftFrame(_message.Message):
     def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., messages: _Optional[bytes] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("cluster_id", "sender", "receiver", "address", "format")
+    __slots__ = ("cluster_id", "sender", "receiver", "address", "format", "life", "removed")
     CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
     SENDER_FIELD_NUMBER: _ClassVar[int]
     RECEIVER_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
+    LIFE_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_FIELD_NUMBER: _ClassVar[int]
     cluster_id: str
     sender: int
     receiver: int
     address: str
     format: int
-    def __init__(self, cluster_id: _Optional[str] = ..., sender: _Optional[int] = ..., receiver: _Optional[int] = ..., address: _Optional[str] = ..., format: _Optional[int] = ...) -> None: ...
+    life: int
+    removed: bool
+    def __init__(self, cluster_id: _Optional[str] = ..., sender: _Optional[int] = ..., receiver: _Optional[int] = ..., address: _Optional[str] = ..., format: _Optional[int] = ..., life: _Optional[int] = ..., removed: _Optional[bool] = ...) -> None: ...
 
 class SnapshotPiece(_message.Message):
-    __slots__ = ("cluster_id", "sender", "receiver", "term", "mark", "data", "last")
+    __slots__ = ("cluster_id", "sender", "receiver", "term", "mark", "data", "last", "format")
     CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
     SENDER_FIELD_NUMBER: _ClassVar[int]
     RECEIVER_FIELD_NUMBER: _ClassVar[int]
@@ -36,6 +40,7 @@ class SnapshotPiece(_message.Message):
     MARK_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
     LAST_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
     cluster_id: str
     sender: int
     receiver: int
@@ -43,7 +48,8 @@ class SnapshotPiece(_message.Message):
     mark: bytes
     data: bytes
     last: bool
-    def __init__(self, cluster_id: _Optional[str] = ..., sender: _Optional[int] = ..., receiver: _Optional[int] = ..., term: _Optional[int] = ..., mark: _Optional[bytes] = ..., data: _Optional[bytes] = ..., last: _Optional[bool] = ...) -> None: ...
+    format: int
+    def __init__(self, cluster_id: _Optional[str] = ..., sender: _Optional[int] = ..., receiver: _Optional[int] = ..., term: _Optional[int] = ..., mark: _Optional[bytes] = ..., data: _Optional[bytes] = ..., last: _Optional[bool] = ..., format: _Optional[int] = ...) -> None: ...
 
 class SendSnapshotResponse(_message.Message):
     __slots__ = ()
