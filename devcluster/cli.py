@@ -13,7 +13,7 @@ from rich.table import Table
 
 from covey.errors import CoveyError, PermissionDenied
 
-from . import cluster, membership, nodes, place, record
+from . import cluster, look, membership, nodes, place, record
 from .fabric import Fabric, default_publish
 from .place import Place
 from .record import Record
@@ -202,16 +202,15 @@ def kill(where: Place, node: str, role: str | None) -> None:
 @named
 @click.argument("node")
 def start(where: Place, node: str) -> None:
-    """Boot a node that lost its power, and wait until its manager calls it ready.
+    """Boot a node that lost its power, and wait until the managers call it ready.
 
     Example: covey dev start w1
     """
     with _changing(where, node):
         nodes.boot(where, node)
         nodes.wait_for_answer(where, node)
-    manager = record.load(where).nodes[0]
-    if nodes.state_of(where, manager) == nodes.state_of(where, node) == "running":
-        membership.wait_until_back(where, node, manager)
+    if nodes.state_of(where, node) == "running" and look.managing(where):
+        membership.wait_until_back(where, node)
 
 
 @dev.command()
@@ -236,3 +235,28 @@ def heal(where: Place, node: str) -> None:
     """
     with _changing(where, node):
         Fabric(where).heal(node)
+
+
+@dev.command()
+@named
+@click.argument("node")
+@click.option("--manager", "role", flag_value="manager", help="Only the manager's process.")
+def pause(where: Place, node: str, role: str | None) -> None:
+    """Stop a node's processes as a stalled machine would; its containers run on.
+
+    Example: covey dev pause m1
+    """
+    with _changing(where, node):
+        nodes.pause(where, node, role)
+
+
+@dev.command()
+@named
+@click.argument("node")
+def resume(where: Place, node: str) -> None:
+    """Let a paused node's processes go on.
+
+    Example: covey dev resume m1
+    """
+    with _changing(where, node):
+        nodes.resume(where, node)

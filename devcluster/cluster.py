@@ -40,7 +40,7 @@ def covey(place: Place, node: str, *arguments: str, bound_s: float = _command_bo
 def up(place: Place, asked: Record, say: Say) -> Record:
     """Make the cluster, or complete one that is there; what it is now.
 
-    A cluster that stands may grow by workers. Raises FailedPrecondition if it would have to become another.
+    A cluster that stands may grow. Raises FailedPrecondition if it would have to become another.
     """
     with record.locked(place):
         _adopt(place, asked)
@@ -71,10 +71,11 @@ def _adopt(place: Place, asked: Record) -> None:
         sweep.clear(place)
         return
     there = record.load(place)
-    if (there.managers, there.publish) != (asked.managers, asked.publish) or there.workers > asked.workers:
+    shrinks = there.managers > asked.managers or there.workers > asked.workers
+    if there.publish != asked.publish or shrinks:
         raise FailedPrecondition(
             f"dev cluster '{place.name}' is up with {there.managers} managers, {there.workers} workers and "
-            f"ports {', '.join(there.publish)}: it can only get more workers. `covey dev down` removes it."
+            f"ports {', '.join(there.publish)}: it can only get more nodes. `covey dev down` removes it."
         )
 
 

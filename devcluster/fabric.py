@@ -47,9 +47,11 @@ def filter_rules(publish: Iterable[str]) -> str:
     answer = "tcp flags & (syn | ack) != syn"
     return f"""
 table bridge covey_dev {{
+    set severed {{ type ipv4_addr . ipv4_addr; }}
     set published {{ type inet_service; flags interval; auto-merge; elements = {{ {published} }}; }}
     chain forward {{
         type filter hook forward priority 0; policy drop;
+        ip saddr . ip daddr @severed drop
         ether type arp accept
         meta l4proto {{ icmp, ipv6-icmp }} accept
         udp dport {limits.vxlan_port} accept
@@ -117,6 +119,15 @@ class Fabric:
     def heal(self, member: str) -> None:
         """Take the member's link up again."""
         self._ip(f"link set {_port(member)} up")
+
+    def sever(self, sender: str, receiver: str) -> None:
+        """Drop all that `sender` sends to `receiver`; the way back stays open."""
+        pair = f"{address_of(sender)} . {address_of(receiver)}"
+        self._nft(f"add element bridge covey_dev severed {{ {pair} }}")
+
+    def mend(self) -> None:
+        """Pass again what `sever` dropped, between all members."""
+        self._nft("flush set bridge covey_dev severed")
 
     def is_cut(self, member: str) -> bool:
         """Whether the member's link is down."""

@@ -1,15 +1,22 @@
-"""What a manager says of its cluster, asked through the typed client: for the demo and for tests."""
+"""What a manager says of its cluster, asked through the typed client: for the demo and for tests.
+
+Without a manager's name, the first one that answers is asked.
+"""
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from covey.client.cluster import ClusterClient, connect
 from covey.client.host import Host
+from covey.client.views import ClusterStatus
 from covey.errors import FailedPrecondition, Unavailable
-from covey.model.states import NodeState, TaskState
+from covey.model.states import NodeRole, NodeState, TaskState
 
+from . import record
 from .place import Place
 
 Result = TypeVar("Result")
@@ -31,7 +38,7 @@ class TaskLine:
         return self.state == self.desired == TaskState.RUNNING
 
 
-def ready(place: Place, manager: str = "m1") -> set[str]:
+def ready(place: Place, manager: str = "") -> set[str]:
     """The names of the nodes that `manager` calls ready; none while it does not answer."""
 
     async def ask(cluster: ClusterClient) -> set[str]:
@@ -44,7 +51,7 @@ def ready(place: Place, manager: str = "m1") -> set[str]:
         return set()
 
 
-def tasks(place: Place, service: str, manager: str = "m1") -> list[TaskLine]:
+def tasks(place: Place, service: str, manager: str = "") -> list[TaskLine]:
     """Every task of a service, also those that have ended."""
 
     async def ask(cluster: ClusterClient) -> list[TaskLine]:
@@ -60,12 +67,12 @@ def tasks(place: Place, service: str, manager: str = "m1") -> list[TaskLine]:
     return _asked(place, manager, ask)
 
 
-def running(place: Place, service: str, manager: str = "m1") -> list[TaskLine]:
+def running(place: Place, service: str, manager: str = "") -> list[TaskLine]:
     """The tasks of a service that run and are meant to."""
     return [task for task in tasks(place, service, manager) if task.runs]
 
 
-def services(place: Place, manager: str = "m1") -> set[str]:
+def services(place: Place, manager: str = "") -> set[str]:
     """The names of all services that nobody has removed yet."""
 
     async def ask(cluster: ClusterClient) -> set[str]:
@@ -75,7 +82,7 @@ def services(place: Place, manager: str = "m1") -> set[str]:
     return _asked(place, manager, ask)
 
 
-def networks(place: Place, manager: str = "m1") -> set[str]:
+def networks(place: Place, manager: str = "") -> set[str]:
     """The names of all networks that somebody asked for: without `ingress`, which is always there."""
 
     async def ask(cluster: ClusterClient) -> set[str]:
@@ -84,9 +91,55 @@ def networks(place: Place, manager: str = "m1") -> set[str]:
     return _asked(place, manager, ask)
 
 
+def status(place: Place, manager: str = "") -> ClusterStatus:
+    """How the managers stand, as one of them knows."""
+    return _asked(place, manager, lambda cluster: cluster.status())
+
+
+def leader(place: Place, manager: str = "") -> str:
+    """The name of the manager that leads; empty while there is none, or none that answers."""
+    try:
+        told = status(place, manager)
+    except (Unavailable, FailedPrecondition):
+        return ""
+    leading = [each.hostname for each in told.managers if each.leader]
+    return leading[0] if leading and told.has_quorum else ""
+
+
+def roles(place: Place, manager: str = "") -> dict[str, NodeRole]:
+    """What each node is, by its name."""
+
+    async def ask(cluster: ClusterClient) -> dict[str, NodeRole]:
+        return {node.description.hostname: node.role for node in await cluster.nodes()}
+
+    return _asked(place, manager, ask)
+
+
+def managing(place: Place) -> list[str]:
+    """The nodes whose manager takes connections."""
+    return [node for node in record.load(place).nodes if _listens(place.run(node) / "manager.sock")]
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(1)
+        try:
+            client.connect(str(path))
+        except OSError:
+            return False
+        return True
+
+
 def _asked(place: Place, manager: str, ask: Callable[[ClusterClient], Awaitable[Result]]) -> Result:
-    async def work() -> Result:
-        async with connect(Host(place.socket(manager))) as cluster:
+    async def work(node: str) -> Result:
+        async with connect(Host(place.socket(node))) as cluster:
             return await ask(cluster)
 
-    return asyncio.run(work())
+    nodes = [manager] if manager else managing(place)
+    failure: Exception = Unavailable(f"no manager of {place.name} answers")
+    for node in nodes:
+        try:
+            return asyncio.run(work(node))
+        except (Unavailable, FailedPrecondition) as error:
+            failure = error
+    raise failure

@@ -28,22 +28,22 @@ def form(place: Place, asked: Record, say: Say) -> None:
     """Let the first manager begin a cluster and the others join it; nodes that are in one already stay."""
     asyncio.run(_form(place, asked, say))
     say("all nodes to be ready")
-    wait_until_ready(place, asked.nodes, asked.nodes[0])
+    wait_until_ready(place, asked.nodes)
 
 
-def wait_until_ready(place: Place, wanted: Iterable[str], manager: str) -> None:
-    """Wait until `manager` calls all `wanted` nodes ready. Raises Unavailable that names those that are not."""
+def wait_until_ready(place: Place, wanted: Iterable[str]) -> None:
+    """Wait until the managers call all `wanted` nodes ready. Raises Unavailable that names those that are not."""
     deadline = time.monotonic() + _ready_bound_s
-    while late := set(wanted) - look.ready(place, manager):
+    while late := set(wanted) - look.ready(place):
         if time.monotonic() > deadline:
             raise Unavailable(f"{', '.join(sorted(late))}: not ready within {_ready_bound_s:g} s")
         time.sleep(_poll_s)
 
 
-def wait_until_back(place: Place, node: str, manager: str) -> None:
-    """Wait until `manager` calls a node ready again that has just been started; one that has left never is."""
+def wait_until_back(place: Place, node: str) -> None:
+    """Wait until a node that has just been started is called ready again; one that has left never is."""
     if asyncio.run(_belongs(place, node)):
-        wait_until_ready(place, [node], manager)
+        wait_until_ready(place, [node])
 
 
 def _host(place: Place, node: str) -> Host:
@@ -51,18 +51,21 @@ def _host(place: Place, node: str) -> Host:
 
 
 async def _form(place: Place, asked: Record, say: Say) -> None:
-    first, *others = asked.nodes
-    if not await _belongs(place, first):
+    first = asked.nodes[0]
+    outside = [node for node in asked.nodes if not await _belongs(place, node)]
+    if outside == asked.nodes:
         say(f"covey init on {first}")
         async with connect_daemon(_host(place, first)) as daemon:
             await daemon.init(advertise_address=address_of(first))
-    missing = [node for node in others if not await _belongs(place, node)]
+        outside.remove(first)
+    missing = outside
     roles = {node: NodeRole.MANAGER if node in asked.manager_nodes else NodeRole.WORKER for node in missing}
     wanted = set(roles.values())
-    tokens = await _retried(lambda: _tokens(place, first, wanted), f"the join tokens of {first}")
+    there = next(node for node in asked.manager_nodes if node not in missing)
+    tokens = await _retried(lambda: _tokens(place, there, wanted), f"the join tokens of {there}")
     for node, role in roles.items():
         say(f"covey join on {node}")
-        peer = f"{address_of(first)}:{limits.control_port}"
+        peer = f"{address_of(there)}:{limits.control_port}"
         async with connect_daemon(_host(place, node)) as daemon:
             await daemon.join(tokens[role], peer, advertise_address=address_of(node))
 

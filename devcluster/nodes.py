@@ -6,6 +6,8 @@ import shutil
 import signal
 import socket
 import sys
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from covey.errors import FailedPrecondition, Unavailable
@@ -111,8 +113,39 @@ def kill_process(place: Place, node: str, role: str) -> None:
     )
 
 
+def pause(place: Place, node: str, role: str | None = None) -> None:
+    """Stop the node's own processes, or its `manager` alone, where they stand (SIGSTOP)."""
+    if role is None:
+        pids = sorted(members.processes_of_member(place, node))
+    else:
+        pids = members.processes_of_module(place, node, modules[role])
+    if not pids:
+        raise FailedPrecondition(f"no {role or 'process'} runs on {node}")
+    _signal(pids, signal.SIGSTOP)
+
+
+def resume(place: Place, node: str) -> None:
+    """Let the node's own processes go on."""
+    _signal(members.processes_of_member(place, node), signal.SIGCONT)
+
+
+def _signal(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
 def state_of(place: Place, node: str) -> str:
-    """`running`, `cut` (its link is down), `stopped` (all but coveyd is there) or `off`."""
+    """`running`, `cut` (its link is down), `paused`, `stopped` (all but coveyd is there) or `off`."""
     if not coveyd_runs(place, node):
         return "stopped" if members.is_running(place, node) else "off"
+    if any(_is_paused(pid) for pid in members.processes_of_member(place, node)):
+        return "paused"
     return "cut" if Fabric(place).is_cut(node) else "running"
+
+
+def _is_paused(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith("T")
+    except (FileNotFoundError, ProcessLookupError):
+        return False

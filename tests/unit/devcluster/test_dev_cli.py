@@ -18,7 +18,19 @@ def test_every_command_explains_itself_with_an_example(name: str) -> None:
 
 
 def test_all_the_commands_are_there() -> None:
-    assert set(dev.commands) == {"up", "down", "ls", "env", "exec", "kill", "start", "cut", "heal"}
+    assert set(dev.commands) == {
+        "up",
+        "down",
+        "ls",
+        "env",
+        "exec",
+        "kill",
+        "start",
+        "cut",
+        "heal",
+        "pause",
+        "resume",
+    }
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="refuses anybody but root first")
