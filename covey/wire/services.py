@@ -37,7 +37,7 @@ class Control:
         Where.ANYWHERE,
     )
     backup = ServerStream(
-        name, "Backup", control_pb2.BackupRequest, control_pb2.BackupResponse, OPERATORS, Where.ANYWHERE
+        name, "Backup", control_pb2.BackupRequest, control_pb2.BackupResponse, OPERATORS, Where.READ
     )
     list_nodes = ServerStream(
         name, "ListNodes", control_pb2.ListNodesRequest, control_pb2.ListNodesResponse, OPERATORS, Where.READ

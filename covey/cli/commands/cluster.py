@@ -15,7 +15,7 @@ from covey.errors import CoveyError, FailedPrecondition
 from covey.io import files
 
 from ..app import OK, REFUSED, run
-from ..options import example, given, output_format, word
+from ..options import example, given, output_format, stale, word
 from ..parse.amounts import size_text
 from ..show import text
 from ..show.jsonable import json_array
@@ -96,6 +96,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 
 @cluster.command(epilog=example("covey cluster backup /root/covey-backup"))
 @click.argument("file", type=FILE)
+@stale
 @click.pass_obj
 def backup(host: Host, file: Path) -> None:
     """Write all that the cluster is to FILE, while everything goes on.
