@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import msgspec
+
 from covey import errors
 
 from ..entry import Entry, EntryKind, HardState, Member, Membership
@@ -43,7 +45,7 @@ def _rewrite(journal: Journal, snapshots: Snapshots, node_id: str, address: str)
     for entry in journal.entries():
         newest = entry
         if entry.kind is EntryKind.MEMBERSHIP:
-            former = decode_membership(entry.data)
+            former = _membership(entry, journal.path)
     snapshot = snapshots.newest(state.kept_index)
     if former == Membership() and snapshot is not None:
         former = snapshot.mark.membership
@@ -59,3 +61,13 @@ def _rewrite(journal: Journal, snapshots: Snapshots, node_id: str, address: str)
     journal.write([Write(HardState(term, journal.id, index), [entry])])
     journal.checkpoint()
     return alone
+
+
+def _membership(entry: Entry, path: Path) -> Membership:
+    try:
+        return decode_membership(entry.data)
+    except msgspec.DecodeError as error:
+        raise errors.Corrupt(
+            f"entry {entry.index} of the log {path} is no membership this version can read ({error}); run the version "
+            "that wrote it"
+        ) from error
