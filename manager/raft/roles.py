@@ -74,6 +74,11 @@ class Roles:
             key = self.forwarded.answered(message.key)
             if key is not None:
                 local.out.answer([key], message.index)
+        elif isinstance(message, TimeoutNow):
+            # The leader that says so may be removing itself.
+            mine = message.sender == local.leader and message.term == local.term
+            if mine and local.id in local.memberships.voters:
+                self.stand(transfer=True)
         elif local.membership.get(message.sender) is not None:
             self._on_member(message)
 
@@ -108,9 +113,7 @@ class Roles:
         else:
             install(local, message)
 
-    def _on_member(
-        self, message: VoteReply | AppendReply | HeartbeatReply | TimeoutNow | ReadRequest
-    ) -> None:
+    def _on_member(self, message: VoteReply | AppendReply | HeartbeatReply | ReadRequest) -> None:
         """Hear a member of the membership in force."""
         local = self.local
         asked = isinstance(message, VoteReply) and message.pre and message.granted
@@ -122,9 +125,6 @@ class Roles:
             self._on_vote_reply(message)
         elif message.term < local.term:
             return
-        elif isinstance(message, TimeoutNow):
-            if message.sender == local.leader and local.id in local.memberships.voters:
-                self.stand(transfer=True)
         elif self.leadership is not None:
             if isinstance(message, AppendReply):
                 self.leadership.on_append_reply(message)
