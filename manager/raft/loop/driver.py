@@ -46,18 +46,21 @@ class Loop:
         self._arriving: SnapshotMark | None = None  # a snapshot on its way in, or staged
         self._install_due = False
         self._streams: dict[int, asyncio.Task[None]] = {}
+        self._begun = asyncio.Event()  # with the first work done, or held up for lack of room
         self._work = asyncio.Event()
         self._writing = self._flush_due = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
 
     async def start(self, introduced: Membership) -> None:
-        """Begin; what was known to be committed is applied when this returns."""
+        """Begin; what was known to be committed is applied when this returns, unless the disk is full."""
         self._transport.start(self.own, self)
         self.introduce(introduced)
-        await self._carry_out()
         self._running = self._spawn(self._run())
         self._spawn(self._keep_time())
+        await self._begun.wait()
+        if self.failure is not None:
+            raise self.failure
 
     async def stop(self) -> None:
         """End for good; what waits is told so."""
@@ -182,6 +185,7 @@ class Loop:
             while not (self._stopping or self.ended):
                 self._work.clear()
                 await self._carry_out()
+                self._begun.set()
                 await self._work.wait()
         except errors.CoveyError as error:
             failure = error
@@ -245,6 +249,7 @@ class Loop:
                 if self.full is None:
                     _log.error("nothing can be written, and no change is taken until that is over: %s", error)
                     self.full = error
+                    self._begun.set()
                     self._proposals.limit(self._now_ms() + limits.raft_doubt_ms)
                 self._push_away()
             if self._stopping:
@@ -380,6 +385,7 @@ class Loop:
                 waiter.set_exception(ending)
                 waiter.exception()  # asked for here: whoever waited may have given up
         self._reads.clear()
+        self._begun.set()
         self.kick()
         self._tell()
 
