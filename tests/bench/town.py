@@ -228,9 +228,10 @@ def median(values: Sequence[float]) -> float:
 
 
 @contextmanager
-def raised(workers: int) -> Iterator[tuple[Place, list[str]]]:
+def raised(workers: int, managers: int = 1) -> Iterator[tuple[Place, list[str]]]:
     """A dev cluster of its own, gone afterwards."""
-    place, asked = Place(f"b{workers}x{os.getpid()}"), Record(managers=1, workers=workers)
+    place = Place(f"b{managers}{workers}x{os.getpid()}")
+    asked = Record(managers=managers, workers=workers)
     try:
         cluster.up(place, asked, lambda _step: None)
         yield place, asked.nodes
