@@ -79,6 +79,8 @@ async def work(directory: Path, count: int, seed: int, at_once: int, die_after: 
     place = place_of(await look(disk), views)
     assert place >= 0, "the disk holds what the script led to"
     os.write(1, b"ack %d\nready\n" % place)
+    if place < count and operations[place].kind == "install":
+        place -= 1  # what was staged does not outlive the process
     try:
         while place < count:
             # Writes may be under way together; all else is waited for, as a member does.
