@@ -157,17 +157,17 @@ class Raft:
         """Whether `ready` has anything to say; False while one is out."""
         if self._out is not None:
             return False
-        local, out = self.local, self.local.out
+        local, out, leadership = self.local, self.local.out, self._roles.leadership
         return bool(
             out.messages
             or out.replies
             or out.reads
-            or (self.leadership is not None and self.leadership.stirred)
+            or (leadership is not None and leadership.stirred)
             or local.installing is not None
             or local.unsaved_promise
             or local.log.given < local.log.last_index
             or local.log.handed < local.log.commit
-            or self._standing() != self._told
+            or self._standing_is_news()
         )
 
     def ready(self) -> Ready:
@@ -179,7 +179,9 @@ class Raft:
         # The commit index alone is not worth a write.
         due = local.unsaved_promise or bool(entries) or local.installing is not None
         hard_state = local.give_hard_state() if due else None
-        standing = self._standing()
+        standing = None
+        if self._standing_is_news():
+            standing = self._told = self.standing
         self._out = Ready(
             messages=messages,
             snapshot=local.installing,
@@ -188,9 +190,8 @@ class Raft:
             replies=local.out.take_replies(),
             committed=log.hand_out(limits.raft_committed_entries_max),
             reads=local.out.take_reads(),
-            standing=standing if standing != self._told else None,
+            standing=standing,
         )
-        self._told = standing
         return self._out
 
     def advance(self) -> None:
@@ -207,8 +208,8 @@ class Raft:
 
         So a slow disk delays no heartbeat, and the others get entries while a leader still writes them.
         """
-        if self.leadership is not None:
-            self.leadership.flush()
+        if self._roles.leadership is not None:
+            self._roles.leadership.flush()
         return self.local.out.take_messages()
 
     # --- looking ---
@@ -241,15 +242,16 @@ class Raft:
     @property
     def standing(self) -> Standing:
         """How this member stands, whether a `Ready` has told of it or not."""
-        return self._standing()
-
-    def _standing(self) -> Standing:
         local = self.local
         first = self.leadership.first_index if self.leadership is not None else 0
         return Standing(local.term, local.role, local.leader, first)
 
+    def _standing_is_news(self) -> bool:
+        local, told = self.local, self._told
+        return local.term != told.term or local.role is not told.role or local.leader != told.leader
+
     def status(self) -> Status:
         """How this member sees things."""
-        local = self.local
+        log = self.local.log
         peers = self.leadership.status() if self.leadership is not None else ()
-        return Status(local.id, self._standing(), local.log.commit, local.log.last_index, peers)
+        return Status(self.id, self.standing, log.commit, log.last_index, peers)

@@ -152,6 +152,8 @@ class Log:
 
     def give_unsaved(self) -> tuple[Entry, ...]:
         """Take what the disk has not been given yet."""
+        if self.given == self.last_index:
+            return ()
         entries = self.between(self.given, self.last_index)
         self.given = self.last_index
         return entries
@@ -166,6 +168,8 @@ class Log:
 
     def hand_out(self, entries_max: int) -> tuple[Entry, ...]:
         """Take committed entries that were not given out yet."""
+        if self.handed == self.commit:
+            return ()
         through = min(self.commit, self.handed + entries_max)
         entries = self.between(self.handed, through)
         self.handed = through

@@ -38,7 +38,7 @@ class Memberships:
     The first one belongs to the snapshot, the others to entries after it.
     """
 
-    __slots__ = ("_history", "latest", "latest_index", "voters")
+    __slots__ = ("_history", "ids", "latest", "latest_index", "voters")
 
     def __init__(self, index: int, membership: Membership) -> None:
         self._history: list[tuple[int, Membership]] = [(index, membership)]
@@ -47,6 +47,7 @@ class Memberships:
     def _refresh(self) -> None:
         self.latest_index, self.latest = self._history[-1]
         self.voters = self.latest.voters
+        self.ids = frozenset(member.id for member in self.latest.members)
 
     def append(self, index: int, membership: Membership) -> None:
         """Let a membership hold from `index` on."""

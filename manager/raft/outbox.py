@@ -39,15 +39,21 @@ class Outbox:
 
     def take_messages(self) -> tuple[AnyMessage, ...]:
         """Take what may be sent at once."""
+        if not self.messages:
+            return ()
         taken, self.messages = self.messages, []
         return tuple(taken)
 
     def take_replies(self) -> tuple[AnyMessage, ...]:
         """Take what may be sent after the next write."""
+        if not self.replies:
+            return ()
         taken, self.replies = self.replies, []
         return tuple(taken)
 
     def take_reads(self) -> tuple[ReadAnswer, ...]:
         """Take the answers to reads."""
+        if not self.reads:
+            return ()
         taken, self.reads = self.reads, []
         return tuple(taken)

@@ -136,22 +136,25 @@ class Leadership:
 
     # --- hearing ---
 
-    def on_append_reply(self, message: AppendReply) -> None:
-        """A member has taken entries, or refused them because its log differs before them."""
+    def on_append_reply(self, message: AppendReply) -> bool:
+        """A member has taken entries, or refused them as its log differs; True if it holds more than before."""
         peer = self.peers.get(message.sender)
         if peer is None:
-            return
+            return False
         peer.silent_ticks = 0
         if message.rejected:
             agrees_at, _ = self._local.log.last_with_term(message.hint_index, message.hint_term)
             self.stirred |= peer.rejected(message.index, agrees_at)
-        elif peer.acknowledged(message.index):
-            if peer.pace is Pace.PROBE or (
-                peer.pace is Pace.SNAPSHOT and peer.match >= self._local.log.base_index
-            ):
-                peer.replicate()
-            self.stirred = True
-            self.transfer.follow(peer)
+            return False
+        if not peer.acknowledged(message.index):
+            return False
+        if peer.pace is Pace.PROBE or (
+            peer.pace is Pace.SNAPSHOT and peer.match >= self._local.log.base_index
+        ):
+            peer.replicate()
+        self.stirred = True
+        self.transfer.follow(peer)
+        return True
 
     def on_heartbeat_reply(self, message: HeartbeatReply) -> None:
         """A member lives, and confirms that we led when the heartbeat left."""

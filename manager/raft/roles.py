@@ -1,5 +1,8 @@
 """What a member is at the moment, what changes that, and to whom it listens (figure 4)."""
 
+from collections.abc import Callable
+from typing import Any
+
 from covey import errors
 
 from .election import Election
@@ -33,6 +36,18 @@ class Roles:
         self.leadership: Leadership | None = None
         self.forwarded = ForwardedReads(local.dice)
         self._election = Election(local)
+        self._hear: dict[type, Callable[[Any], None]] = {
+            Vote: self._on_vote,
+            VoteReply: self._on_member,
+            Append: self._on_leader,
+            AppendReply: self._on_member,
+            Heartbeat: self._on_leader,
+            HeartbeatReply: self._on_member,
+            Install: self._on_leader,
+            TimeoutNow: self._on_timeout_now,
+            ReadRequest: self._on_member,
+            ReadReply: self._on_read_reply,
+        }
 
     # --- time ---
 
@@ -65,22 +80,7 @@ class Roles:
 
     def step(self, message: AnyMessage) -> None:
         """Take a message that is sound in itself."""
-        local = self.local
-        if isinstance(message, Vote):
-            self._on_vote(message)
-        elif isinstance(message, Append | Heartbeat | Install):
-            self._on_leader(message)
-        elif isinstance(message, ReadReply):
-            key = self.forwarded.answered(message.key)
-            if key is not None:
-                local.out.answer([key], message.index)
-        elif isinstance(message, TimeoutNow):
-            # The leader that says so may be removing itself.
-            mine = message.sender == local.leader and message.term == local.term
-            if mine and local.id in local.memberships.voters:
-                self.stand(transfer=True)
-        elif local.membership.get(message.sender) is not None:
-            self._on_member(message)
+        self._hear[type(message)](message)
 
     def _on_vote(self, message: Vote) -> None:
         local = self.local
@@ -114,23 +114,25 @@ class Roles:
             install(local, message)
 
     def _on_member(self, message: VoteReply | AppendReply | HeartbeatReply | ReadRequest) -> None:
-        """Hear a member of the membership in force."""
+        """Hear a member of the membership in force; others' terms and answers are nothing to us."""
         local = self.local
-        asked = isinstance(message, VoteReply) and message.pre and message.granted
-        if message.term > local.term and not asked:
+        if message.sender not in local.memberships.ids:
+            return
+        if message.term > local.term and not (
+            isinstance(message, VoteReply) and message.pre and message.granted
+        ):
             self._follow(message.term, NOBODY)
-        if isinstance(message, ReadRequest):
-            self._on_read_request(message)
+        leadership = self.leadership if message.term == local.term else None
+        if isinstance(message, AppendReply):
+            if leadership is not None and leadership.on_append_reply(message):
+                self._commit()
+        elif isinstance(message, HeartbeatReply):
+            if leadership is not None:
+                leadership.on_heartbeat_reply(message)
         elif isinstance(message, VoteReply):
             self._on_vote_reply(message)
-        elif message.term < local.term:
-            return
-        elif self.leadership is not None:
-            if isinstance(message, AppendReply):
-                self.leadership.on_append_reply(message)
-                self._commit()
-            else:
-                self.leadership.on_heartbeat_reply(message)
+        else:
+            self._on_read_request(message)
 
     def _on_vote_reply(self, message: VoteReply) -> None:
         local = self.local
@@ -144,6 +146,18 @@ class Roles:
             return
         elif self._election.count(message.sender, message.granted):
             self._become_leader()
+
+    def _on_timeout_now(self, message: TimeoutNow) -> None:
+        """Stand at once, if the leader says so; it may be one that removes itself."""
+        local = self.local
+        told = message.sender == local.leader and message.term == local.term
+        if told and local.id in local.memberships.voters:
+            self.stand(transfer=True)
+
+    def _on_read_reply(self, message: ReadReply) -> None:
+        key = self.forwarded.answered(message.key)
+        if key is not None:
+            self.local.out.answer([key], message.index)
 
     def _on_read_request(self, message: ReadRequest) -> None:
         local = self.local
@@ -198,7 +212,7 @@ class Roles:
         leadership, local = self.leadership, self.local
         if leadership is None or not leadership.advance_commit():
             return
-        if local.membership.get(self.local.id) is None and local.memberships.latest_index <= local.log.commit:
+        if local.id not in local.memberships.ids and local.memberships.latest_index <= local.log.commit:
             leadership.flush()  # the others learn that it is committed
             successor = leadership.best_successor()
             if successor is not None:
