@@ -19,6 +19,7 @@ from .settings import Settings
 
 _RECORD = "node.json"
 _LEAVING = "leaving"
+_ASIDE = "manager.removed"  # see manager/founding/aside.py
 
 
 class Membership(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -78,7 +79,7 @@ def forget(state: Path, run: Path) -> None:
     The tasks must be gone: nothing may be mounted below what is removed here.
     """
     store.forget(identity_dir(state))
-    for folder in ("manager", "agent"):
+    for folder in ("manager", _ASIDE, "agent"):
         shutil.rmtree(state / folder, ignore_errors=True)
     files.remove(bootstrap.path_in(state))
     files.remove(state / _RECORD)
@@ -92,10 +93,10 @@ def forget_manager(state: Path) -> None:
 
     A crash half way leaves a part of it, and a worker's certificate, by which the next start knows to go on.
     """
-    folder = state / "manager"
-    if folder.exists():
-        shutil.rmtree(folder)
-        files.sync_directory(state)
+    for folder in (state / "manager", state / _ASIDE):
+        if folder.exists():
+            shutil.rmtree(folder)
+            files.sync_directory(state)
 
 
 def node_config(settings: Settings, membership: Membership, identity: NodeIdentity) -> NodeConfig:

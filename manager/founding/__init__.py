@@ -11,6 +11,8 @@
 * `modes`: which of them it is.
 * `content`: pure. What a restored or forced new cluster holds.
 * `driver`: writes content through the store, keeps the address known, and stops a manager the cluster went on without.
+* `outdated`: pure. Whether the cluster went on without this manager, from what another one answers.
+* `aside`: puts away what a removed member kept.
 * `client`: asks other managers to be let in, and of which epoch they are.
 
 The rules inside: every step can be interrupted and done again; the epoch rises once per recovery; no planner runs
