@@ -7,6 +7,7 @@ from pathlib import Path
 from covey.model.objects import Endpoint, Task, TaskStatus
 from covey.model.states import TaskState
 from manager.store.driver import Store
+from tests.support.store_alone import open_alone
 
 OBJECTS = 100_000
 PER_COMMIT = 2_000
@@ -70,13 +71,13 @@ async def longest_stall_ms(work: "asyncio.Task[None]") -> float:
 
 async def open_timed(state: Path, how: str) -> Store:
     started = time.perf_counter()
-    store = await Store.open(state, "c1")
+    store = await open_alone(state, "c1")
     print(f"  start from {how}: {time.perf_counter() - started:.2f} s")
     return store
 
 
 async def measure(state: Path) -> None:
-    store = await Store.open(state, "c1")
+    store = await open_alone(state, "c1")
     print()
     for at_once in (1, 10, 100):
         print(f"  commits of 1 KiB, {at_once} at once: {await commits_per_s(store, at_once):,.0f}/s")

@@ -34,6 +34,7 @@ from manager.control.server import ControlServer
 from manager.leader.driver import lead
 from manager.store.draft import Draft
 from manager.store.driver import Store
+from tests.support.store_alone import open_alone
 
 TOKEN = "COVEY-1-" + "d" * 50 + "-" + "s" * 25
 NODES = ("m1", "w1")
@@ -61,7 +62,7 @@ class CliStand:
 
     async def _main(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        store = await Store.open(self.root / "state", "c" * 25)
+        store = await open_alone(self.root / "state", "c" * 25)
         await store.update(_first_content)
         control = ControlServer(store, Random(2), _resolve, _token)
         servers = [

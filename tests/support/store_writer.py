@@ -12,39 +12,18 @@ import argparse
 import asyncio
 import os
 from pathlib import Path
-from types import SimpleNamespace
 
 from covey import errors, limits
 from covey.model.objects import Endpoint, Task
-from manager.store.driver import Store
-from manager.store.log.io import files, journal, snapshots
+from tests.support.disk_writer import plant
+from tests.support.store_alone import open_alone
 
 CLUSTER = "c1"
 
 
-def plant(fault: str) -> None:
-    """Break a promise."""
-    if fault in {"synchronous=OFF", "synchronous=NORMAL"}:
-        original = journal.Journal._open
-
-        def opened(self: journal.Journal, cluster_id: str) -> None:
-            original(self, cluster_id)
-            self._db.execute(f"PRAGMA {fault}")
-
-        journal.Journal._open = opened  # type: ignore[method-assign]
-    elif fault == "unsynced snapshots":
-        pretending = SimpleNamespace(**{**vars(os), "fsync": lambda descriptor: None})
-        snapshots.os = pretending  # type: ignore[attr-defined]
-    elif fault == "unsynced directories":
-        for module in (files, journal, snapshots):
-            module.sync_directory = lambda path: None  # type: ignore[attr-defined]
-    else:
-        raise SystemExit(f"no fault is called {fault}")
-
-
 async def write(state: Path, count: int, at_once: int, die_after: int | None) -> None:
     """Commit from where the store stands, and acknowledge."""
-    store = await Store.open(state, CLUSTER)
+    store = await open_alone(state, CLUSTER)
     first = len(list(store.all(Task)))
     for n in range(first):
         os.write(1, b"ack %d\n" % n)

@@ -46,6 +46,7 @@ class Loop:
         self._arriving: SnapshotMark | None = None  # a snapshot on its way in, or staged
         self._install_due = False
         self._streams: dict[int, asyncio.Task[None]] = {}
+        self._to_apply: tuple[Entry, ...] = ()
         self._begun = asyncio.Event()  # with the first work done, or held up for lack of room
         self._work = asyncio.Event()
         self._writing = self._flush_due = False
@@ -208,6 +209,7 @@ class Loop:
     async def _perform(self, ready: Ready) -> None:
         """Carry out one `Ready`, in the order that it prescribes."""
         self._send(ready.messages)
+        self._to_apply = ready.committed if ready.snapshot is None else ()
         self._writing = True
         try:
             if ready.snapshot is not None:
@@ -221,8 +223,8 @@ class Loop:
             self._transport.send(ready.replies)
         if ready.snapshot is not None:
             self._take_over(ready.snapshot)
-        if ready.committed:
-            self._apply(ready.committed)
+            self._to_apply = ready.committed
+        self._apply()
         for answer in ready.reads:
             settle(self._reads.pop(answer.key, None), answer.index)
 
@@ -249,6 +251,7 @@ class Loop:
                 if self.full is None:
                     _log.error("nothing can be written, and no change is taken until that is over: %s", error)
                     self.full = error
+                    self._apply()  # a majority holds it on disk, though we may not
                     self._begun.set()
                     self._proposals.limit(self._now_ms() + limits.raft_doubt_ms)
                 self._push_away()
@@ -260,7 +263,10 @@ class Loop:
             self.full = None
             self._proposals.unlimit()
 
-    def _apply(self, entries: Sequence[Entry]) -> None:
+    def _apply(self) -> None:
+        entries, self._to_apply = self._to_apply, ()
+        if not entries:
+            return
         self.applied = entries[-1].index
         for entry in reversed(entries):
             if entry.kind is EntryKind.DATA:

@@ -35,6 +35,7 @@ from manager.store.draft import Draft
 from manager.store.driver import Store
 from node import client
 from node.founding import Founding, cluster_spec, found_cluster
+from tests.support.store_alone import open_alone
 
 
 def founded(seed: int = 7) -> Founding:
@@ -72,7 +73,7 @@ def before(address: str) -> str:
 async def an_authority(state: Path) -> AsyncGenerator[Authority, None]:
     founding = founded()
     first = founding.bootstrap
-    store = await Store.open(state, first.cluster.id)
+    store = await open_alone(state, first.cluster.id)
     servers: list[Server] = []
 
     def begin(draft: Draft) -> None:

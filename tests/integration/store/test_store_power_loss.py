@@ -13,8 +13,8 @@ import pytest
 
 from covey import errors
 from covey.model.objects import Endpoint, Task
-from manager.store.driver import Store
 from tests.support.power_loss import Disk, Event, record
+from tests.support.store_alone import open_alone
 from tests.support.store_writer import CLUSTER
 
 pytestmark = pytest.mark.root
@@ -71,7 +71,7 @@ def cut(events: list[Event], tmp_path: Path, states: int, *, stop_at_first: bool
 async def check(state: Path, acknowledged: set[int]) -> None:
     async with asyncio.timeout(30):
         for extra in range(2):  # what is found stays, also after more was written on top of it
-            store = await Store.open(state, CLUSTER)
+            store = await open_alone(state, CLUSTER)
             try:
                 tasks = {int(task.id[1:]) for task in store.all(Task)}
                 endpoints = {int(endpoint.id[1:]) for endpoint in store.all(Endpoint)}
