@@ -5,11 +5,13 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from msgspec.structs import replace
 
 from covey import limits
 from covey.errors import CoveyError, FailedPrecondition
+from covey.identity import NodeIdentity
 from covey.io import files
 from covey.model import bootstrap, recovery
 from covey.model.objects import Cluster, Object
@@ -20,9 +22,9 @@ from manager.store.draft import Draft
 from manager.store.driver import Store
 from manager.store.kinds import Kind
 
-from .client import AskEpoch, Candidate, LoadIdentity, ask_epochs, ask_to_join
+from .client import AskEpoch, Candidate, LoadIdentity, ask_epochs, ask_to_join, join
 from .content import batches, go_on_alone, raised
-from .modes import Found, Mode, Recover
+from .modes import Found, Join, Mode, Recover
 from .outdated import outdated
 
 log = logging.getLogger(__name__)
@@ -74,27 +76,56 @@ async def _recover(store: Store, state: Path, order: recovery.RecoveryOrder) -> 
         log.warning("this manager goes on alone, in epoch %s; the others' nodes are workers now", order.epoch)
 
 
+class Member(Group, Protocol):
+    """A group's member that can be told of the others."""
+
+    def introduce(self, membership: Membership) -> None:
+        """Tell a member that is new who the others are."""
+        ...
+
+
+async def belong(mode: Mode, member: Member, identity: LoadIdentity, own: Candidate) -> None:
+    """Have the group let this member in, and know it at its present address; returns once that is so.
+
+    Run it beside everything else, once this manager serves: the leader dials back.
+    """
+    if isinstance(mode, Join):
+        member.introduce(await join(lambda: mode.managers, identity, own))
+        log.info("let in by the other managers; fetching what they know")
+    await keep_address(member, identity, own)
+
+
 async def keep_address(group: Group, identity: LoadIdentity, own: Candidate) -> None:
     """See that the group knows this member at its present address; returns once it does.
 
-    Any manager passes it on to the leader, this one too. A member that is not in the group (yet) has nothing to keep.
+    Any manager passes it on to the leader, this one too.
     """
     backoff_ms, told = limits.join_backoff_ms_min, ""
-    while (known := group.membership.get(own.raft_id)) is not None and known.address != own.address:
-        others = [member.address for member in group.membership.members if member.id != own.raft_id]
-        reasons: list[str] = []
-        for address in (own.address, *others):
-            try:
-                await ask_to_join(address, identity(), own)
-                break
-            except CoveyError as error:
-                reasons.append(f"{address}: {error}")
+    while (known := group.membership.get(own.raft_id)) is None or known.address != own.address:
+        if known is not None:
+            others = [member.address for member in group.membership.members if member.id != own.raft_id]
+            reason = await _tell((own.address, *others), identity(), own)
+            if reason != told:
+                told = reason
+                log.warning(
+                    "the managers know this one at %s, no longer its address: %s", known.address, told
+                )
+        await asyncio.sleep(backoff_ms / 1000)
+        backoff_ms = min(2 * backoff_ms, limits.join_backoff_ms_max)
+
+
+async def _tell(addresses: Sequence[str], identity: NodeIdentity, own: Candidate) -> str:
+    """Tell one of the managers where this one is now; give why none took it, or nothing."""
+    reasons: list[str] = []
+    for address in addresses:
+        try:
+            await ask_to_join(address, identity, own)
+        except CoveyError as error:
+            reasons.append(f"{address}: {error}")
         else:
-            if reasons != [told]:
-                told = "; ".join(reasons)
-                log.warning("the other managers know this one at %s still: %s", known.address, told)
-            await asyncio.sleep(backoff_ms / 1000)
-            backoff_ms = min(2 * backoff_ms, limits.join_backoff_ms_max)
+            log.info("the managers know this one at %s now", own.address)
+            return ""
+    return "; ".join(reasons)
 
 
 async def require_current(group: Group, epoch: Callable[[], int], ask: AskEpoch) -> None:
