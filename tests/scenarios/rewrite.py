@@ -3,13 +3,13 @@
 import sys
 from pathlib import Path
 
-from tests.support.scenario import rewritten, scenarios
+from tests.support.scenario import scenarios, written_anew
 
 
 def main(names: list[str]) -> None:
     for path in [Path(name) for name in names] or scenarios():
         before = path.read_text()
-        after = rewritten(before)
+        after = written_anew(path)
         if after != before:
             path.write_text(after)
             print(f"{path.name} rewritten")

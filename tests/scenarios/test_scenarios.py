@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.scenario import rewritten, scenarios
+from tests.support.scenario import scenarios, written_anew
 
 
 @pytest.mark.parametrize("path", scenarios(), ids=lambda path: path.stem)
 def test_scenario(path: Path) -> None:
-    assert rewritten(path.read_text()) == path.read_text()
+    assert written_anew(path) == path.read_text()

@@ -131,6 +131,7 @@ class MemberOfNetwork:
 
     def finish(self, ready: Ready) -> None:
         self.readies.append(ready)
+        self.network.done(self, ready)
         self.disk.write(ready)
         self.network.post(ready.replies)
         if ready.snapshot is not None:
@@ -211,15 +212,22 @@ class RaftNetwork:
 
     def deliver(self, message: AnyMessage) -> None:
         """Bring one message to where it belongs, if the way is free."""
-        sender, receiver = self.members.get(message.sender), self.members.get(message.to)
-        lost = receiver is None or not receiver.alive or (message.sender, message.to) in self.cut
-        lost = lost or self.drop(message)
-        if lost or receiver is None:
+        if not self.arrives(message):
             self.lose(message)
             return
-        receiver.step(message)
+        sender = self.members.get(message.sender)
+        self.members[message.to].step(message)
         if isinstance(message, Install) and sender is not None and sender.alive:
             sender.core.snapshot_sent(message.to, ok=True)
+
+    def arrives(self, message: AnyMessage) -> bool:
+        """Whether the way is free, and there is somebody at its end."""
+        receiver = self.members.get(message.to)
+        free = (message.sender, message.to) not in self.cut and not self.drop(message)
+        return free and receiver is not None and receiver.alive
+
+    def done(self, member: MemberOfNetwork, ready: Ready) -> None:
+        """Hear what a member has done; for who wants to write it down."""
 
     def lose(self, message: AnyMessage) -> None:
         """Lose a message; a transport tells its own member if that was a snapshot."""
