@@ -8,6 +8,7 @@ from covey import errors
 from covey.errors import LogFailed
 
 from .files import make_directory, refusal, rejoin, sync_directory, sync_file
+from .wal import lost_frame
 
 FORMAT = 2
 # What sqlite raises; a complaint that quotes damaged bytes cannot even be decoded.
@@ -38,9 +39,18 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def probe(path: Path, cluster_id: str) -> int | None:
-    """Say which format a log has, None if there is none yet; raises `FailedPrecondition` if it is not ours."""
+    """Say which format a log has, None if there is none yet; raises `FailedPrecondition` if it is not ours.
+
+    To be asked before anything else opens it: sqlite forgets what it takes for the torn end of a log.
+    """
     if not path.exists():
         return None
+    ahead = path.with_name(f"{path.name}-wal")
+    if (frame := lost_frame(ahead)) is not None:
+        raise errors.Corrupt(
+            f"the write-ahead file {ahead} of the log is damaged: frame {frame} was durable, and what leads to it is "
+            f"not what was written; {rejoin(path.parent)}"
+        )
     database = connect(path)
     try:
         return format_of(database, path, cluster_id)

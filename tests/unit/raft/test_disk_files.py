@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable
@@ -256,6 +257,65 @@ def test_any_flipped_byte_of_the_log_is_found_or_without_effect(tmp_path: Path) 
 
 def run_fill(directory: Path) -> Stored:
     return asyncio.run(fill(directory, size=400))
+
+
+FRAME_BYTES = 24 + 4096
+
+
+def killed(directory: Path, writes: int) -> list[int]:
+    """Leave a log as a kill does, one transaction for each entry; give the sizes of its write-ahead file."""
+    journal = Journal(directory / "log.db", "c1", KeyFile(directory / "key").create())
+    ahead, sizes = directory / "log.db-wal", list[int]()
+    for index in range(1, writes + 1):
+        journal.write([Write(HardState(1, 0, index), [Entry(index, 1, data=b"x" * 3000)])])
+        sizes.append(ahead.stat().st_size)
+    left = {path: path.read_bytes() for path in directory.glob("log.db*")}
+    journal.close()
+    for path, content in left.items():
+        path.write_bytes(content)
+    return sizes
+
+
+def test_any_flipped_byte_of_what_is_written_ahead_is_found(tmp_path: Path) -> None:
+    """Or it is where it might as well have been torn by the crash: see `wal.py`."""
+    right = tmp_path / "right"
+    right.mkdir()
+    sizes = killed(right, 20)
+    whole = read_of(right)
+    assert len(whole.entries) == 20
+    dice = Random(7)
+    places = [*range(0, 32, 3), *range(32, 56, 3), *(dice.randrange(sizes[-1]) for _ in range(60))]
+    for place in places:
+        shutil.copytree(right, tmp_path / "wrong")
+        flip(tmp_path / "wrong" / "log.db-wal", place, 1 << dice.randrange(8))
+        try:
+            stored = load(tmp_path / "wrong")
+        except errors.Corrupt as error:
+            assert "log.db-wal of the log is damaged" in str(error), place  # noqa: PT017
+        else:
+            assert place >= sizes[-2] - FRAME_BYTES or stored == whole, place
+            assert stored.entries == whole.entries[: len(stored.entries)], place
+            assert len(stored.entries) >= (19 if place >= sizes[-2] else 18), place
+        shutil.rmtree(tmp_path / "wrong")
+
+
+def read_of(directory: Path) -> Stored:
+    """Load a copy, so that what is there stays as it is."""
+    shutil.copytree(directory, directory.with_name("copy"))
+    return load(directory.with_name("copy"))
+
+
+def test_a_torn_end_of_what_is_written_ahead_is_no_damage(tmp_path: Path) -> None:
+    right = tmp_path / "right"
+    right.mkdir()
+    sizes = killed(right, 12)
+    for size in [*sizes, *(size - 100 for size in sizes), 0, 10, 40]:
+        shutil.copytree(right, tmp_path / "torn")
+        os.truncate(tmp_path / "torn" / "log.db-wal", size)
+        whole = sum(end <= size for end in sizes)
+        if whole:
+            assert len(load(tmp_path / "torn").entries) == whole
+        shutil.rmtree(tmp_path / "torn")
 
 
 def test_the_hard_state_goes_with_its_entries(tmp_path: Path) -> None:
