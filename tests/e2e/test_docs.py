@@ -109,6 +109,13 @@ EXPECTED = {
         r"joined a cluster as a worker",
         r"w2 +Ready",
     ),
+    "run-several-managers.md": (
+        r"w1 +Ready +Active +Reachable",
+        r"yes \(4 of 4",
+        r"w1 is now a worker",
+        r"yes \(2 of 3",
+    ),
+    "back-up.md": (r"COVEY-BACKUP 1",),
     "see-why-a-task-waits.md": (
         r"would help: label a node disk=ssd",
         r"picky\.1 .* w1 .*Running",
