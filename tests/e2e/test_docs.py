@@ -115,7 +115,12 @@ EXPECTED = {
         r"w1 is now a worker",
         r"yes \(2 of 3",
     ),
-    "back-up.md": (r"COVEY-BACKUP 1",),
+    "back-up.md": (r"COVEY-BACKUP 1", r"web\.\d .*Running"),
+    "recover-from-lost-quorum.md": (
+        r"2 of 3 managers do not answer",
+        r"Quorum: yes \(1 of 1 managers answer\)",
+        r"web\.\d .*Running",
+    ),
     "see-why-a-task-waits.md": (
         r"would help: label a node disk=ssd",
         r"picky\.1 .* w1 .*Running",
