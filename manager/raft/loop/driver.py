@@ -3,14 +3,14 @@
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncIterable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
 from covey import errors, limits
 from covey.errors import LogFailed, NotLeader
 
 from ..core import Raft
-from ..entry import NOBODY, Entry, EntryKind, HardState, Member, Membership, SnapshotMark
+from ..entry import NOBODY, Entry, EntryKind, Member, Membership, SnapshotMark
 from ..messages import AnyMessage, Install
 from ..ready import Ready, Role, Standing
 from ..seam import Disk, Removed, Transport
@@ -71,10 +71,9 @@ class Loop:
             # A write that is under way is waited for: it ends or fails by itself.
             await asyncio.wait([self._running], timeout=limits.raft_stop_s)
         self.end(None)
-        for task in (tasks := list(self._tasks)):
+        for task in (left := list(self._tasks)):
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await asyncio.gather(*left, return_exceptions=True)
 
     # --- what is asked of the member ---
 
@@ -212,11 +211,12 @@ class Loop:
         self._to_apply = ready.committed if ready.snapshot is None else ()
         self._writing = True
         try:
-            if ready.snapshot is not None:
-                await self._disk.install_snapshot(ready.snapshot, ready.hard_state)
-                await self._write(None, ready.entries)
-            else:
-                await self._write(ready.hard_state, ready.entries)
+            state = ready.hard_state
+            if (mark := ready.snapshot) is not None:
+                await self._keep(lambda: self._disk.install_snapshot(mark, state))
+                state = None
+            if state is not None or ready.entries:
+                await self._keep(lambda: self._disk.write(state, ready.entries))
         finally:
             self._writing = False
         if ready.replies:
@@ -239,13 +239,11 @@ class Loop:
         if plain:
             self._transport.send(plain)
 
-    async def _write(self, hard_state: HardState | None, entries: Sequence[Entry]) -> None:
+    async def _keep(self, write: Callable[[], Awaitable[None]]) -> None:
         """Write, again and again while there is no room."""
-        if hard_state is None and not entries:
-            return
         while True:
             try:
-                await self._disk.write(hard_state, entries)
+                await write()
                 break
             except errors.ResourceExhausted as error:
                 if self.full is None:
