@@ -62,6 +62,10 @@ class Unreachable(Unavailable):
     """Nobody could be reached: the request was not even sent."""
 
 
+class Interrupted(Unavailable):
+    """A request was sent and no answer came: nobody knows whether it was carried out."""
+
+
 class PeerFault(CoveyError):
     """A peer sent what the protocol does not allow."""
 

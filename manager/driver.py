@@ -1,88 +1,129 @@
-"""One manager: opens the store, starts its parts, serves its three listeners."""
+"""One manager: opens the log and the store, serves its three listeners, and leads while it leads."""
 
 import asyncio
 import logging
-from pathlib import Path
+from collections.abc import Iterable
 from random import SystemRandom
 from typing import Any
 
 from covey import limits
-from covey.errors import Bug, FailedPrecondition
+from covey.errors import Bug
 from covey.identity import NodeIdentity
 from covey.identity import store as identity_store
 from covey.io import registry
-from covey.model import bootstrap, reference
+from covey.model import reference
 from covey.model.address import join_host_port
 from covey.model.node_config import NodeConfig
 from covey.model.objects import Cluster, Node
 from covey.model.specs import RegistryAuth
 from covey.model.states import NodeRole
+from covey.v1.dispatcher_pb2 import Redirect
 from covey.wire import server as wire
-from covey.wire.service import Method
+from covey.wire.service import Binding, Method
+from covey.wire.services import Raft
+from covey.wire.tls import LoadIdentity
 from manager.backup.server import BackupServer
 from manager.ca import AuthorityServer, join_token, rotate_token
 from manager.ca.admission import the_cluster
 from manager.control.server import ControlServer
 from manager.dispatcher.driver import Dispatcher
 from manager.dispatcher.server import DispatcherServer
+from manager.forwarding import Forwarding, Leader
+from manager.founding.driver import write_content
+from manager.keeping import Keeping, open_kept
 from manager.leader.driver import lead
+from manager.leadership import while_leading
 from manager.logs.server import LogsServer
+from manager.roles.driver import run_roles
 from manager.status.server import StatusServer, ask_by
 from manager.store.draft import Draft
 from manager.store.driver import Store
+from manager.store.log.seam import Standing
 
 log = logging.getLogger(__name__)
 
 
 async def run(config: NodeConfig, stop: asyncio.Event) -> None:
     """Be a manager until `stop` is set, or until something breaks that only a new start can mend."""
-    store = await Store.open(config.state, config.cluster_id)
+
+    def identity() -> NodeIdentity:
+        """Read this node's certificate, which may have been renewed since."""
+        found = identity_store.load(config.identity_dir)
+        if found is None:
+            raise Bug(f"{config.identity_dir}: a manager runs without a certificate")
+        return found
+
+    kept = await open_kept(config, identity)
+    store = await Store.start(kept.log)
     try:
-        await _write_first_content(store, config)
-        await _Manager(config, store).serve(stop)
+        await kept.check_current(store)
+        await _Manager(config, kept, store, identity).serve(stop)
     finally:
         await store.close()
-
-
-async def _write_first_content(store: Store, config: NodeConfig) -> None:
-    """Give a new store what `covey init` decided; then that file has done its work."""
-    path = bootstrap.path_in(config.state)
-    first = bootstrap.load(path)
-    if first is not None:
-
-        def write(draft: Draft) -> None:
-            if not any(True for _ in draft.all(Cluster)):
-                for item in (first.cluster, first.node, first.ingress):
-                    draft.put(item)
-
-        await store.update(write)
-        path.unlink()
-    if store.get(Cluster, config.cluster_id) is None:
-        remedy = "restore a backup, or `covey leave --force` and join again"
-        raise FailedPrecondition(
-            f"{config.state}/manager knows nothing of cluster {config.cluster_id}; {remedy}"
-        )
 
 
 class _Manager:
     """The parts of one manager, wired together."""
 
-    def __init__(self, config: NodeConfig, store: Store) -> None:
+    def __init__(self, config: NodeConfig, kept: Keeping, store: Store, identity: LoadIdentity) -> None:
         self._config = config
+        self._kept = kept
         self._store = store
+        self._identity = identity
         self._dice = SystemRandom()
-        self._identity_dir: Path = config.identity_dir
-        cluster = the_cluster(store)
-        self._dispatcher = Dispatcher(store, self._managers, cluster.spec.vxlan_port)
-        self._authority = AuthorityServer(store, self._managers)
-        self._logs = LogsServer(store, self._dispatcher.tell, self._dispatcher.session_of, self._dice)
-        self._status = StatusServer(store, config.node_id, None, ask_by(self._identity), lambda: 0)
-        self._backup = BackupServer(store)
-        self._control = ControlServer(store, self._dice, self._resolve_image, self._join_token)
+        self._dispatcher: Dispatcher | None = None  # while this manager leads
+        self._authority = AuthorityServer(store, kept.managers)
+        self._logs = LogsServer(store, self._tell, self._session_of, self._dice)
+        self._leader = Leader(store, lambda: self._dispatcher is not None, identity)
+        self._forwarding = Forwarding(store, self._leader, kept.silent_ms)
 
-    def _managers(self) -> tuple[str, ...]:
-        """Return the control addresses of all managers."""
-        return (join_host_port(self._config.advertise_address, limits.control_port),)
+    # --- what the listeners serve ---
+
+    def _for_people(self) -> list[Binding]:
+        status = StatusServer(
+            self._store, self._config.node_id, self._kept.group, ask_by(self._identity), self._kept.silent_ms
+        )
+        control = ControlServer(self._store, self._dice, self._resolve_image, self._join_token)
+        bindings = [*control.bindings(), *status.bindings(), *BackupServer(self._store).bindings()]
+        return self._forwarding.wrap([*bindings, *self._logs.reader_bindings()])
+
+    def _for_nodes(self) -> list[Binding]:
+        dispatching = DispatcherServer(lambda: self._dispatcher, self._elsewhere, self._dice)
+        bindings = [
+            *dispatching.bindings(),
+            *self._logs.broker_bindings(),
+            *self._authority.control_bindings(),
+        ]
+        # Those who join come to the bootstrap port of any manager, and are passed on to this one of the leader.
+        return self._forwarding.wrap([*bindings, *self._kept.bindings(self._store), *self._joining()])
+
+    def _joining(self) -> list[Binding]:
+        return self._authority.bootstrap_bindings()
+
+    async def _listen(self, servers: list[wire.Server]) -> None:
+        host = self._config.listen_address
+        people = self._for_people()
+        control = join_host_port(host, limits.control_port)
+        bindings = people + self._for_nodes()
+        servers.append(await wire.serve_control(control, bindings, self._identity, self._role_of))
+        joining = self._forwarding.wrap(self._joining(), self._authority.pace)
+        address = join_host_port(host, limits.bootstrap_port)
+        servers.append(await wire.serve_bootstrap(address, joining, self._identity))
+        servers.append(await wire.serve_unix(self._config.manager_socket, people))
+        log.info("serving on %s", ", ".join(server.address for server in servers))
+
+    def _role_of(self, node_id: str, method: Method[Any, Any]) -> NodeRole | None:
+        """Say what the store knows of a caller; where it cannot know, certificates decide.
+
+        Raft knows its members itself, and this manager may only learn through them who is one. A manager that has
+        just joined knows nobody.
+        """
+        if method in (Raft.replicate, Raft.send_snapshot):
+            return NodeRole.MANAGER
+        if self._store.get(Cluster, self._config.cluster_id) is None:
+            return NodeRole.MANAGER
+        node = self._store.get(Node, node_id)
+        return node.role if node is not None else None
 
     async def _resolve_image(self, image: reference.Reference, auth: RegistryAuth | None) -> str:
         insecure, most_s = self._config.insecure_registries, limits.image_resolve_timeout_s
@@ -98,51 +139,57 @@ class _Manager:
 
         return str(join_token(await self._store.update(change), role))
 
-    def _identity(self) -> NodeIdentity:
-        """Read this node's certificate, which may have been renewed since."""
-        identity = identity_store.load(self._identity_dir)
-        if identity is None:
-            raise Bug(f"{self._identity_dir}: a manager runs without a certificate")
-        return identity
+    # --- what only the leader does ---
 
-    def _role_of(self, node_id: str, method: Method[Any, Any]) -> NodeRole | None:
-        node = self._store.get(Node, node_id)
-        return node.role if node is not None else None
+    async def _lead(self, standing: Standing) -> None:
+        await write_content(self._store, self._config.state, self._kept.mode)
+        cluster = the_cluster(self._store)
+        dispatcher = Dispatcher(self._store, self._kept.managers, cluster.spec.vxlan_port)
+        try:
+            async with asyncio.TaskGroup() as parts:
+                parts.create_task(dispatcher.run(), name="dispatcher")
+                parts.create_task(lead(self._store, self._dice), name="planners")
+                parts.create_task(run_roles(self._store, self._kept.group), name="roles")
+                parts.create_task(self._kept.watch_current(self._store), name="epoch")
+                self._dispatcher = dispatcher  # from here on this manager takes what only a leader may
+        finally:
+            self._dispatcher = None
+            dispatcher.send_elsewhere(self._elsewhere())
+            self._logs.step_down()
+
+    def _elsewhere(self) -> Redirect:
+        standing = self._store.standing
+        leader = "" if standing.leads else standing.address
+        return Redirect(leader=leader, managers=self._kept.managers())
+
+    def _tell(self, node_id: str, message: Any) -> bool:
+        return self._dispatcher is not None and self._dispatcher.tell(node_id, message)
+
+    def _session_of(self, node_id: str) -> str:
+        return self._dispatcher.session_of(node_id) if self._dispatcher is not None else ""
+
+    # --- all of it ---
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Run the parts and the listeners until told to stop."""
-        people = [
-            *self._control.bindings(),
-            *self._status.bindings(),
-            *self._backup.bindings(),
-            *self._logs.reader_bindings(),
-        ]
-        agents = [
-            *DispatcherServer(self._dispatcher, self._dice).bindings(),
-            *self._logs.broker_bindings(),
-            *self._authority.control_bindings(),
-        ]
-        host = self._config.listen_address
         servers: list[wire.Server] = []
         try:
             async with asyncio.TaskGroup() as parts:
                 running = [
-                    parts.create_task(lead(self._store, self._dice), name="leader"),
-                    parts.create_task(self._dispatcher.run(), name="dispatcher"),
                     parts.create_task(self._store.stopped(), name="store"),
+                    parts.create_task(self._kept.watch_leader(), name="contact"),
+                    parts.create_task(while_leading(self._store, self._lead), name="leadership"),
                 ]
-                control = join_host_port(host, limits.control_port)
-                joining = join_host_port(host, limits.bootstrap_port)
-                servers.append(
-                    await wire.serve_control(control, people + agents, self._identity, self._role_of)
-                )
-                bindings = self._authority.bootstrap_bindings()
-                servers.append(await wire.serve_bootstrap(joining, bindings, self._identity))
-                servers.append(await wire.serve_unix(self._config.manager_socket, people))
-                log.info("serving on %s", ", ".join(server.address for server in servers))
+                await self._listen(servers)
+                running.append(parts.create_task(self._kept.take_part(), name="membership"))
                 await stop.wait()
+                await self._kept.hand_over()
                 for part in running:
                     part.cancel()
         finally:
-            for server in servers:
-                await server.stop(limits.server_stop_grace_s)
+            await _stop(servers)
+            await self._leader.close()
+
+
+async def _stop(servers: Iterable[wire.Server]) -> None:
+    await asyncio.gather(*(server.stop(limits.server_stop_grace_s) for server in servers))

@@ -11,7 +11,7 @@ import grpc.aio
 from google.protobuf.message import Message
 
 from covey import limits
-from covey.errors import CoveyError, Unavailable
+from covey.errors import CoveyError, Interrupted
 from covey.identity import NodeIdentity
 
 from . import tls
@@ -135,7 +135,7 @@ class Channel:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             return asyncio.CancelledError()
-        return Unavailable(f"{self.address}: the call was cancelled")
+        return Interrupted(f"{self.address}: the call was cancelled")
 
 
 class _Source:

@@ -11,6 +11,7 @@ from covey.errors import (
     Conflict,
     CoveyError,
     FailedPrecondition,
+    Interrupted,
     InvalidArgument,
     NotFound,
     NotLeader,
@@ -72,11 +73,11 @@ def from_status(code: StatusCode, details: str, address: str, *, raised: str) ->
         return NotLeader(details) if raised == _RAISED_NOT_LEADER else Unavailable(details)
     if code is StatusCode.UNAVAILABLE:
         sentence = f"{address} cannot be reached: {_reason(details, address)}"
-        return Unreachable(sentence) if _NOT_SENT in details else Unavailable(sentence)
+        return Unreachable(sentence) if _NOT_SENT in details else Interrupted(sentence)
     if code is StatusCode.DEADLINE_EXCEEDED:
-        return Unavailable(f"{address} did not answer in time")
+        return Interrupted(f"{address} did not answer in time")
     if code is StatusCode.CANCELLED:
-        return Unavailable(f"{address} ended the call")
+        return Interrupted(f"{address} ended the call")
     if code is StatusCode.UNIMPLEMENTED:
         return Unavailable(
             f"{address} does not serve this request ({details}): is it another program or version?"

@@ -63,7 +63,7 @@ class AuthorityServer:
         self, request: bootstrap_pb2.GetRootCertificateRequest, caller: Caller
     ) -> bootstrap_pb2.GetRootCertificateResponse:
         """Tell anybody the root certificate; who holds a token can tell whether it is the right one."""
-        self._pace(caller)
+        self.pace(caller)
         root = the_cluster(self._store).root_ca.certificate_pem
         return bootstrap_pb2.GetRootCertificateResponse(certificate_pem=root)
 
@@ -71,7 +71,7 @@ class AuthorityServer:
         self, request: bootstrap_pb2.IssueNodeCertificateRequest, caller: Caller
     ) -> bootstrap_pb2.IssueNodeCertificateResponse:
         """Sign the request of a host that brings a valid token, and make it a node."""
-        self._pace(caller)
+        self.pace(caller)
         try:
             signing_request = request.signing_request_pem.encode()
             node_id = node_id_of(signing_request)
@@ -105,7 +105,8 @@ class AuthorityServer:
             certificate_pem=certificate, root_certificate_pem=cluster.root_ca.certificate_pem
         )
 
-    def _pace(self, caller: Caller) -> None:
+    def pace(self, caller: Caller) -> None:
+        """Refuse who asks too often; raises `ResourceExhausted`."""
         if not self._limit.admits(caller.host, int(time.monotonic() * 1000)):
             log.warning("%s asks for certificates too often", caller.host)
             raise ResourceExhausted("too many requests to join; wait a few seconds and try again")

@@ -14,18 +14,28 @@ from covey.errors import Conflict, ResourceExhausted
 from covey.machine import Tick
 from covey.model.assignments import Assignments
 from covey.model.tables import NetworkTable, NetworkTableDelta
-from covey.v1 import assignments_pb2, objects_pb2, tables_pb2
-from covey.v1.dispatcher_pb2 import ManagerMessage, SessionStarted, StatusAcknowledged
+from covey.v1 import assignments_pb2, objects_pb2, tables_pb2, types_pb2
+from covey.v1.dispatcher_pb2 import (
+    Alive,
+    ManagerMessage,
+    Membership,
+    Redirect,
+    SessionStarted,
+    StatusAcknowledged,
+)
 from covey.wire.codec import to_message
 from manager.dispatcher.events import (
     Acknowledge,
+    AnswerAlive,
     Committed,
     Effect,
     EndSession,
     Event,
+    ManagersChanged,
     Send,
     StartSession,
     StatusesWritten,
+    TellMembership,
     WriteNode,
     WriteStatuses,
 )
@@ -67,19 +77,58 @@ class Outbox:
         return await self._queue.get()
 
 
+class Writes:
+    """What waits to be committed, in order. A node is written once for all that was said of it meanwhile.
+
+    So an agent that describes itself again and again costs no more than one that does so once.
+    """
+
+    def __init__(self) -> None:
+        self._nodes: dict[str, WriteNode] = {}
+        self._statuses: list[WriteStatuses] = []
+        self._news = asyncio.Event()
+
+    def put(self, write: WriteNode | WriteStatuses) -> None:
+        """Add a write."""
+        if isinstance(write, WriteStatuses):
+            self._statuses.append(write)
+        elif (before := self._nodes.get(write.node_id)) is None:
+            self._nodes[write.node_id] = write
+        else:
+            self._nodes[write.node_id] = WriteNode(
+                write.node_id,
+                write.state,
+                write.message,
+                write.address or before.address,
+                before.description if write.description is None else write.description,
+            )
+        self._news.set()
+
+    async def take(self) -> list[WriteNode | WriteStatuses]:
+        """Wait until there is something, and give all there is."""
+        await self._news.wait()
+        self._news.clear()
+        batch: list[WriteNode | WriteStatuses] = [*self._nodes.values(), *self._statuses]
+        self._nodes, self._statuses = {}, []
+        return batch
+
+
 class Dispatcher:
-    """The dispatcher of one manager."""
+    """The dispatcher of a manager that leads, for as long as it does: made with its term, and ended with it.
+
+    `managers` gives the control addresses of all managers, the leader's first.
+    """
 
     def __init__(self, store: Store, managers: Callable[[], tuple[str, ...]], vxlan_port: int) -> None:
         self._store = store
         self._managers = managers
         self._vxlan_port = vxlan_port
         self._events: asyncio.Queue[Event] = asyncio.Queue()
-        self._writes: asyncio.Queue[WriteNode | WriteStatuses] = asyncio.Queue()
+        self._writes = Writes()
         self._outboxes: dict[str, Outbox] = {}
         # The machine reads the store as it is now; the watch, opened in the same breath, misses nothing after.
         self._watch = store.watch()
-        self.machine = Sessions(store)
+        self.machine = Sessions(store, managers())
 
     def open(self, session_id: str) -> Outbox:
         """Make the outbox of a new session; its `Registered` event is the caller's to post."""
@@ -108,10 +157,19 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Run until cancelled or broken."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._follow_store())
-            group.create_task(self._write())
-            group.create_task(self._drive())
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._follow_store())
+                group.create_task(self._write())
+                group.create_task(self._drive())
+        finally:
+            self._watch.close()
+
+    def send_elsewhere(self, redirect: Redirect) -> None:
+        """End every session: this manager leads no more. Agents keep what is not acknowledged, and go on."""
+        for outbox in self._outboxes.values():
+            outbox.put(ManagerMessage(redirect=redirect))
+            outbox.end("")
 
     async def _follow_store(self) -> None:
         while True:
@@ -129,7 +187,7 @@ class Dispatcher:
             outbox.end("this manager lost track of what it has told; register again")
         self._watch.close()
         self._watch = self._store.watch()
-        self.machine = Sessions(self._store)
+        self.machine = Sessions(self._store, self._managers())
 
     async def _drive(self) -> None:
         while True:
@@ -138,12 +196,18 @@ class Dispatcher:
                     self._step(await self._events.get())
             except TimeoutError:
                 pass
+            begun_s = time.monotonic()
             while not self._events.empty():
                 self._step(self._events.get_nowait())
+                if time.monotonic() - begun_s > limits.turn_ms / 1000:
+                    await asyncio.sleep(0)
+                    begun_s = time.monotonic()
+            if (managers := self._managers()) != self.machine.managers:
+                self._step(ManagersChanged(managers))
             self._step(Tick(_now_ms()))
 
     def _wait_s(self) -> float:
-        """How long the machine can be left alone."""
+        """How long the machine can be left alone; agents hear of other managers at most that late."""
         wait_ms = self.machine.liveness.period_ms / 2
         if (due_ms := self.machine.flush_at_ms) is not None:
             wait_ms = min(wait_ms, due_ms - _now_ms())
@@ -156,25 +220,36 @@ class Dispatcher:
     def _perform(self, effect: Effect) -> None:
         match effect:
             case WriteNode() | WriteStatuses():
-                self._writes.put_nowait(effect)
-            case StartSession(session_id, period_ms, version):
-                started = SessionStarted(
-                    session_id=session_id,
-                    heartbeat_period_ms=period_ms,
-                    version=to_message(version, objects_pb2.ClusterVersion),
-                    managers=self._managers(),
-                    vxlan_port=self._vxlan_port,
-                )
-                self._send(session_id, ManagerMessage(session_started=started))
-            case Acknowledge(session_id, sequence):
-                message = ManagerMessage(status_acknowledged=StatusAcknowledged(sequence=sequence))
-                self._send(session_id, message)
-            case Send(session_id, message):
-                self._send(session_id, _encode(message))
+                self._writes.put(effect)
             case EndSession(session_id, reason):
                 log.info("session %s ends: %s", session_id, reason)
                 if (outbox := self._outboxes.get(session_id)) is not None:
                     outbox.end(reason)
+            case _:
+                self._send(effect.session_id, self._message(effect))
+
+    def _message(
+        self, effect: StartSession | AnswerAlive | TellMembership | Acknowledge | Send
+    ) -> ManagerMessage:
+        match effect:
+            case StartSession(session_id, period_ms, version, managers):
+                started = SessionStarted(
+                    session_id=session_id,
+                    heartbeat_period_ms=period_ms,
+                    version=to_message(version, objects_pb2.ClusterVersion),
+                    managers=managers,
+                    vxlan_port=self._vxlan_port,
+                )
+                return ManagerMessage(session_started=started)
+            case AnswerAlive():
+                return ManagerMessage(alive=Alive())
+            case TellMembership(_, role, managers):
+                membership = Membership(role=types_pb2.NodeRole.Name(role), managers=managers)
+                return ManagerMessage(membership=membership)
+            case Acknowledge(_, sequence):
+                return ManagerMessage(status_acknowledged=StatusAcknowledged(sequence=sequence))
+            case Send(_, message):
+                return _encode(message)
 
     def _send(self, session_id: str, message: ManagerMessage) -> None:
         if (outbox := self._outboxes.get(session_id)) is not None:
@@ -183,10 +258,7 @@ class Dispatcher:
     async def _write(self) -> None:
         """Commit what the machine asks for, all that has gathered at once."""
         while True:
-            batch = [await self._writes.get()]
-            while not self._writes.empty():
-                batch.append(self._writes.get_nowait())
-
+            batch = await self._writes.take()
             for part in parts(batch):
                 await self._commit(part)
             done = [pair for item in batch if isinstance(item, WriteStatuses) for pair in item.acknowledged]

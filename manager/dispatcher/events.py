@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from covey.model.assignments import Assignments, TaskReport
 from covey.model.objects import ClusterVersion, NodeDescription
-from covey.model.states import NodeState
+from covey.model.states import NodeRole, NodeState
 from covey.model.tables import NetworkTable, NetworkTableDelta
 from manager.store.transaction import Commit
 
@@ -83,6 +83,13 @@ class Committed:
     commit: Commit
 
 
+@dataclass(frozen=True, slots=True)
+class ManagersChanged:
+    """The managers' control addresses are these now, the leader's first."""
+
+    managers: tuple[str, ...]
+
+
 Event = (
     Registered
     | Disconnected
@@ -93,6 +100,7 @@ Event = (
     | NodeDescribed
     | SignedOff
     | Committed
+    | ManagersChanged
 )
 
 
@@ -103,6 +111,23 @@ class StartSession:
     session_id: str
     heartbeat_period_ms: int
     version: ClusterVersion
+    managers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerAlive:
+    """Tell an agent that its heartbeat was heard."""
+
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TellMembership:
+    """Tell an agent what its node is to be, and where the managers are."""
+
+    session_id: str
+    role: NodeRole
+    managers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,4 +173,6 @@ class WriteStatuses:
     acknowledged: tuple[tuple[str, int], ...]
 
 
-Effect = StartSession | Send | Acknowledge | EndSession | WriteNode | WriteStatuses
+Effect = (
+    StartSession | AnswerAlive | TellMembership | Send | Acknowledge | EndSession | WriteNode | WriteStatuses
+)

@@ -4,16 +4,16 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from random import Random
 
 from covey import limits
-from covey.errors import FailedPrecondition, PeerFault
+from covey.errors import FailedPrecondition, NotLeader, PeerFault
 from covey.ids import new_id
 from covey.model.assignments import TaskReport
 from covey.model.objects import ClusterVersion, NodeDescription
 from covey.v1 import objects_pb2
-from covey.v1.dispatcher_pb2 import AgentMessage, ManagerMessage, SignOffRequest, SignOffResponse
+from covey.v1.dispatcher_pb2 import AgentMessage, ManagerMessage, Redirect, SignOffRequest, SignOffResponse
 from covey.wire import services
 from covey.wire.codec import from_message
 from covey.wire.service import Binding, Caller, bind
@@ -33,10 +33,16 @@ log = logging.getLogger(__name__)
 
 
 class DispatcherServer:
-    """Serves `covey.v1.Dispatcher`. A session speaks for the node its certificate names, and no other."""
+    """Serves `covey.v1.Dispatcher`. A session speaks for the node its certificate names, and no other.
 
-    def __init__(self, dispatcher: Dispatcher, dice: Random) -> None:
-        self._dispatcher = dispatcher
+    `leading` gives the dispatcher while this manager leads; else agents are sent `elsewhere`.
+    """
+
+    def __init__(
+        self, leading: Callable[[], Dispatcher | None], elsewhere: Callable[[], Redirect], dice: Random
+    ) -> None:
+        self._leading = leading
+        self._elsewhere = elsewhere
         self._dice = dice
 
     def bindings(self) -> list[Binding]:
@@ -47,16 +53,23 @@ class DispatcherServer:
         ]
 
     async def _sign_off(self, request: SignOffRequest, caller: Caller) -> SignOffResponse:
+        dispatcher = self._leading()
+        if dispatcher is None:
+            raise NotLeader("this manager does not lead (any more)")
         log.info("node %s signs off", caller.node_id)
-        self._dispatcher.post(SignedOff(caller.node_id))
+        dispatcher.post(SignedOff(caller.node_id))
         return SignOffResponse()
 
     async def _session(
         self, messages: AsyncIterable[AgentMessage], caller: Caller
     ) -> AsyncIterator[ManagerMessage]:
+        dispatcher = self._leading()
+        if dispatcher is None:
+            yield ManagerMessage(redirect=self._elsewhere())
+            return
         session_id = new_id(self._dice)
-        outbox = self._dispatcher.open(session_id)
-        reader = asyncio.create_task(self._read(messages, session_id, caller))
+        outbox = dispatcher.open(session_id)
+        reader = asyncio.create_task(_read(messages, session_id, caller, dispatcher.post))
         reader.add_done_callback(lambda _: outbox.end(""))
         try:
             while (message := await outbox.next()) is not None:
@@ -66,21 +79,24 @@ class DispatcherServer:
             if reader.done():
                 reader.result()
         finally:
-            self._dispatcher.post(Disconnected(session_id))
-            self._dispatcher.close(session_id)
+            dispatcher.post(Disconnected(session_id))
+            dispatcher.close(session_id)
             reader.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await reader
 
-    async def _read(self, messages: AsyncIterable[AgentMessage], session_id: str, caller: Caller) -> None:
-        registered = False
-        async for message in messages:
-            event = _event(message, session_id, caller)
-            if isinstance(event, Registered) is registered:
-                rule = "a session begins with one register message, and has no second"
-                raise PeerFault(f"node {caller.node_id} sent {message.WhichOneof('kind')}: {rule}")
-            registered = True
-            self._dispatcher.post(event)
+
+async def _read(
+    messages: AsyncIterable[AgentMessage], session_id: str, caller: Caller, post: Callable[[Event], None]
+) -> None:
+    registered = False
+    async for message in messages:
+        event = _event(message, session_id, caller)
+        if isinstance(event, Registered) is registered:
+            rule = "a session begins with one register message, and has no second"
+            raise PeerFault(f"node {caller.node_id} sent {message.WhichOneof('kind')}: {rule}")
+        registered = True
+        post(event)
 
 
 def _event(message: AgentMessage, session_id: str, caller: Caller) -> Event:
@@ -89,6 +105,9 @@ def _event(message: AgentMessage, session_id: str, caller: Caller) -> Event:
             return HeartbeatReceived(session_id)
         case "status_report":
             report = message.status_report
+            if len(report.reports) > limits.status_report_tasks_max:
+                most = limits.status_report_tasks_max
+                raise PeerFault(f"node {caller.node_id} reported on more than {most} tasks at once")
             reports = tuple(from_message(item, TaskReport) for item in report.reports)
             return StatusesReported(session_id, report.sequence, reports)
         case "tables_applied":

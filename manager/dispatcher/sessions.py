@@ -4,7 +4,7 @@ Order of effects: writes come before the messages that depend on them, and an ac
 `StatusesWritten` has said that the store has them. Everything else may be performed in the order given.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from covey import limits
@@ -17,12 +17,14 @@ from manager.dispatcher.assignments import assignment_set, difference, full
 from manager.dispatcher.dirt import Dirt
 from manager.dispatcher.events import (
     Acknowledge,
+    AnswerAlive,
     Committed,
     Disconnected,
     Effect,
     EndSession,
     Event,
     HeartbeatReceived,
+    ManagersChanged,
     NodeDescribed,
     Registered,
     Send,
@@ -31,6 +33,7 @@ from manager.dispatcher.events import (
     StatusesReported,
     StatusesWritten,
     TablesInForce,
+    TellMembership,
     WriteNode,
     WriteStatuses,
 )
@@ -55,6 +58,7 @@ class _Session:
     assigned: AssignmentSet = _NOTHING
     tables: dict[str, ClusterVersion] = field(default_factory=dict[str, ClusterVersion])
     applied: dict[str, ClusterVersion] = field(default_factory=dict[str, ClusterVersion])
+    unacknowledged: list[int] = field(default_factory=list[int])
 
     @property
     def networks(self) -> set[str]:
@@ -74,6 +78,7 @@ class Sessions:
     """All sessions of this manager. `view` is the store's; it is only read."""
 
     view: View
+    managers: tuple[str, ...] = ()
     liveness: Liveness = field(default_factory=Liveness)
     sessions: dict[str, _Session] = field(default_factory=dict[str, _Session])
     by_node: dict[str, str] = field(default_factory=dict[str, str])
@@ -119,8 +124,11 @@ class Sessions:
                 return self._register(event)
             case SignedOff(node_id):
                 return self._sign_off(node_id)
+            case ManagersChanged(managers):
+                self.managers = managers
+                return self._tell_membership(self.by_node)
             case StatusesWritten(acknowledged):
-                return [Acknowledge(id, sequence) for id, sequence in acknowledged if id in self.sessions]
+                return [self._acknowledge(id, to) for id, to in acknowledged if id in self.sessions]
             case _:
                 session = self.sessions.get(event.session_id)
                 return self._hear(session, event) if session is not None else ()
@@ -138,16 +146,31 @@ class Sessions:
             return ()
         self.liveness.step(Heard(session.node_id))
         match event:
-            case StatusesReported(_, sequence, reports):
-                self.reports.extend((session.node_id, report) for report in reports)
-                self.acknowledgements[session.id] = sequence
+            case StatusesReported():
+                return self._report(session, event)
             case TablesInForce(_, versions):
                 session.applied.update({id: version for id, version in versions if id in session.tables})
+            case HeartbeatReceived():
+                return [AnswerAlive(session.id)]
             case NodeDescribed(_, description):
                 return [WriteNode(session.node_id, NodeState.READY, "", "", description)]
-            case _:
-                pass
         return ()
+
+    def _report(self, session: _Session, event: StatusesReported) -> Sequence[Effect]:
+        """Note what is to be written, of an agent that keeps to what may be in flight: memory is bounded."""
+        if len(session.unacknowledged) >= limits.status_reports_in_flight_max:
+            self._forget(session)
+            most = limits.status_reports_in_flight_max
+            return [EndSession(session.id, f"the agent sent more than {most} reports unacknowledged")]
+        session.unacknowledged.append(event.sequence)
+        self.reports.extend((session.node_id, report) for report in event.reports)
+        self.acknowledgements[session.id] = event.sequence
+        return ()
+
+    def _acknowledge(self, session_id: str, sequence: int) -> Acknowledge:
+        session = self.sessions[session_id]
+        session.unacknowledged = [number for number in session.unacknowledged if number > sequence]
+        return Acknowledge(session_id, sequence)
 
     def _sign_off(self, node_id: str) -> Sequence[Effect]:
         self.liveness.step(Forgotten(node_id))
@@ -200,7 +223,8 @@ class Sessions:
             wanted = max((c.spec.heartbeat_period_ms for c in self.view.all(Cluster)), default=0)
             period_ms = heartbeat_period_ms(len(self.sessions), wanted or limits.heartbeat_period_ms)
             self.liveness.period_ms = max(self.liveness.period_ms, period_ms)
-            effects.append(StartSession(session.id, period_ms, version))
+            effects.append(StartSession(session.id, period_ms, version, self.managers))
+            effects.extend(self._tell_membership((session.node_id,)))
             effects.append(Send(session.id, full(session.assigned, version)))
             effects.extend(self._send_tables(session))
         return effects
@@ -209,11 +233,23 @@ class Sessions:
         self.dirt.add(self.view, commit)
         effects: list[Effect] = self._start_waiting() if self.waiting else []
         for change in commit.changes:
-            if isinstance(change.before, Node) and change.after is None:
+            if isinstance(change.before, Node) and isinstance(change.after, Node):
+                if change.before.role is not change.after.role:
+                    effects.extend(self._tell_membership((change.after.id,)))
+            elif isinstance(change.before, Node):
                 self.liveness.step(Forgotten(change.before.id))
                 if (session_id := self.by_node.get(change.before.id)) is not None:
                     self._forget(self.sessions[session_id])
                     effects.append(EndSession(session_id, "the node was removed from the cluster"))
+        return effects
+
+    def _tell_membership(self, node_ids: Iterable[str]) -> list[Effect]:
+        """Tell the agents of some nodes, of those whose sessions have started."""
+        effects: list[Effect] = []
+        for node_id in node_ids:
+            node, session_id = self.view.get(Node, node_id), self.session_of(node_id)
+            if node is not None and session_id:
+                effects.append(TellMembership(session_id, node.role, self.managers))
         return effects
 
     def _tick(self, now_ms: int) -> Sequence[Effect]:

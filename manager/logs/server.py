@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from covey import limits
-from covey.errors import InvalidArgument, NotFound, PeerFault
+from covey.errors import InvalidArgument, NotFound, PeerFault, Unavailable
 from covey.ids import new_id
 from covey.model.objects import Node, Service, Task
 from covey.model.states import TaskState
@@ -40,10 +40,12 @@ class Reader:
     """One reader's request: what has arrived for it, and which agents have not finished.
 
     `publishing` is keyed by (subscription, node): each batch of tasks asked for is a subscription of its own.
-    `follows` is set while new tasks of the service may still come.
+    `follows` is set while new tasks of the service may still come; `lost`, once agents hand their logs to
+    another manager.
     """
 
     follows: bool
+    lost: bool = False
     tasks: set[str] = field(default_factory=set[str])
     publishing: dict[tuple[str, str], Source] = field(default_factory=dict[tuple[str, str], Source])
     arrived: asyncio.Queue[ReadLogsResponse] = field(
@@ -70,6 +72,7 @@ class LogsServer:
         self._session_of = session_of
         self._dice = dice
         self._readers: dict[str, Reader] = {}
+        self._reading: list[Reader] = []
 
     def reader_bindings(self) -> list[Binding]:
         """List the methods people call."""
@@ -78,6 +81,13 @@ class LogsServer:
     def broker_bindings(self) -> list[Binding]:
         """List the methods agents call."""
         return [bind(LogBroker.publish_logs, self._publish_logs)]
+
+    def step_down(self) -> None:
+        """Send readers away: agents publish to the manager that leads, and that is another one now."""
+        for reader in self._reading:
+            reader.lost = True
+            if reader.arrived.empty():
+                reader.arrived.put_nowait(ReadLogsResponse())
 
     def _tasks(self, request: ReadLogsRequest) -> list[Task]:
         if request.task_id:
@@ -92,6 +102,7 @@ class LogsServer:
     async def _read_logs(self, request: ReadLogsRequest, caller: Caller) -> AsyncIterator[ReadLogsResponse]:
         tasks = self._tasks(request)
         reader = Reader(follows=request.options.follow and not request.task_id)
+        self._reading.append(reader)
         following = None
         if reader.follows:
             # The watch opens in the same breath as the tasks are read, so that none falls in between.
@@ -108,7 +119,10 @@ class LogsServer:
                     response = ReadLogsResponse(warnings=self._give_up_lost(reader))
                 if response.records or response.warnings:
                     yield response
+                if reader.lost:
+                    raise Unavailable("another manager leads now, and logs come to that one; ask again")
         finally:
+            self._reading.remove(reader)
             if following is not None:
                 following.cancel()
                 with contextlib.suppress(asyncio.CancelledError):

@@ -126,6 +126,13 @@ class GrpcTransport:
         if running := [task for task in tasks if task is not None and not task.done()]:
             await asyncio.wait(running)
 
+    def silent_s(self, id: int) -> float | None:
+        """How long ago a peer was last heard; None where there is no stream to it."""
+        peer = self._peers.get(id)
+        if peer is None or not peer.sessions:
+            return None
+        return self._loop.time() - max(session.heard for session in peer.sessions)
+
     # --- streams, whoever opened them ---
 
     @property

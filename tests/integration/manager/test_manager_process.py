@@ -143,7 +143,7 @@ def test_what_was_acknowledged_is_there_after_a_kill(manager: Manager) -> None:
 def test_a_manager_that_lost_its_state_says_so(manager: Manager) -> None:
     manager.bootstrap.unlink()
     assert manager.start().wait(BOUND_S) == 1
-    assert f"knows nothing of cluster {manager.cluster_id}; restore a backup" in manager.log
+    assert f"knows nothing of cluster {manager.cluster_id}, and this node knows no other" in manager.log
     assert "Traceback" not in manager.log
 
 

@@ -8,15 +8,23 @@ import pytest
 from msgspec.structs import replace
 
 from covey import limits
-from covey.errors import FailedPrecondition, PeerFault
+from covey.errors import FailedPrecondition, NotLeader, PeerFault
 from covey.model.assignments import TaskReport
 from covey.model.objects import Node, NodeDescription, Task, TaskStatus
-from covey.model.states import NodeState, TaskState
-from covey.v1 import assignments_pb2, objects_pb2
-from covey.v1.dispatcher_pb2 import AgentMessage, ManagerMessage, Register, StatusReport
+from covey.model.states import NodeRole, NodeState, TaskState
+from covey.v1 import assignments_pb2, objects_pb2, types_pb2
+from covey.v1.dispatcher_pb2 import (
+    AgentMessage,
+    Heartbeat,
+    ManagerMessage,
+    Redirect,
+    Register,
+    SignOffRequest,
+    StatusReport,
+)
 from covey.wire.codec import to_message
 from covey.wire.service import Caller, Role
-from manager.dispatcher.driver import Dispatcher, Outbox
+from manager.dispatcher.driver import Dispatcher, Outbox, Writes
 from manager.dispatcher.events import WriteNode, WriteStatuses
 from manager.dispatcher.server import DispatcherServer
 from manager.dispatcher.writes import parts, write_statuses
@@ -34,8 +42,13 @@ class Stand:
 
     def __init__(self, store: Store, log: FaultyLog) -> None:
         self.store, self.log = store, log
-        self.dispatcher = Dispatcher(store, lambda: ("192.0.2.9:2377",), 4789)
-        self.server = DispatcherServer(self.dispatcher, Random(1))
+        self.managers: tuple[str, ...] = ("192.0.2.9:2377",)
+        self.dispatcher = Dispatcher(store, lambda: self.managers, 4789)
+        self.leading: Dispatcher | None = self.dispatcher
+        self.server = DispatcherServer(lambda: self.leading, self.elsewhere, Random(1))
+
+    def elsewhere(self) -> Redirect:
+        return Redirect(leader="192.0.2.8:2377", managers=["192.0.2.8:2377", *self.managers])
 
     def session(
         self, said: "asyncio.Queue[AgentMessage]", node_id: str = "n1"
@@ -196,3 +209,90 @@ def test_what_an_agent_says_is_cut_to_what_the_log_takes() -> None:
     present = draft.get(Task, "t1")
     assert present is not None
     assert len(present.status.err) == len(present.status.message) == limits.task_error_chars_max
+
+
+def test_a_manager_that_does_not_lead_sends_agents_to_the_one_that_does() -> None:
+    async def scene(stand: Stand) -> None:
+        stand.leading = None
+        said: asyncio.Queue[AgentMessage] = asyncio.Queue()
+        said.put_nowait(register())
+        told = [message async for message in stand.session(said)]
+        assert [message.WhichOneof("kind") for message in told] == ["redirect"]
+        assert told[0].redirect == stand.elsewhere()
+        with pytest.raises(NotLeader):
+            await stand.server._sign_off(SignOffRequest(), Caller(Role.WORKER, "n1", "c", ""))
+
+    on_a_stand(scene)
+
+
+def test_sessions_end_with_leadership_and_say_where_to_go() -> None:
+    async def scene(stand: Stand) -> None:
+        said: asyncio.Queue[AgentMessage] = asyncio.Queue()
+        said.put_nowait(register())
+        session = stand.session(said)
+        await until_kind(session, "session_started")
+        stand.dispatcher.send_elsewhere(Redirect(leader="192.0.2.7:2377"))
+        rest = [message async for message in session]
+        assert rest[-1].redirect.leader == "192.0.2.7:2377"
+
+    on_a_stand(scene)
+
+
+def test_agents_hear_that_they_are_heard_and_where_the_managers_are() -> None:
+    async def scene(stand: Stand) -> None:
+        said: asyncio.Queue[AgentMessage] = asyncio.Queue()
+        said.put_nowait(register())
+        session = stand.session(said)
+        assert (await until_kind(session, "membership")).membership.managers == list(stand.managers)
+        said.put_nowait(AgentMessage(heartbeat=Heartbeat()))
+        await until_kind(session, "alive")
+        stand.managers = ("192.0.2.8:2377", "192.0.2.9:2377")
+        assert (await until_kind(session, "membership")).membership.managers == list(stand.managers)
+        node = stand.store.get(Node, "n1")
+        assert node is not None
+        await stand.store.update(lambda draft: draft.put(replace(node, role=NodeRole.MANAGER)))
+        assert (await until_kind(session, "membership")).membership.role == types_pb2.NODE_ROLE_MANAGER
+        await session.aclose()  # type: ignore[attr-defined]
+
+    on_a_stand(scene)
+
+
+def test_a_node_that_describes_itself_without_end_is_written_once() -> None:
+    async def run() -> None:
+        writes = Writes()
+        for n in range(1000):
+            writes.put(WriteNode("n1", NodeState.READY, "", "", replace(DESCRIPTION, hostname=f"h{n}")))
+        writes.put(WriteNode("n1", NodeState.DOWN, "silent"))
+        (written,) = await writes.take()
+        assert written == WriteNode("n1", NodeState.DOWN, "silent", "", replace(DESCRIPTION, hostname="h999"))
+
+    asyncio.run(run())
+
+
+def test_an_agent_that_reports_without_waiting_is_shown_out() -> None:
+    async def scene(stand: Stand) -> None:
+        said: asyncio.Queue[AgentMessage] = asyncio.Queue()
+        session = stand.session(said)
+        said.put_nowait(register())
+        await until_kind(session, "session_started")
+        stand.log.full = True
+        for n in range(limits.status_reports_in_flight_max + 1):
+            said.put_nowait(report(TaskState.RUNNING, n + 1))
+        with pytest.raises(FailedPrecondition, match="unacknowledged"):
+            await until_kind(session, "status_acknowledged")
+        stand.log.full = False
+
+    on_a_stand(scene)
+
+
+def test_a_report_on_more_tasks_than_agents_put_into_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "status_report_tasks_max", 0)
+
+    async def scene(stand: Stand) -> None:
+        said: asyncio.Queue[AgentMessage] = asyncio.Queue()
+        said.put_nowait(register())
+        said.put_nowait(report(TaskState.RUNNING))
+        with pytest.raises(PeerFault, match="more than 0 tasks"):
+            await until_kind(stand.session(said), "status_acknowledged")
+
+    on_a_stand(scene)

@@ -15,7 +15,7 @@ from covey.model.objects import (
     TaskStatus,
 )
 from covey.model.specs import EndpointSpec, PortConfig
-from covey.model.states import NodeState, PublishMode, TaskState
+from covey.model.states import NodeRole, NodeState, PublishMode, TaskState
 from covey.model.tables import NetworkTable, NetworkTableDelta
 from manager.dispatcher.events import (
     Acknowledge,
@@ -31,6 +31,7 @@ from manager.dispatcher.events import (
     StatusesReported,
     StatusesWritten,
     TablesInForce,
+    TellMembership,
     WriteNode,
     WriteStatuses,
 )
@@ -56,9 +57,10 @@ def commit(machine: Sessions, tables: Tables, *objects: object, now_ms: int) -> 
 
 def test_a_session_starts_with_everything_the_node_must_know() -> None:
     tables = two_nodes_one_service()
-    written, started, assignments, table = register(Sessions(tables), "s", "n1")
+    written, started, membership, assignments, table = register(Sessions(tables), "s", "n1")
     assert written == WriteNode("n1", NodeState.READY, "", "192.0.2.9", DESCRIPTION)
     assert isinstance(started, StartSession)
+    assert membership == TellMembership("s", NodeRole.WORKER, ())
     assert isinstance(assignments, Send)
     assert isinstance(assignments.message, Assignments)
     changed = assignments.message.changed
@@ -77,13 +79,13 @@ def test_a_session_starts_with_everything_the_node_must_know() -> None:
 
 def test_a_node_with_no_tasks_gets_no_tables() -> None:
     effects = register(Sessions(two_nodes_one_service()), "s", "n2")
-    assert [type(e) for e in effects] == [WriteNode, StartSession, Send]
+    assert [type(e) for e in effects] == [WriteNode, StartSession, TellMembership, Send]
 
 
 def test_differences_chain_from_the_version_sent_before() -> None:
     tables = two_nodes_one_service()
     machine = Sessions(tables)
-    first = register(machine, "s", "n1")[2]
+    first = register(machine, "s", "n1")[3]
     assert isinstance(first, Send)
     sent = commit(machine, tables, task("t2", "n1"), endpoint("e2", "t2", "n1", "10.0.0.6"), now_ms=1000)
     assert isinstance(sent[0], Send)
@@ -137,7 +139,7 @@ def test_a_manager_that_lags_sends_nothing_until_it_has_caught_up() -> None:
     ahead = ClusterVersion(1, tables.index + 1)
     assert [type(e) for e in register(machine, "s", "n1", ahead)] == [WriteNode]
     effects = commit(machine, tables, Node(id="n3"), now_ms=1000)
-    assert [type(e) for e in effects] == [StartSession, Send, Send]
+    assert [type(e) for e in effects] == [StartSession, TellMembership, Send, Send]
 
 
 def test_a_newer_epoch_is_refused() -> None:
@@ -237,7 +239,7 @@ def test_agents_are_told_the_numbers_of_ports_that_asked_for_none() -> None:
     spec = replace(revision.spec, endpoint=EndpointSpec(ports=(asked,)))
     given = replace(asked, published_port=30_001)
     change(tables, replace(revision, spec=spec), replace(service, ports=(given,)))
-    sent = register(Sessions(tables), "s", "n1")[2]
+    sent = register(Sessions(tables), "s", "n1")[3]
     assert isinstance(sent, Send)
     assert isinstance(sent.message, Assignments)
     assert sent.message.changed.revisions[0].spec.endpoint.ports == (given,)
