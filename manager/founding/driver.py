@@ -38,11 +38,16 @@ async def write_content(store: Store, state: Path, mode: Mode) -> None:
     """
     match mode:
         case Found(content=content):
-            await _found(store, content)
-            files.remove(bootstrap.path_in(state))
-        case Recover(order=order):
-            await _recover(store, state, order)
-            files.remove(recovery.path_in(state))
+            path = bootstrap.path_in(state)
+            if path.exists():
+                await _found(store, content)
+                files.remove(path)
+        case Recover():
+            # As it is now: this manager may lead a second time, long after it went on alone.
+            order = recovery.load(recovery.path_in(state))
+            if order is not None:
+                await _recover(store, state, order)
+                files.remove(recovery.path_in(state))
         case _:
             pass
 

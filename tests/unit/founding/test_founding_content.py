@@ -296,6 +296,10 @@ def test_the_epoch_rises_once_per_order_wherever_it_is_interrupted(tmp_path: Pat
         assert m2 is not None
         assert (cluster.epoch, m2.role, m2.spec.role) == (mode.order.epoch, W, W)
         assert not recovery.path_in(tmp_path).exists()
+        await store.update(lambda draft: draft.put(replace(m2, role=M, spec=replace(m2.spec, role=M))))
+        index = store.index
+        await write_content(store, tmp_path, mode)
+        assert store.index == index, "a manager that leads again long after does not go on alone again"
 
     for story in (fill, attempt, finish):
         play(disk, story)
