@@ -21,7 +21,6 @@ from tests.support.pki import Authority
 from tests.support.raft_group import applied, until
 from tests.support.raft_wire import Wired, joined, without
 
-
 pytestmark = pytest.mark.root
 
 
