@@ -29,11 +29,13 @@ from manager.control.server import ControlServer
 from manager.dispatcher.driver import Dispatcher
 from manager.dispatcher.server import DispatcherServer
 from manager.forwarding import Forwarding, Leader
+from manager.founding.aside import put_aside
 from manager.founding.driver import write_content
 from manager.keeping import Keeping, open_kept
 from manager.leader.driver import lead
 from manager.leadership import while_leading
 from manager.logs.server import LogsServer
+from manager.raft.seam import Removed
 from manager.roles.driver import run_roles
 from manager.status.server import StatusServer, ask_by
 from manager.store.draft import Draft
@@ -45,7 +47,15 @@ log = logging.getLogger(__name__)
 
 async def run(config: NodeConfig, stop: asyncio.Event) -> None:
     """Be a manager until `stop` is set, or until something breaks that only a new start can mend."""
+    try:
+        await _run(config, stop)
+    except* Removed:
+        # Its id can never come back. The next start, if there is one, begins empty and asks to be let in.
+        log.warning("what this manager kept is in %s now", put_aside(config.state))
+        raise
 
+
+async def _run(config: NodeConfig, stop: asyncio.Event) -> None:
     def identity() -> NodeIdentity:
         """Read this node's certificate, which may have been renewed since."""
         found = identity_store.load(config.identity_dir)
@@ -83,7 +93,9 @@ class _Manager:
         status = StatusServer(
             self._store, self._config.node_id, self._kept.group, ask_by(self._identity), self._kept.silent_ms
         )
-        control = ControlServer(self._store, self._dice, self._resolve_image, self._join_token)
+        control = ControlServer(
+            self._store, self._dice, self._resolve_image, self._join_token, self._kept.group
+        )
         bindings = [*control.bindings(), *status.bindings(), *BackupServer(self._store).bindings()]
         return self._forwarding.wrap([*bindings, *self._logs.reader_bindings()])
 

@@ -8,12 +8,13 @@ import msgspec
 from msgspec import Struct
 
 from covey import limits
-from covey.errors import CoveyError, Unavailable
+from covey.errors import AlreadyExists, CoveyError, Unavailable
 from covey.identity import NodeIdentity
 from covey.v1 import control_pb2, raft_pb2
 from covey.wire.client import connect_control
 from covey.wire.services import Control, Raft
 from manager.raft.entry import Membership
+from manager.raft.seam import Removed
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +32,8 @@ class Candidate(Struct, frozen=True):
 async def join(managers: Callable[[], Sequence[str]], identity: LoadIdentity, own: Candidate) -> Membership:
     """Ask the managers one after the other, again and again, until one lets this manager in.
 
-    This manager must be serving: the leader dials back. What keeps it out is logged whenever that changes. Raises
-    nothing but cancellation: a manager that is refused today may be let in tomorrow, and says why meanwhile.
+    This manager must be serving: the leader dials back. What keeps it out is logged whenever that changes; a manager
+    that is refused today may be let in tomorrow. Raises `Removed` if it can never be, under the id it has.
     """
     backoff_ms, told = limits.join_backoff_ms_min, ""
     while True:
@@ -40,6 +41,8 @@ async def join(managers: Callable[[], Sequence[str]], identity: LoadIdentity, ow
         for address in managers():
             try:
                 return await ask_to_join(address, identity(), own)
+            except Removed:
+                raise
             except CoveyError as error:
                 reasons.append(f"{address}: {error}")
         reason = "; ".join(reasons) or "this node knows no other manager"
@@ -51,10 +54,13 @@ async def join(managers: Callable[[], Sequence[str]], identity: LoadIdentity, ow
 
 
 async def ask_to_join(address: str, identity: NodeIdentity, own: Candidate) -> Membership:
-    """Ask one manager; it forwards to the leader. Raises the errors of the wire."""
+    """Ask one manager; it forwards to the leader. Raises the errors of the wire, and `Removed`."""
     request = raft_pb2.JoinRaftRequest(cluster_id=own.cluster_id, raft_id=own.raft_id, address=own.address)
     async with connect_control(address, identity) as channel:
-        response = await channel.call(Raft.join_raft, request, limits.join_timeout_s)
+        try:
+            response = await channel.call(Raft.join_raft, request, limits.join_timeout_s)
+        except AlreadyExists as error:  # the id, used up: see manager.roles.admission
+            raise Removed(str(error)) from error
     try:
         return msgspec.msgpack.decode(response.membership, type=Membership)
     except msgspec.DecodeError as error:

@@ -16,6 +16,7 @@ from covey.io import files
 from covey.model import bootstrap, recovery
 from covey.model.objects import Cluster, Object
 from manager.raft.entry import Membership
+from manager.raft.seam import Removed
 from manager.roles import quorum
 from manager.roles.seam import Group
 from manager.store.draft import Draft
@@ -125,6 +126,8 @@ async def _tell(addresses: Sequence[str], identity: NodeIdentity, own: Candidate
     for address in addresses:
         try:
             await ask_to_join(address, identity, own)
+        except Removed:
+            raise
         except CoveyError as error:
             reasons.append(f"{address}: {error}")
         else:

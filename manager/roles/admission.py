@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 from msgspec.structs import replace
 
-from covey.errors import FailedPrecondition, InvalidArgument, PermissionDenied, Unavailable
+from covey.errors import AlreadyExists, FailedPrecondition, InvalidArgument, PermissionDenied, Unavailable
 from covey.model.objects import Node
 from covey.model.states import NodeRole
 from manager.raft.entry import Member, Membership
@@ -57,19 +57,21 @@ def check_unused(membership: Membership, node_id: str, address: str, answering: 
 
 
 def check_id(membership: Membership, raft_id: int, node_id: str) -> None:
-    """Refuse an id that was used up, or is somebody else's (thesis 4.1, and a copied disk)."""
+    """Refuse an id that was used up, or is somebody else's (thesis 4.1, and a copied disk).
+
+    Raises `AlreadyExists`, by which the other side knows that it must begin anew.
+    """
     if not 0 < raft_id <= RAFT_ID_MAX:
         raise InvalidArgument(f"raft_id: {raft_id} is no id of a member")
     if raft_id in membership.removed:
-        raise FailedPrecondition(
-            f"member {raft_id} was removed from the group and cannot come back under this id; "
-            "remove STATE/manager there, so that it joins as a new one"
+        raise AlreadyExists(
+            f"member {raft_id} was removed from the group and cannot come back under this id, only with an empty log"
         )
     known = membership.get(raft_id)
     if known is not None and known.node_id != node_id:
-        raise FailedPrecondition(
-            f"member {raft_id} is node {known.node_id}, not {node_id}: its disk was copied; "
-            "remove STATE/manager on the copy, so that it joins as a new one"
+        raise AlreadyExists(
+            f"member {raft_id} is node {known.node_id}, not {node_id}: its disk was copied; the copy can join only with "
+            "an empty log"
         )
 
 

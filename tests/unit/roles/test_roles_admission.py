@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from covey.errors import FailedPrecondition, InvalidArgument, PermissionDenied, Unavailable
+from covey.errors import AlreadyExists, FailedPrecondition, InvalidArgument, PermissionDenied, Unavailable
 from covey.model.objects import Node, NodeDescription
 from covey.model.specs import NodeSpec
 from covey.model.states import NodeRole
@@ -85,9 +85,9 @@ def test_ids_are_used_once() -> None:
     membership = Membership((member(1), member(2)), removed=(7,))
     check_id(membership, 2, "n2")
     check_id(membership, 3, "n3")
-    with pytest.raises(FailedPrecondition, match=r"7 was removed.*joins as a new one"):
+    with pytest.raises(AlreadyExists, match=r"7 was removed.*empty log"):
         check_id(membership, 7, "n3")
-    with pytest.raises(FailedPrecondition, match="its disk was copied"):
+    with pytest.raises(AlreadyExists, match="its disk was copied"):
         check_id(membership, 2, "n3")
     for id in (0, -1, 1 << 63):
         with pytest.raises(InvalidArgument):
