@@ -540,6 +540,38 @@ def test_a_directory_that_cannot_be_synced_stops_the_disk(
     run(test())
 
 
+def test_an_installation_that_fails_half_way_is_finished_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def leaders() -> AsyncIterator[bytes]:
+        yield b"the leader's"
+
+    def failing(self: Snapshots, index: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    async def test() -> None:
+        mark = SnapshotMark(50, 4)
+        disk = await SqliteDisk.open(tmp_path, "c1")
+        await disk.write(HardState(3, 7), entries(1, 9))
+        await disk.stage_snapshot(mark, leaders())
+        with monkeypatch.context() as patched:
+            patched.setattr(Snapshots, "promote", failing)
+            with pytest.raises(LogFailed, match="restart the manager: it finishes that"):
+                await disk.install_snapshot(mark, HardState(4))
+            with pytest.raises(LogFailed, match="restart the manager"):
+                await disk.write(HardState(5), [])
+        await disk.close()
+        disk = await SqliteDisk.open(tmp_path, "c1")
+        stored = await disk.load()
+        assert (stored.hard_state, stored.snapshot, stored.entries) == (HardState(4), mark, ())
+        found = await disk.newest_snapshot()
+        assert found is not None
+        assert list(found.chunks) == [b"the leader's"]
+        await disk.close()
+
+    run(test())
+
+
 def test_what_continues_a_refused_write_is_refused_like_it(tmp_path: Path) -> None:
     async def test() -> None:
         disk = await SqliteDisk.open(tmp_path, "c1")
