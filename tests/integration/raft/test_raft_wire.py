@@ -17,6 +17,7 @@ from manager.raft.fake import FakeDisk, MemoryDisk
 from manager.raft.introductions import FORMAT
 from manager.raft.ready import Role
 from manager.raft.seam import Removed
+from tests.support.freezing_proxy import FreezingProxy
 from tests.support.pki import Authority
 from tests.support.raft_group import applied, until
 from tests.support.raft_wire import Wired, joined, without
@@ -39,6 +40,33 @@ class Ring:
         self.authority = Authority()
         self.members: dict[int, Wired] = {}
         self.memories: dict[int, MemoryDisk] = {}
+        self.proxies: dict[int, FreezingProxy] = {}
+
+    async def behind_proxies(self) -> Wired:
+        """Found a group of three that reach each other through proxies; give the leader."""
+        leader: Wired | None = None
+        for id in (1, 2, 3):
+            wired = await self.listen(id)
+            proxy = self.proxies[id] = FreezingProxy(wired.address)
+            await proxy.start()
+            wired.address = proxy.address
+            if leader is None:
+                leader = wired
+                await wired.start(FakeDisk(self.memories[id]), founding=True)
+            else:
+                await self.let_in(leader, id)
+        assert leader is not None
+        return leader
+
+    async def let_in(self, leader: Wired, id: int) -> None:
+        """Let a member that listens join as a voter."""
+        wired, leading = self.members[id], leader.replica
+        assert leading is not None
+        wanted = joined(leading.membership, Member(id, wired.node_id, wired.address, voter=False))
+        await leading.change(wanted)
+        new = await wired.start(FakeDisk(self.memories[id]), introduced=wanted)
+        await until(lambda: new.applied >= leading.applied)
+        await leading.change(joined(wanted, Member(id, wired.node_id, wired.address)))
 
     async def listen(self, id: int, address: str = "127.0.0.1:0") -> Wired:
         wired = Wired(self.authority.cluster_id, self.authority.node(NodeRole.MANAGER))
@@ -52,15 +80,10 @@ class Ring:
     async def form(self, *ids: int) -> Wired:
         """Found a group with the first id, and let the others join as voters."""
         first = await self.listen(ids[0])
-        leader = await first.start(FakeDisk(self.memories[ids[0]]), founding=True)
+        await first.start(FakeDisk(self.memories[ids[0]]), founding=True)
         for id in ids[1:]:
-            wired = await self.listen(id)
-            member = Member(id, wired.node_id, wired.address, voter=False)
-            wanted = joined(leader.membership, member)
-            await leader.change(wanted)
-            new = await wired.start(FakeDisk(self.memories[id]), introduced=wanted)
-            await until(lambda new=new: new.applied >= leader.applied)  # type: ignore[misc]
-            await leader.change(joined(wanted, Member(id, wired.node_id, wired.address)))
+            await self.listen(id)
+            await self.let_in(first, id)
         return first
 
 
@@ -74,6 +97,8 @@ async def ring() -> AsyncIterator[Ring]:
             if wired.replica is not None:
                 await wired.replica._loop.stop()
             await wired.stop()
+        for proxy in made.proxies.values():
+            await proxy.close()
 
 
 def test_three_members_keep_a_log_over_tls() -> None:
@@ -226,5 +251,34 @@ def test_a_worker_cannot_take_part() -> None:
             async with connect_control(first.address, worker) as channel:
                 with pytest.raises(errors.PermissionDenied, match="is for manager"):
                     await anext(channel.talk(services.Raft.replicate, frames(), 5))
+
+    run(test())
+
+
+def test_a_cut_cable_is_noticed_and_mended_connections_are_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "raft_keepalive_ms", 200)
+    monkeypatch.setattr(limits, "raft_silence_ms_max", 700)
+
+    async def test() -> None:
+        async with ring() as made:
+            first = await made.behind_proxies()
+            old = first.replica
+            assert old is not None
+            await old.propose([b"before"])
+            # All ways to and from member 1: it dials the others, by their proxies, and they it.
+            for proxy in made.proxies.values():
+                proxy.freeze()
+            await until(lambda: old.standing.role is not Role.LEADER)
+            with pytest.raises(errors.NotLeader):
+                await old.propose([b"meanwhile"])
+            await asyncio.sleep(1)
+            for proxy in made.proxies.values():
+                proxy.thaw()
+            replicas = [wired.replica for wired in made.members.values() if wired.replica is not None]
+            await until(lambda: any(r.standing.role is Role.LEADER for r in replicas))
+            leader = max(replicas, key=lambda r: (r.standing.role is Role.LEADER, r.standing.term))
+            await leader.propose([b"after"])
+            await until(lambda: all(r.applied == leader.applied for r in replicas))
+            assert await applied(old) == [b"before", b"after"]
 
     run(test())
