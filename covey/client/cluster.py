@@ -1,5 +1,6 @@
 """A manager's control and log services."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 
@@ -200,8 +201,8 @@ async def connect(host: Host) -> AsyncIterator[ClusterClient]:
     """
     try:
         host.check_manager()
-    except FailedPrecondition:
-        await _manager_returns(host)
+    except FailedPrecondition as refusal:
+        await _manager_returns(host, refusal)
     async with connect_unix(host.manager_socket) as channel:
         if host.stale is None:
             yield ClusterClient(channel)
@@ -213,9 +214,13 @@ async def connect(host: Host) -> AsyncIterator[ClusterClient]:
             host.stale.age_ms = beside.age_ms
 
 
-async def _manager_returns(host: Host) -> None:
-    async with connect_daemon(host) as daemon:
-        told = await daemon.info()
+async def _manager_returns(host: Host, refusal: FailedPrecondition) -> None:
+    """Wait a little for a manager that coveyd is to run here; raise `refusal` if it is not to."""
+    try:
+        async with asyncio.timeout(limits.status_timeout_s), connect_daemon(host) as daemon:
+            told = await daemon.info()
+    except (TimeoutError, Unavailable):
+        raise refusal from None
 
     async def check() -> None:
         try:

@@ -24,12 +24,14 @@ from covey.model.objects import (
     TaskStatus,
 )
 from covey.model.reference import Reference
-from covey.model.specs import IpamConfig, NetworkSpec, RegistryAuth, Resources
+from covey.model.specs import IpamConfig, NetworkSpec, NodeSpec, RegistryAuth, Resources
 from covey.model.states import NodeRole, NodeState, TaskState
-from covey.v1 import node_pb2
+from covey.v1 import control_pb2, node_pb2
 from covey.wire import server as wire
 from covey.wire.service import Binding, Caller, bind
-from covey.wire.services import NodeDaemon
+from covey.wire.services import Control, NodeDaemon
+from manager.backup import open_archive
+from manager.backup.server import BackupServer
 from manager.control.server import ControlServer
 from manager.leader.driver import lead
 from manager.store.draft import Draft
@@ -40,12 +42,41 @@ TOKEN = "COVEY-1-" + "d" * 50 + "-" + "s" * 25
 NODES = ("m1", "w1")
 
 
+def managers_line(
+    name: str, leader: bool = False, voter: bool = True, answers: bool = True
+) -> control_pb2.ManagerStatus:
+    """One manager's line of the cluster's status."""
+    return control_pb2.ManagerStatus(
+        node_id=name.ljust(25, "0"),
+        hostname=name,
+        address=f"{name}.example:2377",
+        leader=leader,
+        voter=voter,
+        reachability="REACHABILITY_REACHABLE" if answers else "REACHABILITY_UNREACHABLE",
+        behind_entries=0 if leader else 2,
+        raft_id=1,
+    )
+
+
 class CliStand:
     """Runs in a thread of its own, as another process would. `with CliStand(path) as stand: ...`."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.host = f"unix://{root}/covey.sock"
+        self.status = control_pb2.GetClusterStatusResponse(
+            managers=[
+                managers_line("m1", leader=True),
+                managers_line("m2"),
+                managers_line("w1", voter=False),
+            ],
+            answered_by="m1".ljust(25, "0"),
+            has_quorum=True,
+            term=3,
+            applied_index=7,
+            epoch=1,
+            store="raft",
+        )
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._main()))
         self._loop: asyncio.AbstractEventLoop
@@ -65,8 +96,13 @@ class CliStand:
         store = await open_alone(self.root / "state", "c" * 25)
         await store.update(_first_content)
         control = ControlServer(store, Random(2), _resolve, _token)
+        people = [
+            *control.bindings(),
+            *BackupServer(store).bindings(),
+            bind(Control.get_cluster_status, self._status),
+        ]
         servers = [
-            await wire.serve_unix(self.root / "manager.sock", control.bindings()),
+            await wire.serve_unix(self.root / "manager.sock", people),
             await wire.serve_unix(self.root / "covey.sock", _daemon()),
         ]
         running = [asyncio.create_task(lead(store, Random(3))), asyncio.create_task(_pretend(store))]
@@ -79,18 +115,24 @@ class CliStand:
             await server.stop(1)
         await store.close()
 
+    async def _status(
+        self, request: control_pb2.GetClusterStatusRequest, caller: Caller
+    ) -> control_pb2.GetClusterStatusResponse:
+        return self.status
+
 
 def _first_content(draft: Draft) -> None:
     draft.put(Cluster(id="c" * 25, root_ca=RootCa(digest="d" * 50)))
-    spec = NetworkSpec(name="ingress", ingress=True, ipam=(IpamConfig(subnet="10.255.0.0/16"),))
-    draft.put(Network(id="0" * 25, spec=spec))
+    ingress = NetworkSpec(name="ingress", ingress=True, ipam=(IpamConfig(subnet="10.255.0.0/16"),))
+    draft.put(Network(id="0" * 25, spec=ingress))
     for name in NODES:
         described = NodeDescription(
             hostname=name, resources=Resources(nano_cpus=8 * 10**9, memory_bytes=2**34)
         )
         role = NodeRole.MANAGER if name == "m1" else NodeRole.WORKER
         status = NodeStatus(state=NodeState.READY, address="192.0.2.1")
-        draft.put(Node(id=name.ljust(25, "0"), description=described, status=status, role=role))
+        spec = NodeSpec(role=role)
+        draft.put(Node(id=name.ljust(25, "0"), spec=spec, description=described, status=status, role=role))
 
 
 async def _resolve(image: Reference, auth: RegistryAuth | None) -> str:
@@ -109,6 +151,10 @@ def _daemon() -> list[Binding]:
         bind(NodeDaemon.init, _init),
         bind(NodeDaemon.join, _join),
         bind(NodeDaemon.leave, _leave),
+        bind(NodeDaemon.force_new_cluster, _force_new_cluster),
+        bind(NodeDaemon.restore, _restore),
+        bind(NodeDaemon.set_address, _set_address),
+        bind(NodeDaemon.follow_membership, _follow_membership),
     ]
 
 
@@ -124,6 +170,27 @@ async def _leave(request: node_pb2.LeaveRequest, caller: Caller) -> node_pb2.Lea
     if not request.force:
         raise FailedPrecondition("this node is the last manager; use --force")
     return node_pb2.LeaveResponse()
+
+
+async def _force_new_cluster(
+    request: node_pb2.ForceNewClusterRequest, caller: Caller
+) -> node_pb2.ForceNewClusterResponse:
+    return node_pb2.ForceNewClusterResponse(cluster_id="c" * 25, node_id="m1".ljust(25, "0"))
+
+
+async def _restore(request: node_pb2.RestoreRequest, caller: Caller) -> node_pb2.RestoreResponse:
+    open_archive(Path(request.path))
+    return node_pb2.RestoreResponse(cluster_id="c" * 25, node_id="m1".ljust(25, "0"))
+
+
+async def _set_address(request: node_pb2.SetAddressRequest, caller: Caller) -> node_pb2.SetAddressResponse:
+    return node_pb2.SetAddressResponse()
+
+
+async def _follow_membership(
+    request: node_pb2.FollowMembershipRequest, caller: Caller
+) -> node_pb2.FollowMembershipResponse:
+    raise AssertionError("it is the agent that says so, not the command")
 
 
 async def _info(request: node_pb2.InfoRequest, caller: Caller) -> node_pb2.InfoResponse:
@@ -150,6 +217,9 @@ async def _pretend(store: Store) -> None:
 
 
 def _step(draft: Draft) -> None:
+    for node in list(draft.all(Node)):
+        if node.role is not node.spec.role:
+            draft.put(replace(node, role=node.spec.role))
     for task in list(draft.all(Task)):
         wanted = _wanted(draft, task)
         if wanted is not None:

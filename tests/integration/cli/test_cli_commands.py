@@ -1,24 +1,18 @@
 """The `covey` command as a process, against a real control API."""
 
 import json
-import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import pytest
 
+from tests.support.cli_command import BOUND_S, covey, listed, start
 from tests.support.cli_stand import TOKEN, CliStand
-
-ROOT = Path(__file__).parents[3]
-BOUND_S = 60
 
 
 @pytest.fixture(scope="module")
@@ -26,31 +20,6 @@ def stand() -> Iterator[CliStand]:
     # Not pytest's folder: a unix socket's path has at most 107 bytes.
     with TemporaryDirectory(prefix="cvt-cli-") as folder, CliStand(Path(folder)) as made:
         yield made
-
-
-def start(stand: CliStand | None, *words: str, **environment: str) -> "subprocess.Popen[str]":
-    host = stand.host if stand else "unix:///nonexistent/covey.sock"
-    return subprocess.Popen(
-        [sys.executable, "-m", "covey.cli", *words],
-        cwd=ROOT,
-        env={**os.environ, "COVEY_HOST": host, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def covey(stand: CliStand | None, *words: str, code: int = 0, **environment: str) -> tuple[str, str]:
-    process = start(stand, *words, **environment)
-    out, err = process.communicate(timeout=BOUND_S)
-    assert process.returncode == code, f"{words}: {process.returncode}\n{out}\n{err}"
-    return out, err
-
-
-def listed(stand: CliStand, *words: str) -> list[dict[str, Any]]:
-    found = json.loads(covey(stand, *words, "--format", "json")[0])
-    assert isinstance(found, list)
-    return found
 
 
 def test_a_services_life(stand: CliStand) -> None:
@@ -124,7 +93,7 @@ def test_nodes(stand: CliStand) -> None:
 
 def test_membership(stand: CliStand) -> None:
     assert covey(stand, "join-token", "-q", "worker")[0].strip() == TOKEN
-    assert "one manager so far" in covey(stand, "join-token", "manager", code=1)[1]
+    assert "To add a manager" in covey(stand, "join-token", "manager")[0]
     out, _ = covey(stand, "init", "--availability", "drain")
     assert f"covey join --token {TOKEN} 192.0.2.1:2377" in out
     assert "joined a cluster as a worker" in covey(stand, "join", "--token", TOKEN, "192.0.2.1")[0]
