@@ -8,7 +8,7 @@ import os
 import sqlite3
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -24,7 +24,15 @@ def chunks(index: int) -> list[bytes]:
     return [b"first of %d " % index + b"secret" * 500, b"second"]
 
 
-def write(directory: Path, cluster_id: str, count: int, *, snapshots: Sequence[int] | None = None) -> None:
+def write(
+    directory: Path,
+    cluster_id: str,
+    count: int,
+    *,
+    snapshots: Sequence[int] | None = None,
+    data: Callable[[int], bytes] = data,
+    chunks: Callable[[int], list[bytes]] = chunks,
+) -> None:
     """Write `count` entries and two snapshots, compacted through the older one, as a killed manager leaves them."""
     indexes = (count // 3, count * 2 // 3) if snapshots is None else snapshots
     directory.mkdir(parents=True, exist_ok=True)

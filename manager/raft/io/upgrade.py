@@ -76,7 +76,7 @@ def convert(directory: Path, cluster_id: str, key: DataKey, only: Member | None)
     sync_directory(directory)
     new.path.rename(path)
     sync_directory(directory)
-    _log.warning("the log %s was converted to the format of replicated managers: %d entries", path, last)
+    _log.warning("the log %s was converted to the format of replicated managers, up to entry %d", path, last)
 
 
 def sweep(directory: Path) -> None:
