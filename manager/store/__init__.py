@@ -32,6 +32,10 @@ The rules inside:
 * An entry is acknowledged only when it would survive a power loss. If the log fails, the store stops: it
   goes on answering reads, and every write fails with the reason.
 * An entry is bounded (`limits.entry_bytes_max`); `pieces.pieces` cuts a larger transaction into sound ones.
-* `log/` is the seam. `log/seam.py` says what a log owes the store; `log/io/sqlite.py` keeps it on one disk.
+* Only the leader commits (`NotLeader` elsewhere), and it decides only once it has applied everything up to
+  `standing.since`. Any manager reads; what must be so *now* is read after `Store.barrier()`.
+* A manager that was away for long may be given a whole snapshot: it replaces the tables, and watchers are told
+  `Lagged`, as if they had not kept up.
+* `log/` is the seam. `log/seam.py` says what a log owes the store; `log/replicated` is the managers' own.
 * Only `driver.py` awaits; it translates and decides nothing.
 """

@@ -6,7 +6,6 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 from covey import errors, limits
@@ -15,7 +14,6 @@ from covey.model.objects import Object
 from . import entry, snapshot
 from .draft import Draft
 from .kinds import Kind, T
-from .log.io.sqlite import SqliteLog
 from .log.seam import Log, Record, Snapshot, Standing
 from .tables import Tables
 from .transaction import Commit, Transaction
@@ -79,7 +77,7 @@ class Watch:
 
 
 class Store:
-    """The cluster's state on this manager: a `View`, and the way to change it. Make it with `open` or `start`."""
+    """The cluster's state on this manager: a `View`, and the way to change it. Make it with `start`."""
 
     def __init__(self, log: Log, tables: Tables, clock_ns: Callable[[], int] = time.time_ns) -> None:
         self._log = log
@@ -96,11 +94,6 @@ class Store:
         self._bytes_since_snapshot = 0
         self._snapshotting: asyncio.Task[None] | None = None
         self._following: asyncio.Task[None] | None = None
-
-    @classmethod
-    async def open(cls, state_dir: Path, cluster_id: str) -> "Store":
-        """Open or make the store in STATE/manager; see `start` for what it raises."""
-        return await cls.start(await SqliteLog.open(state_dir / "manager", cluster_id))
 
     @classmethod
     async def start(cls, log: Log, clock_ns: Callable[[], int] = time.time_ns) -> "Store":
