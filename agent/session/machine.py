@@ -254,7 +254,6 @@ class Session:
             case Membership():
                 return (*self._learn(message.managers), *self.following.told(message))
             case Alive():
-                self._not_silent()
                 return ()
 
     def _not_silent(self) -> None:
@@ -271,6 +270,7 @@ class Session:
         self.phase = Phase.OPEN
         self.period_ms = max(message.heartbeat_period_ms, limits.heartbeat_period_ms_min)
         self.beat_at_ms = self.now_ms + self.period_ms
+        self._not_silent()
         self.unreported = dict(self.in_force)
         self.candidates.serves(self.address)
         return (*self._learn(message.managers), *self._speak())

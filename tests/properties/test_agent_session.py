@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 
 from agent.session.events import Connected, Dial, Disconnected, HangUp, Heard, Send, StatusChanged
 from agent.session.machine import Session
-from agent.session.messages import Register, SessionStarted, StatusAcknowledged, StatusReport
+from agent.session.messages import (
+    Alive,
+    Heartbeat,
+    Register,
+    SessionStarted,
+    StatusAcknowledged,
+    StatusReport,
+)
 from covey.machine import Tick
 from covey.model.assignments import TaskReport
 from covey.model.objects import ClusterVersion, NodeDescription, TaskStatus
@@ -61,6 +68,8 @@ class Manager:
                     assert report.status.at_ns >= self.committed.get(report.task_id, 0)
                     self.committed[report.task_id] = report.status.at_ns
                 self.feed(Heard(number, StatusAcknowledged(sequence)))
+            case Heartbeat():
+                self.feed(Heard(number, Alive()))
             case _:
                 pass
 

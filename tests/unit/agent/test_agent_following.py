@@ -182,6 +182,14 @@ def test_a_manager_that_falls_silent_is_left_for_another() -> None:
     assert next_dial(session) != silent
 
 
+def test_a_manager_that_is_silent_from_the_start_is_left_too() -> None:
+    session = opened(new())
+    while session.phase is Phase.OPEN:
+        beat(session)
+        assert session.now_ms < 10_000
+    assert session.now_ms == limits.heartbeat_grace_periods * PERIOD_MS
+
+
 def test_what_this_agent_slept_over_is_not_held_against_the_manager() -> None:
     session = opened(new())
     beat(session)

@@ -22,6 +22,7 @@ from agent.session.events import (
 )
 from agent.session.machine import NEVER, Session
 from agent.session.messages import (
+    Alive,
     Down,
     Heartbeat,
     LogSubscription,
@@ -81,7 +82,11 @@ def test_it_dials_and_says_who_it_is_and_what_it_has_seen() -> None:
 
 def test_it_beats_once_a_period() -> None:
     session = opened()
-    beats = [now for now in range(1, 5001) if Heartbeat() in sent(list(session.step(Tick(now))))]
+    beats = []
+    for now in range(1, 5001):
+        if Heartbeat() in sent(list(session.step(Tick(now)))):
+            beats.append(now)
+            hear(session, Alive())
     assert beats == [1000, 2000, 3000, 4000, 5000]
 
 
