@@ -81,6 +81,8 @@ class Content:
         """Make the staged snapshot the newest, and the log empty after it."""
         if self.staged is None or self.staged.mark != mark:
             raise errors.Bug(f"the snapshot of index {mark.index} is to be installed, and was not staged")
+        if (newest := max(self.snapshots, default=0)) > mark.index:
+            raise errors.Bug(f"the snapshot {mark} is to be installed over a newer one of {newest}")
         self.snapshots = {mark.index: self.staged}
         self.staged = None
         self.entries.clear()

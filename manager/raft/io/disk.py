@@ -128,6 +128,8 @@ class SqliteDisk:
             staged = self._snapshots.staged()
             if staged != mark:
                 raise errors.Bug(f"the snapshot {mark} is to be installed, and {staged} is staged")
+            if (newest := self._snapshots.indexes()[-1:]) > [mark.index]:
+                raise errors.Bug(f"the snapshot {mark} is to be installed over a newer one of {newest[0]}")
             self._journal.reset(mark, hard_state)
             try:
                 self._snapshots.promote(mark.index)

@@ -284,6 +284,19 @@ def test_an_installed_snapshot_may_lie_within_a_log_that_went_astray(open_disk: 
     run(test())
 
 
+def test_nothing_is_installed_over_something_newer(open_disk: Open) -> None:
+    async def test() -> None:
+        async with opened(open_disk) as disk:
+            await disk.write(None, entries(1, 30))
+            await disk.save_snapshot(SnapshotMark(20, 1), [b"own"])
+            await disk.stage_snapshot(SnapshotMark(10, 1), chunks(b"old"))
+            with pytest.raises(errors.Bug, match="over a newer one of 20"):
+                await disk.install_snapshot(SnapshotMark(10, 1), None)
+            assert len((await disk.load()).entries) == 30
+
+    run(test())
+
+
 def test_a_snapshot_that_does_not_come_whole_is_not_staged(open_disk: Open) -> None:
     async def test() -> None:
         async def broken() -> AsyncIterator[bytes]:
