@@ -177,6 +177,8 @@ class Replica:
                 entries = log.between(after, through)
                 after = through
                 yield entries
+                if after < self.applied:
+                    await asyncio.sleep(0)  # much to catch up with: heartbeats come in between
             elif self.ended:
                 if self.failure is not None:
                     raise self.failure

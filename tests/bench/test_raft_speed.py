@@ -1,4 +1,4 @@
-"""How quick the log of three managers is: three processes, real disks, real certificates; and what it stands on."""
+"""How quick the managers' log is: processes of their own, real disks, real certificates; and what it stands on."""
 
 import shutil
 import sqlite3
@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.bench.figures import QUICK, rows
-from tests.support.raft_ring import RaftRing
+from tests.bench.figures import QUICK, Figure, rows, show
+from tests.support.raft_ring import Failed, RaftProcess, RaftRing
 
 ENTRY_BYTES = 1024
 IN_FLIGHT = (1, 10, 100, 500)
@@ -82,3 +82,41 @@ def test_raft_speed() -> None:
             "ratio",
         )
         rows("The log of the managers", columns, lines)
+
+
+def failovers(ring: RaftRing, count: int) -> list[float]:
+    """Seconds from a leader's kill to the next entry committed, again and again."""
+    took = []
+    for _ in range(count):
+        leader = ring.leader()
+        leader.ask("propose", data="00")
+        time.sleep(0.3)
+        started = time.perf_counter()
+        leader.kill()
+        while not any(proposed(member) for member in ring.members if member.runs):
+            time.sleep(0.005)
+        took.append(time.perf_counter() - started)
+        leader.start()
+    return took
+
+
+def proposed(member: RaftProcess) -> bool:
+    try:
+        member.ask("propose", data="01")
+    except Failed:
+        return False
+    return True
+
+
+def test_raft_failover() -> None:
+    figures = []
+    for size in (3, 5):
+        with folder() as directory:
+            ring = RaftRing(directory, size)
+            try:
+                ring.form()
+                took = failovers(ring, 3 if QUICK else 10)
+            finally:
+                ring.close()
+            figures.append(Figure(f"leader of {size} killed, to the next entry committed", took))
+    show("The managers' log without its leader", figures)

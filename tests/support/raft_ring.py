@@ -94,6 +94,11 @@ class RaftProcess:
         assert self._process is not None
         self._process.send_signal(number)
 
+    @property
+    def runs(self) -> bool:
+        """Whether it was started, and not ended since."""
+        return self._process is not None
+
     def kill(self) -> None:
         """End it as a crash would."""
         if self._process is not None:
@@ -137,7 +142,7 @@ class RaftRing:
         found: list[RaftProcess] = []
 
         def look() -> bool:
-            running = [m for m in self.members if m._process is not None and m is not but]
+            running = [m for m in self.members if m.runs and m is not but]
             found[:] = [member for member in running if member.ask("look")["leads"]]
             return bool(found)
 
