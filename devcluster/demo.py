@@ -34,7 +34,7 @@ class Demo:
 
     place: Place = field(default_factory=Place)
     console: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True))
-    asked: Record = field(default_factory=Record)
+    asked: Record = field(default_factory=lambda: Record(managers=3, workers=2))
     steps: int = 0
 
     def title(self, text: str) -> None:
@@ -49,7 +49,12 @@ class Demo:
     def covey(self, *arguments: str) -> str:
         """Show and run a `covey` command; what it printed."""
         self.console.print(f"   [dim]$[/] covey {' '.join(map(_quoted, arguments))}", markup=True)
-        return cluster.covey(self.place, "m1", *arguments, bound_s=_bound_s)
+        return self.asked_quietly(*arguments)
+
+    def asked_quietly(self, *arguments: str) -> str:
+        """What a `covey` command prints on the first manager that listens."""
+        node = next(iter(look.managing(self.place)), "m1")
+        return cluster.covey(self.place, node, *arguments, bound_s=_bound_s)
 
     def curl(self, node: str) -> str:
         """What the published port of `node` answers to a client that is no node; empty if it does not."""
@@ -80,9 +85,9 @@ def _quoted(word: str) -> str:
 
 
 def start_cluster(demo: Demo) -> None:
-    """A cluster of one manager and two workers, and nothing left on it of an earlier demo."""
-    demo.title("A cluster: one manager, two workers, each a real coveyd in a network of its own")
-    demo.console.print("   [dim]$[/] covey dev up")
+    """A cluster of three managers and two workers, and nothing left on it of an earlier demo."""
+    demo.title("A cluster: three managers, two workers, each a real coveyd in a network of its own")
+    demo.console.print("   [dim]$[/] covey dev up --managers 3")
     began = time.monotonic()
     with demo.console.status("starting") as status:
         cluster.up(demo.place, demo.asked, lambda step: status.update(f"waiting for {step}"))
@@ -97,7 +102,7 @@ def start_cluster(demo: Demo) -> None:
 
 def _removed(demo: Demo) -> bool:
     try:
-        cluster.covey(demo.place, "m1", "network", "rm", NETWORK)
+        demo.asked_quietly("network", "rm", NETWORK)
     except Unavailable:
         return False
     return True
@@ -136,7 +141,7 @@ def reach_by_name(demo: Demo) -> None:
     command = ("service", "logs", "--tail", "20", CLIENT)
 
     def answered() -> set[str]:
-        return {match[3] for match in _ANSWER.finditer(cluster.covey(demo.place, "m1", *command))}
+        return {match[3] for match in _ANSWER.finditer(demo.asked_quietly(*command))}
 
     demo.until(f"answers of {WEB} in the client's log", lambda: len(answered()) > 1)
     lines = [line for line in demo.covey(*command).splitlines() if _ANSWER.search(line)]
@@ -172,7 +177,7 @@ def update(demo: Demo) -> None:
     demo.covey("service", "update", "--image", f"{demo.place.registry}/demo/web:2", WEB)
 
     def versions() -> set[str]:
-        return {match[1] for _ in range(6) if (match := _ANSWER.search(demo.curl("m1")))}
+        return {match[1] for _ in range(6) if (match := _ANSWER.search(demo.curl("w2")))}
 
     demo.until("nothing but version 2 to answer", lambda: versions() == {"2"})
     demo.saw(f"all answers are version 2 after {time.monotonic() - began:.1f} s")
@@ -195,6 +200,27 @@ def lose_a_node(demo: Demo) -> None:
     nodes.wait_for_answer(demo.place, victim)
     demo.until(f"{victim} to be ready", lambda: victim in look.ready(demo.place))
     demo.saw(f"{victim} is back, and takes what comes next")
+
+
+def lose_the_leader(demo: Demo) -> None:
+    """Power loss of the manager that leads: another one takes over."""
+    demo.until("a leader", lambda: bool(look.leader(demo.place)))
+    victim = look.leader(demo.place)
+    demo.title(f"Power loss of {victim}, the manager that leads: another one takes over")
+    demo.console.print(f"   [dim]$[/] covey dev kill {victim}")
+    began = time.monotonic()
+    nodes.power_loss(demo.place, victim)
+    demo.until("another leader", lambda: look.leader(demo.place) not in ("", victim))
+    leader, took_s = look.leader(demo.place), time.monotonic() - began
+    for line in demo.covey("node", "ls", "--filter", "role=manager").splitlines():
+        demo.console.print(f"     {line}", markup=False)
+    demo.covey("service", "scale", f"{WEB}=10")
+    demo.saw(f"{leader} leads after {took_s:.1f} s: {demo.spread(WEB)}")
+    demo.console.print(f"   [dim]$[/] covey dev start {victim}")
+    nodes.boot(demo.place, victim)
+    nodes.wait_for_answer(demo.place, victim)
+    demo.until(f"{victim} to be ready", lambda: victim in look.ready(demo.place))
+    demo.saw(f"{victim} is back, and follows")
 
 
 def say_what_next(demo: Demo) -> None:
@@ -221,6 +247,7 @@ STEPS: Sequence[Callable[[Demo], None]] = (
     scale,
     update,
     lose_a_node,
+    lose_the_leader,
     say_what_next,
 )
 

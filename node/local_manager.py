@@ -50,11 +50,12 @@ async def until_voting(run: Path, processes: Processes, node_id: str) -> None:
 async def until_alone(run: Path, processes: Processes, node_id: str, order: Path) -> None:
     """Wait until a manager that was told to go on alone leads and has removed the `order`, all done."""
 
+    def done() -> bool:
+        return not order.exists()
+
     async def leads() -> bool:
-        if order.exists():
-            return False
         own = _own(await status(run, local=True), node_id)
-        return own is not None and own.leader
+        return done() and own is not None and own.leader
 
     what = "this manager was told to go on alone, but is not ready yet"
     await _until(leads, what, processes, limits.manager_joined_ms)

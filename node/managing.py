@@ -142,7 +142,7 @@ async def force_new_cluster(daemon: Daemon, advertise_address: str) -> None:
             "this node is a worker and holds none of the cluster's state; run this on a manager, or "
             "`covey cluster restore` a backup on a host in no cluster"
         )
-    if not (daemon.state / "manager").exists():
+    if not (daemon.state / "manager" / "log.db").exists():
         raise FailedPrecondition(
             f"{daemon.state / 'manager'} is gone, and with it this manager's state; run this on another "
             "manager, or leave with --force and restore a backup"
