@@ -268,7 +268,8 @@ class Daemon:
     async def become(self, record: Membership, identity: NodeIdentity) -> None:
         """Take a new record and certificate of the same node into use, and run what its role calls for."""
         membership.save(self.state, record)
-        store.save(membership.identity_dir(self.state), identity)
+        if self.member is None or identity != self.member[1]:
+            store.save(membership.identity_dir(self.state), identity)
         self.take_up()
         if identity.identity.role is NodeRole.WORKER:
             await self.processes.until_gone("manager")
