@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import logging
 from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from covey import errors, limits
 from covey.errors import LogFailed, NotLeader
@@ -17,7 +17,6 @@ from ..seam import Disk, Removed, Transport
 from .proposals import Fate, Proposals
 from .stalls import Stalls
 
-T = TypeVar("T")
 Waiter = asyncio.Future[None]
 _log = logging.getLogger(__name__)
 _DOUBT = "nobody knows whether the change was made; look before trying again"
@@ -167,6 +166,7 @@ class Loop:
         self._flush_due = False
         if not self.ended:
             self._note()
+            self._shared_read = None  # the question leaves now; who comes later must ask again
             self._send(self.raft.take_messages())
 
     def _tell(self) -> None:
@@ -394,7 +394,7 @@ class Loop:
         self._tell()
 
 
-def settle(future: "asyncio.Future[T] | None", result: T) -> None:
-    """Give a result to whoever may still wait for it."""
+def settle(future: asyncio.Future[int | None] | None, result: int | None) -> None:
+    """Give an answer to whoever may still wait for it."""
     if future is not None and not future.done():
         future.set_result(result)

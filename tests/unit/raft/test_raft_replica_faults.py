@@ -182,3 +182,25 @@ def test_a_disk_that_is_full_at_the_start_is_waited_for() -> None:
         await group.stop()
 
     run(test())
+
+
+def test_who_reads_later_does_not_share_the_answer_to_an_earlier_question() -> None:
+    """A question leaves while the disk is busy; what is acknowledged after that must be seen by the next reader."""
+
+    async def test() -> None:
+        group = Faulty()
+        leader = await group.form(3)
+        follower = group.members[2]
+        group.disks[1].slow_s = 0.2
+        await leader.propose([b"one"])  # the follower is busy with it for a while
+        await asyncio.sleep(0.05)
+        early = asyncio.create_task(follower.read())
+        await asyncio.sleep(0.05)
+        await leader.propose([b"two"])
+        acknowledged = leader.applied
+        assert await follower.read() >= acknowledged
+        await early
+        group.disks[1].slow_s = 0
+        await group.stop()
+
+    run(test())
