@@ -91,7 +91,12 @@ class _Manager:
 
     def _for_people(self) -> list[Binding]:
         status = StatusServer(
-            self._store, self._config.node_id, self._kept.group, ask_by(self._identity), self._kept.silent_ms
+            self._store,
+            self._config.node_id,
+            self._kept.group,
+            ask_by(self._identity),
+            self._kept.silent_ms,
+            lambda: self._kept.kept_out_by,
         )
         control = ControlServer(
             self._store, self._dice, self._resolve_image, self._join_token, self._kept.group

@@ -34,8 +34,12 @@ async def until_voting(run: Path, processes: Processes, node_id: str) -> None:
 
     async def votes() -> bool:
         nonlocal seen
-        own = _own(await status(run, local=True), node_id)
-        seen = "it is not in the group yet" if own is None else "it is still fetching the cluster's state"
+        told = await status(run, local=True)
+        own = _own(told, node_id)
+        why = "".join(f" ({sentence})" for sentence in told.advice[:1])
+        seen = (
+            f"it is not in the group yet{why}" if own is None else "it is still fetching the cluster's state"
+        )
         return own is not None and own.voter
 
     try:

@@ -29,11 +29,17 @@ class Candidate(Struct, frozen=True):
     address: str
 
 
-async def join(managers: Callable[[], Sequence[str]], identity: LoadIdentity, own: Candidate) -> Membership:
+async def join(
+    managers: Callable[[], Sequence[str]],
+    identity: LoadIdentity,
+    own: Candidate,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Membership:
     """Ask the managers one after the other, again and again, until one lets this manager in.
 
-    This manager must be serving: the leader dials back. What keeps it out is logged whenever that changes; a manager
-    that is refused today may be let in tomorrow. Raises `Removed` if it can never be, under the id it has.
+    This manager must be serving: the leader dials back. What keeps it out is logged whenever that changes, and `tell` is
+    told; a manager that is refused today may be let in tomorrow. Raises `Removed` if it can never be, under the id it
+    has.
     """
     backoff_ms, told = limits.join_backoff_ms_min, ""
     while True:
@@ -49,6 +55,7 @@ async def join(managers: Callable[[], Sequence[str]], identity: LoadIdentity, ow
         if reason != told:
             told = reason
             log.warning("not let in by the other managers yet: %s", reason)
+            tell(reason)
         await asyncio.sleep(backoff_ms / 1000)
         backoff_ms = min(2 * backoff_ms, limits.join_backoff_ms_max)
 

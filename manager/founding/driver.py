@@ -5,7 +5,6 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from msgspec.structs import replace
 
@@ -23,9 +22,9 @@ from manager.store.draft import Draft
 from manager.store.driver import Store
 from manager.store.kinds import Kind
 
-from .client import AskEpoch, Candidate, LoadIdentity, ask_epochs, ask_to_join, join
+from .client import AskEpoch, Candidate, LoadIdentity, ask_epochs, ask_to_join
 from .content import batches, go_on_alone, raised
-from .modes import Found, Join, Mode, Recover
+from .modes import Found, Mode, Recover
 from .outdated import outdated
 
 log = logging.getLogger(__name__)
@@ -80,25 +79,6 @@ async def _recover(store: Store, state: Path, order: recovery.RecoveryOrder) -> 
         files.write_atomic(recovery.path_in(state), recovery.encode(order))
     if await store.update(lambda draft: go_on_alone(draft, order.node_id, order.epoch)):
         log.warning("this manager goes on alone, in epoch %s; the others' nodes are workers now", order.epoch)
-
-
-class Member(Group, Protocol):
-    """A group's member that can be told of the others."""
-
-    def introduce(self, membership: Membership) -> None:
-        """Tell a member that is new who the others are."""
-        ...
-
-
-async def belong(mode: Mode, member: Member, identity: LoadIdentity, own: Candidate) -> None:
-    """Have the group let this member in, and know it at its present address; returns once that is so.
-
-    Run it beside everything else, once this manager serves: the leader dials back.
-    """
-    if isinstance(mode, Join):
-        member.introduce(await join(lambda: mode.managers, identity, own))
-        log.info("let in by the other managers; fetching what they know")
-    await keep_address(member, identity, own)
 
 
 async def keep_address(group: Group, identity: LoadIdentity, own: Candidate) -> None:

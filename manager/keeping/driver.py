@@ -9,6 +9,7 @@ from pathlib import Path
 from covey import limits
 from covey.errors import CoveyError, FailedPrecondition
 from covey.identity import NodeIdentity
+from covey.model import node_config
 from covey.model.address import join_host_port
 from covey.model.node_config import NodeConfig
 from covey.wire.service import Binding
@@ -49,6 +50,7 @@ class Keeping:
         self._transport = transport
         self._ask = ask_by(identity)
         self._heard_s: float | None = None
+        self.kept_out_by = ""  # why the other managers have not let this one in yet
         self.mode = mode
         self.log: Log = kept
         self.group: Replica = kept.replica
@@ -81,16 +83,27 @@ class Keeping:
         """Become a member if this manager is none, and have the others know its address. It must be serving."""
         own = Candidate(self._config.cluster_id, self.group.own.id, self.address)
         if self.group.membership.get(own.raft_id) is None:
-            others = tuple(address for address in self._config.managers if address != own.address)
-            if not others:
+            if not self._others():
                 raise FailedPrecondition(
                     f"{self._config.state}/manager knows nothing of cluster {own.cluster_id}, and this node knows no "
                     "other manager; restore a backup, or `covey leave --force` and join again"
                 )
-            self.group.introduce(await join(lambda: others, self._identity, own))
+            self.group.introduce(await join(self._others, self._identity, own, self._note))
+            self._note("")
             log.info("let in as member %s", own.raft_id)
         else:
             await keep_address(self.group, self._identity, own)
+
+    def _others(self) -> tuple[str, ...]:
+        """Where other managers are, as coveyd knows it by now: its agent may have heard news."""
+        try:
+            known = node_config.load(self._config.run / "node.json").managers
+        except (OSError, CoveyError):
+            known = self._config.managers
+        return tuple(address for address in known if address != self.address)
+
+    def _note(self, reason: str) -> None:
+        self.kept_out_by = reason
 
     async def watch_leader(self) -> None:
         """Note when the leader was last heard from."""

@@ -5,8 +5,10 @@ from collections.abc import Iterator, Sequence
 from .facts import ClusterFacts, Manager, Reachability
 
 
-def advise(facts: ClusterFacts) -> tuple[str, ...]:
-    """Say what is wrong; empty while all is well."""
+def advise(facts: ClusterFacts, kept_out_by: str = "") -> tuple[str, ...]:
+    """Say what is wrong; empty while all is well. `kept_out_by`: why the others have not let this manager in."""
+    if kept_out_by:
+        return (f"the other managers have not let this one in yet, and it goes on asking: {kept_out_by}",)
     if facts.store != "raft":
         return tuple(_on_foreign_store(facts))
     return (*_on_quorum(facts), *_on_members(facts), *_on_numbers(facts))

@@ -25,17 +25,24 @@ class StatusServer:
     """Serves `Control.GetClusterStatus`.
 
     `group` is None where no Raft group keeps the log. `leader_silent_ms` says how long ago this manager last
-    heard from the leader (0 on the leader, -1: never).
+    heard from the leader (0 on the leader, -1: never); `kept_out_by` why the others have not let it in yet.
     """
 
     def __init__(
-        self, store: Store, node_id: str, group: Group | None, ask: Ask, leader_silent_ms: Callable[[], int]
+        self,
+        store: Store,
+        node_id: str,
+        group: Group | None,
+        ask: Ask,
+        leader_silent_ms: Callable[[], int],
+        kept_out_by: Callable[[], str] = lambda: "",
     ) -> None:
         self._store = store
         self._node_id = node_id
         self._group = group
         self._ask = ask
         self._leader_silent_ms = leader_silent_ms
+        self._kept_out_by = kept_out_by
 
     def bindings(self) -> list[Binding]:
         """List the methods this serves."""
@@ -61,7 +68,7 @@ class StatusServer:
             leader_silent_ms=0 if standing.leads else self._leader_silent_ms(),
             epoch=cluster.epoch if cluster is not None else 0,
             store=facts.store,
-            advice=advise(facts),
+            advice=advise(facts, self._kept_out_by()),
         )
 
     async def _with_others(self, managers: tuple[Manager, ...], leader: str) -> tuple[Manager, ...]:

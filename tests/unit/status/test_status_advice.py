@@ -103,6 +103,12 @@ def test_a_manager_outside_the_group_says_so() -> None:
     assert "waiting to be let in" in advise(facts(answered_by="n9"))[0]
 
 
+def test_who_is_kept_out_says_why_and_nothing_else() -> None:
+    said = advise(facts(answered_by="n9"), "192.0.2.1:2377: node m9 is a worker")
+    assert len(said) == 1
+    assert "not let this one in yet, and it goes on asking: 192.0.2.1:2377: node m9 is a worker" in said[0]
+
+
 def test_with_etcd_only_the_leader_counts() -> None:
     assert advise(facts(manager(1), manager(2, UNKNOWN), store="etcd")) == ()
     leaderless = facts(manager(1, leader=False), store="etcd")
