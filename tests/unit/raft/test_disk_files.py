@@ -1,6 +1,7 @@
 """The files on disk: who may open them, what is found when they are damaged, and that nothing is readable."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import shutil
@@ -607,6 +608,49 @@ def test_a_write_whose_writer_gave_up_is_still_written_in_its_place(tmp_path: Pa
 
     run(test())
     assert load(tmp_path).entries == tuple(entries(1, 29))
+
+
+def test_everything_at_once_leaves_what_was_acknowledged(tmp_path: Path) -> None:
+    async def test() -> list[Entry]:
+        disk = await SqliteDisk.open(tmp_path, "c1")
+        written = list[Entry]()
+
+        async def write() -> None:
+            while len(written) < 600:
+                batch = entries(len(written) + 1, len(written) + 3)
+                await disk.write(HardState(1, 7, len(written)), batch)
+                written.extend(batch)
+
+        async def snapshot() -> None:
+            while len(written) < 600:
+                if index := len(written):
+                    await disk.save_snapshot(SnapshotMark(index, 1), [b"%d" % index] * 50)
+                    await disk.compact(index - 20)
+                await asyncio.sleep(0)
+
+        async def read() -> None:
+            while len(written) < 600:
+                found = await disk.newest_snapshot()
+                if found is not None:
+                    index = found.mark.index
+                    with contextlib.suppress(
+                        errors.Unavailable
+                    ):  # forgotten meanwhile: two newer ones are there
+                        assert await asyncio.to_thread(list, found.chunks) == [b"%d" % index] * 50
+                await disk.load()
+
+        await asyncio.gather(write(), snapshot(), read())
+        await disk.close()
+        return written
+
+    async def bounded() -> list[Entry]:
+        async with asyncio.timeout(60):
+            return await test()
+
+    written = asyncio.run(bounded())
+    stored = load(tmp_path)
+    assert 0 < stored.kept_after.index <= stored.snapshot.index <= 600
+    assert stored.entries == tuple(written[stored.kept_after.index :])
 
 
 def test_staging_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
