@@ -235,8 +235,10 @@ class GrpcTransport:
                 began = self._loop.time()
                 try:
                     await self._talk(peer)
-                except errors.CoveyError as error:
+                except (errors.CoveyError, OSError) as error:
                     self._complain(peer, error)
+                except Exception:  # noqa: BLE001 -- whatever it is, it is tried again
+                    _log.exception("talking to member %s failed for a reason nobody foresaw", peer.member.id)
                 if self._loop.time() - began > limits.raft_silence_ms_max / 1000:
                     pause_ms = limits.raft_reconnect_ms_min
             await asyncio.sleep(self._dice.uniform(limits.raft_reconnect_ms_min, pause_ms) / 1000)
@@ -287,7 +289,7 @@ class GrpcTransport:
             if not session.reader.cancelled() and (failure := session.reader.exception()) is not None:
                 raise failure
 
-    def _complain(self, peer: _Peer, error: errors.CoveyError) -> None:
+    def _complain(self, peer: _Peer, error: Exception) -> None:
         if str(error) != peer.told_reason:
             peer.told_reason = str(error)
             _log.warning("no connection with member %s at %s: %s", peer.member.id, peer.address, error)

@@ -1,7 +1,6 @@
 """The loop of a member: see the package's page."""
 
 import asyncio
-import itertools
 import logging
 from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any
@@ -15,7 +14,9 @@ from ..messages import AnyMessage, Install
 from ..ready import Ready, Role, Standing
 from ..seam import Disk, Removed, Transport
 from .proposals import Fate, Proposals
+from .questions import Questions
 from .stalls import Stalls
+from .succession import successor
 
 Waiter = asyncio.Future[None]
 _log = logging.getLogger(__name__)
@@ -39,9 +40,7 @@ class Loop:
         self._introduced = Membership()
         self._peers: tuple[Membership, Membership] | None = None  # as the transport was told
         self._proposals: Proposals[Waiter] = Proposals()
-        self._reads: dict[int, asyncio.Future[int | None]] = {}
-        self._read_keys = itertools.count(1)
-        self._shared_read: asyncio.Future[int | None] | None = None
+        self._questions = Questions()
         self._arriving: SnapshotMark | None = None  # a snapshot on its way in, or staged
         self._install_due = False
         self._streams: dict[int, asyncio.Task[None]] = {}
@@ -97,13 +96,10 @@ class Loop:
     async def ask(self) -> int | None:
         """Ask for a read index once; None if nobody could tell, or nobody answered in time."""
         self.refuse_if_ended()
-        if self._shared_read is None:  # what is asked before the next `Ready` is one question
-            self._shared_read = asyncio.get_running_loop().create_future()
-            key = next(self._read_keys)
-            self._reads[key] = self._shared_read
+        answer, key = self._questions.join()
+        if key is not None:
             self.raft.read(key)
             self.kick()
-        answer = self._shared_read
         try:
             async with asyncio.timeout(limits.raft_read_retry_ms / 1000):
                 return await asyncio.shield(answer)
@@ -125,6 +121,8 @@ class Loop:
             self.raft.step(message)
         except errors.PeerFault as error:
             _log.warning("a message from member %s was refused: %s", message.sender, error)
+        except Exception as error:  # noqa: BLE001 -- the transport can do nothing about it
+            self._fail(error)
         self.kick()
 
     def lost(self, peer: int) -> None:
@@ -166,7 +164,7 @@ class Loop:
         self._flush_due = False
         if not self.ended:
             self._note()
-            self._shared_read = None  # the question leaves now; who comes later must ask again
+            self._questions.leave()
             self._send(self.raft.take_messages())
 
     def _tell(self) -> None:
@@ -190,15 +188,18 @@ class Loop:
         except errors.CoveyError as error:
             failure = error
         except Exception as error:  # noqa: BLE001 -- whatever it is, nobody may be left waiting
-            _log.exception("the member met something nobody foresaw")
-            failure = errors.Bug(f"replication failed: {error!r}")
+            self._fail(error)
         self.end(failure)
+
+    def _fail(self, error: Exception) -> None:
+        _log.exception("the member met something nobody foresaw")
+        self.end(errors.Bug(f"replication failed: {error!r}"))
 
     async def _carry_out(self) -> None:
         """Do what the core wants done, until it wants nothing."""
         self._note()
         while self.raft.has_ready() and not self.ended:
-            self._shared_read = None
+            self._questions.leave()
             await self._perform(self.raft.ready())
             self.raft.advance()
             self._note()
@@ -226,7 +227,7 @@ class Loop:
             self._to_apply = ready.committed
         self._apply()
         for answer in ready.reads:
-            settle(self._reads.pop(answer.key, None), answer.index)
+            self._questions.answer(answer.key, answer.index)
 
     def _send(self, messages: Sequence[AnyMessage]) -> None:
         plain: list[AnyMessage] = []
@@ -330,7 +331,7 @@ class Loop:
                 raise errors.Corrupt("there is no sound snapshot to send")
             await self._transport.send_snapshot(to, term, found)
             arrived = True
-        except errors.CoveyError as error:
+        except (errors.CoveyError, OSError) as error:
             _log.warning("a snapshot for member %s did not arrive: %s", to, error)
         finally:
             if not self.ended:
@@ -363,10 +364,8 @@ class Loop:
     # --- leaving the lead, and the end ---
 
     def successor(self) -> int:
-        """Find the voter that answers and is furthest; `NOBODY` if none does."""
-        status, voters = self.raft.status(), self.raft.membership.voters
-        alive = [p for p in status.peers if p.id in voters and p.silent_ticks < limits.raft_election_ticks]
-        return max(alive, key=lambda peer: peer.match).id if alive else NOBODY
+        """Find who could lead in our place."""
+        return successor(self.raft.status(), self.raft.membership.voters)
 
     def _push_away(self) -> None:
         """Have another member lead, if one can."""
@@ -383,18 +382,11 @@ class Loop:
         if failure is not None:
             _log.error("member %s takes part no more: %s", self.own.id, failure)
         ending = failure or LogFailed(f"the log is closed: the manager is stopping; {_DOUBT}")
-        waiting: list[asyncio.Future[Any]] = [waiter for waiter, _ in self._proposals.skipped()]
-        for waiter in [*waiting, *self._reads.values()]:
+        for waiter, _ in self._proposals.skipped():
             if not waiter.done():
                 waiter.set_exception(ending)
                 waiter.exception()  # asked for here: whoever waited may have given up
-        self._reads.clear()
+        self._questions.end(ending)
         self._begun.set()
         self.kick()
         self._tell()
-
-
-def settle(future: asyncio.Future[int | None] | None, result: int | None) -> None:
-    """Give an answer to whoever may still wait for it."""
-    if future is not None and not future.done():
-        future.set_result(result)
