@@ -166,7 +166,10 @@ class Leadership:
             peer.paused = False
             self.stirred = True
         elif peer.stuck():
-            self._append(peer, peer.next - 1)  # its refusal tells where messages were lost
+            # What is under way was lost, or is slow: a refusal of what would follow tells which.
+            if peer.next > self._local.log.base_index:
+                self._append(peer, peer.next - 1)
+            self.stirred = True
         if message.read > peer.read:
             peer.read = message.read
             self._answer_reads()

@@ -4,15 +4,33 @@ The schedule decides everything: which message arrives next, late, twice or neve
 disk is slow, who crashes with what it had not written. `RaftNetwork` checks the promises all the time.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from random import Random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from covey import errors
-from manager.raft.entry import Member, Membership
+from covey import errors, limits
+from manager.raft.entry import NOBODY, Member, Membership
 from tests.support.raft_network import MemberOfNetwork, RaftNetwork, member_log
+
+
+@contextmanager
+def quick(narrow: bool) -> Iterator[None]:
+    """Impatient members; and messages of one entry, few under way, so that logs differ bit by bit."""
+    bounds = {"raft_election_ticks": 6, "raft_retry_ticks_max": 3}
+    if narrow:
+        bounds |= {"raft_append_bytes_max": 40, "raft_inflight_messages_max": 3}
+    before = {name: getattr(limits, name) for name in bounds}
+    for name, value in bounds.items():
+        setattr(limits, name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(limits, name, value)
 
 
 class Schedule:
@@ -25,26 +43,34 @@ class Schedule:
         self.proposed = 0
         self.reads: dict[int, tuple[MemberOfNetwork, int, int]] = {}  # key: asker, its life, the least index
         self.actions = (
-            [self.work] * 120
-            + [self.deliver] * 180
-            + [self.tick] * 60
-            + [self.propose] * 16
-            + [self.read] * 6
-            + [self.restart, self.speed_up] * 8
-            + [self.duplicate, self.lose] * 4
-            + [self.crash, self.slow_down, self.heal, self.snapshot, self.hint] * 2
+            [self.work] * 300
+            + [self.deliver] * 450
+            + [self.tick] * 120
+            + [self.propose] * 40
+            + [self.read] * 20
+            + [self.restart, self.speed_up] * 4
+            + [self.duplicate, self.lose] * 6
+            + [self.blink] * 2
+            + [self.crash, self.slow_down, self.isolate, self.snapshot, self.alarm, self.heal]
             + [self.cut, self.change, self.transfer]
+            + [self.heal] * 2
         )
 
     def run(self, steps: int) -> None:
-        for step in range(steps):
-            self.dice.choice(self.actions)()
-            if step % 50 == 0:
-                self.network.check_all()
-        self.calm_down()
+        with quick(narrow=self.dice.random() < 0.5):
+            for step in range(steps):
+                self.dice.choice(self.actions)()
+                if step % 50 == 0:
+                    self.network.check_all()
+            self.calm_down()
 
     def somebody(self) -> MemberOfNetwork:
         return self.dice.choice(list(self.network.members.values()))
+
+    def victim(self) -> MemberOfNetwork:
+        """Somebody to be hit: often one that leads."""
+        leading = [member for member in self.network.members.values() if member.leads]
+        return self.dice.choice(leading) if leading and self.dice.random() < 0.5 else self.somebody()
 
     # --- what may happen ---
 
@@ -61,7 +87,7 @@ class Schedule:
     def tick(self) -> None:
         member = self.somebody()
         if member.alive:
-            for _ in range(self.dice.choice((1, 1, 1, 5))):
+            for _ in range(self.dice.choice((1, 1, 1, 3))):
                 member.core.tick()
             member.check()
 
@@ -77,11 +103,12 @@ class Schedule:
                     continue
 
     def read(self) -> None:
-        member = self.somebody()
-        if member.alive:
-            key = len(self.reads) + 1
-            self.reads[key] = (member, member.lives, max(self.network.history, default=0))
-            member.core.read(key)
+        leading = [member for member in self.network.members.values() if member.leads]
+        for member in [*leading, self.somebody()]:
+            if member.alive:
+                key = len(self.reads) + 1
+                self.reads[key] = (member, member.lives, max(self.network.history, default=0))
+                member.core.read(key)
 
     def note_reads(self) -> None:
         for member in list(self.network.members.values()):
@@ -100,20 +127,32 @@ class Schedule:
             self.network.lose(self.network.queue.pop(self.dice.randrange(len(self.network.queue))))
 
     def slow_down(self) -> None:
-        self.somebody().slow_disk = True
+        self.victim().slow_disk = True
 
     def speed_up(self) -> None:
-        member = self.somebody()
-        if member.alive:
-            member.disk_done()
+        slow = [member for member in self.network.members.values() if member.alive and member.slow_disk]
+        if slow:
+            self.dice.choice(slow).disk_done()
 
     def crash(self) -> None:
-        self.network.crash(self.somebody().id)
+        self.network.crash(self.victim().id)
+
+    def blink(self) -> None:
+        """Crash and come back at once, with what the disk has."""
+        id = self.victim().id
+        self.network.crash(id)
+        self.network.restart(id)
 
     def restart(self) -> None:
-        member = self.somebody()
-        if not member.alive:
-            self.network.restart(member.id)
+        dead = [member.id for member in self.network.members.values() if not member.alive]
+        if dead:
+            self.network.restart(self.dice.choice(dead))
+
+    def isolate(self) -> None:
+        gone = self.victim()
+        self.network.isolate(gone.id)
+        if self.dice.random() < 0.5:
+            self.alarm(gone.id)
 
     def cut(self) -> None:
         self.network.cut.add((self.somebody().id, self.somebody().id))
@@ -130,10 +169,12 @@ class Schedule:
         ):
             member.snapshot(keep_entries=self.dice.choice((0, 0, 3)))
 
-    def hint(self) -> None:
-        member = self.somebody()
-        if member.alive:
-            member.core.lost(self.somebody().id)
+    def alarm(self, gone: int = NOBODY) -> None:
+        """All connections of a member break, or seem to."""
+        gone = gone or self.victim().id
+        for member in self.network.members.values():
+            if member.alive and member.id != gone:
+                member.core.lost(gone)
 
     def transfer(self) -> None:
         for member in list(self.network.members.values()):

@@ -242,3 +242,15 @@ def test_a_heartbeat_alone_does_not_commit_what_a_snapshot_replaced() -> None:
     raft.step(Heartbeat(sender=2, to=1, term=1, commit=8))
     assert drain(raft)
     assert raft.log.commit == raft.log.handed == 8
+
+
+def test_what_was_lost_on_the_way_may_be_compacted_before_that_is_noticed() -> None:
+    network = RaftNetwork(3)
+    network.elect(1)
+    network.drop = lambda message: isinstance(message, Append) and message.to == 3
+    for _ in range(limits.raft_inflight_messages_max + 2):  # so that what comes next is compacted, too
+        network.propose(1, b"a")
+    network.drop = lambda message: False
+    network[1].snapshot()
+    network.tick(4 * limits.raft_heartbeat_ticks)
+    assert network[3].applied == network[1].applied
