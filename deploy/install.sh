@@ -5,7 +5,7 @@
 #   deploy/install.sh          what a node needs to run services
 #   deploy/install.sh --dev    also what `covey dev`, the demo and the tests need
 #
-# Packages that bring a daemon (docker-registry) never get to start it: we run our own, in a namespace.
+# Packages that bring a daemon (docker-registry, etcd-server) never get to start it: we run our own, in a namespace.
 set -euo pipefail
 
 runtime=(
@@ -20,9 +20,11 @@ dev=(
     docker-registry                          # images on the fabric
     busybox-static iputils-ping curl bind9-dnsutils  # what the sample images are made of
     util-linux procps make git
+    etcd-server                              # the tests of state kept in etcd start one themselves
     strace                                   # the power-loss test records what reaches the disk
 )
-daemons=(docker-registry)
+daemons=(docker-registry etcd-server)
+declare -A units=([etcd-server]=etcd) # where the unit's name is not the package's
 
 fail() {
     printf 'install.sh: %s\n' "$*" >&2
@@ -85,8 +87,9 @@ if [[ ! -e $policy ]]; then
     chmod 755 "$policy"
     wrote_policy=yes
 fi
-for unit in "${daemons[@]}"; do
-    [[ " ${missing[*]} " == *" $unit "* ]] || continue
+for daemon in "${daemons[@]}"; do
+    [[ " ${missing[*]} " == *" $daemon "* ]] || continue
+    unit=${units[$daemon]:-$daemon}
     fresh+=("$unit")
     if [[ -d /run/systemd/system ]]; then
         systemctl mask --quiet "$unit.service" && masked+=("$unit")
