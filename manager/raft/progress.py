@@ -26,6 +26,7 @@ class Progress:
 
     __slots__ = (
         "_sizes",
+        "asked",
         "bytes_under_way",
         "id",
         "match",
@@ -46,6 +47,7 @@ class Progress:
         self.next = next
         self.pace = Pace.PROBE
         self.paused = False  # a probe is under way, or the member is not to be bothered before it speaks
+        self.asked = False  # a probe with entries was sent; if it has to be repeated, without them
         self.silent_ticks = 0
         self.told_commit = 0
         self.read = 0  # the latest read round it has confirmed
@@ -68,7 +70,7 @@ class Progress:
     def sent(self, last_index: int, size: int) -> None:
         """Note a message of entries up to `last_index`."""
         if self.pace is Pace.PROBE:
-            self.paused = True
+            self.paused = self.asked = True
             return
         self.next = last_index + 1
         self.under_way.append(last_index)
@@ -103,6 +105,7 @@ class Progress:
         self.pace = pace
         self.next = next
         self.paused = paused
+        self.asked = False
         self.snapshot_index = 0
         self.under_way.clear()
         self._sizes.clear()
@@ -135,7 +138,7 @@ class Progress:
         if index != self.next - 1:
             return False
         self.next = max(min(index, agrees_at + 1), self.match + 1)
-        self.paused = False
+        self.paused = self.asked = False
         return True
 
     def stuck(self) -> bool:

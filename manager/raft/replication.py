@@ -108,6 +108,8 @@ class Leadership:
         while not peer.paused:
             if peer.next <= log.base_index:
                 begin_snapshot(self._local, peer)
+            elif peer.pace is Pace.PROBE and peer.asked:
+                self._append(peer, peer.next - 1)
             elif peer.pace is Pace.PROBE or (peer.next <= log.last_index and not peer.full):
                 self._append(peer, log.batch_end(peer.next - 1, limits.raft_append_bytes_max))
             else:

@@ -417,6 +417,19 @@ def test_a_broken_connection_makes_the_leader_ask_where_the_member_is() -> None:
     assert network[2].applied == [b"a"]
 
 
+def test_a_probe_that_is_repeated_repeats_no_entries() -> None:
+    """Over a slow link the first may still be on its way when the next heartbeat is answered."""
+    network = RaftNetwork(3)
+    network.drop = lambda message: isinstance(message, Append) and message.to == 3
+    network.elect(1)
+    network.tick(3 * limits.raft_heartbeat_ticks)
+    assert [len(message.entries) for message in network.appends(3)] == [1, 0, 0, 0]
+    network.drop = lambda message: False
+    network.propose(1, b"a")
+    network.tick(limits.raft_heartbeat_ticks)
+    assert network[3].applied == [b"a"]
+
+
 def test_a_heartbeat_commits_no_further_than_what_the_member_holds() -> None:
     network = RaftNetwork(3)
     network.elect(1)
