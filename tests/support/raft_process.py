@@ -72,6 +72,9 @@ async def obey(wired: Wired, order: dict[str, Any]) -> Any:
             return {"leads": leads, "applied": replica.applied, "term": standing.term, "ended": replica.ended}
         case "log":
             return await everything(wired)
+        case "stall":
+            time.sleep(order["seconds"])  # as a long computation would  # noqa: ASYNC251
+            return True
         case "usage":
             used = resource.getrusage(resource.RUSAGE_SELF)
             return {"cpu_s": used.ru_utime + used.ru_stime, "rss_kib": used.ru_maxrss}

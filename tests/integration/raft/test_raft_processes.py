@@ -87,3 +87,15 @@ def test_all_members_are_killed_at_once_and_come_back(ring: RaftRing) -> None:
         member.start()
     ring.leader()
     assert all_agree(ring) == [(b"%04d" % n).hex() for n in range(50)]
+
+
+def test_a_follower_that_was_held_up_disturbs_nobody(ring: RaftRing) -> None:
+    leader = ring.leader()
+    term = leader.ask("look")["term"]
+    follower = next(member for member in ring.members if member is not leader)
+    for _ in range(3):
+        follower.ask("stall", seconds=1.7)
+    assert leader.ask("look")["leads"]
+    assert leader.ask("look")["term"] == term
+    leader.ask("propose", data="01")
+    assert all_agree(ring) == ["01"]

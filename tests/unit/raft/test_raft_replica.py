@@ -1,15 +1,20 @@
 """Running members on a network that can be cut: leaders come and go, and nothing acknowledged is lost."""
 
 import asyncio
+import time
 from collections.abc import Awaitable
 
 import pytest
 
 from covey import errors, limits
 from covey.errors import LogFailed, NotLeader
+from covey.model.objects import Task
 from manager.raft.entry import Membership
 from manager.raft.ready import Role
-from manager.raft.seam import Removed
+from manager.raft.seam import Removed, SavedSnapshot
+from manager.store.driver import Store
+from manager.store.log.replicated import ReplicatedLog
+from manager.store.watch import Lagged
 from tests.support.raft_group import Group, applied, until
 
 
@@ -156,14 +161,52 @@ def test_a_member_that_was_away_for_long_is_sent_a_snapshot() -> None:
 def test_a_reader_is_given_the_snapshot_that_came() -> None:
     async def test() -> None:
         group = Group()
-        leader = await group.form(2)
-        slow = group.members[2]
+        leader = await group.form(3)
+        slow = group.members[3]
+        await until(lambda: slow.applied == leader.applied)
         reader = slow.committed(slow.applied)
-        group.network.part([1], [2])
-        await asyncio.sleep(0.05)
+        waiting = asyncio.ensure_future(anext(reader))
+        group.network.part([1, 2], [3])
+        for _ in range(2):
+            await leader.propose([b"x"])
+            await leader.save_snapshot(leader.last_data, [b"whole"])
+            await leader.compact(kept=0)
+        await leader.propose([b"after"])
         group.network.heal()
-        await until(lambda: leader.standing.role is Role.LEADER or slow.standing.role is Role.LEADER)
-        await reader.aclose()  # type: ignore[attr-defined]
+        found = await waiting
+        assert isinstance(found, SavedSnapshot)
+        assert list(found.chunks) == [b"whole"]
+        entries = await anext(reader)
+        assert isinstance(entries, tuple)
+        assert entries[-1].data == b"after"
+        await group.stop()
+
+    run(test())
+
+
+def test_a_store_that_was_away_takes_over_the_leaders_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "log_entries_kept_for_followers", 2)
+
+    async def test() -> None:
+        group = Group()
+        await group.form(3)
+        leading, slow = [await Store.start(ReplicatedLog(group.members[id])) for id in (1, 3)]
+        watch = slow.watch()
+        group.network.part([1, 2], [3])
+        for n in range(20):
+            await leading.update(lambda draft, n=n: draft.put(Task(id=f"t{n}")))  # type: ignore[misc]
+            if n in (10, 15):
+                await leading.save_snapshot()
+        group.network.heal()
+        await until(lambda: slow.index == leading.index)
+        assert list(slow.all(Task)) == list(leading.all(Task))
+        with pytest.raises(Lagged, match="replaced what this manager held"):
+            [commit async for commit in watch]
+        assert await slow.barrier() == leading.index
+        with pytest.raises(NotLeader):
+            await slow.update(lambda draft: draft.put(Task(id="x")))
+        for store in (slow, leading):
+            await store.close()
         await group.stop()
 
     run(test())
@@ -211,6 +254,22 @@ def test_a_leader_that_removes_itself_ends_and_another_leads() -> None:
         await leader.stop()
         del group.members[1]
         await (await group.leader()).propose([b"on"])
+        await group.stop()
+
+    run(test())
+
+
+def test_time_that_passed_while_the_loop_was_held_up_counts_once() -> None:
+    async def test() -> None:
+        group = Group()
+        leader = await group.form(3)
+        term = leader.standing.term
+        for _ in range(3):
+            time.sleep(limits.raft_tick_ms * limits.raft_election_ticks * 3 / 1000)  # noqa: ASYNC251
+            await asyncio.sleep(0.05)
+        await leader.propose([b"on"])
+        assert leader.standing.term == term
+        assert leader.stalled_ms >= limits.raft_tick_ms * limits.raft_election_ticks * 2
         await group.stop()
 
     run(test())
