@@ -1,12 +1,31 @@
 """Raft: how managers agree on one log, so that no single machine's death matters.
 
-    replica = Raft(stored, dice)                  # the core: a machine without clock, dice, loop or socket
-    replica.tick() / step(message) / propose(datas) / read(key) / change(...) / transfer(to)
-    while replica.has_ready():
-        ready = replica.ready()                   # do what it says, in the order its docstring gives
-        replica.advance()
+    raft = Raft(stored, dice)                     # the core: a machine without clock, dice, loop or socket
+    raft.tick() / step(message) / propose(datas) / read(key) / change(membership) / transfer(to)
+    while raft.has_ready():
+        ready = raft.ready()                      # do what it says, in the order its docstring gives
+        raft.advance()
 
-`entry`, `messages` and `ready` are the vocabulary; `seam` says what the driver needs of disk and network.
+What it promises, and how, is told in `docs/explanation/replication.md`. `entry`, `messages` and `ready` are the
+vocabulary; `seam` says what the driver needs of disk and network. In the core each idea has a file:
+
+* `core`: what can be asked of a member, and the `Ready` that comes of it. `validation`: what it refuses to hear.
+* `roles`: follower, candidate, leader, the ways between them, and to whom a member listens in each.
+* `election`: pre-vote, vote, and when neither is given.
+* `replication`: what a leader sends, and what it may call committed; `progress`: how far each member is, and how
+  much may be under way to it; `following`: what a follower does with it.
+* `membership`: one step at a time, in force once appended. `snapshotting`: for whom the log does not reach back.
+* `reads`: linearizable ones without a log entry. `transfer`: handing leadership over.
+* `local` is what a member knows of itself in any role, `log` the entries, `outbox` what waits to be said and for
+  which write. `invariants` is asked by tests and the simulation after every step.
+
+Two rules make the core quick. Nothing is sent as it arises: messages are made when they are taken, so whatever
+came since shares one message per member. And no work is done per entry that can be done per batch: sizes of ranges
+are differences, majorities are counted once per acknowledgement.
+
+And one makes it safe: what is said before a write (`Ready.messages`) rests on nothing that the write brings, and
+what rests on it (`Ready.replies`: votes, acknowledgements, a candidate's asking for votes) is said after it. A
+leader sends entries that it has not written yet, but counts itself only for those that it has.
 
 A member in motion is a `Replica` (`driver.py`): what happens goes straight into the core, also while the disk
 is busy, and one loop (`loop/`) carries out what the core wants, one `Ready` after the other. So all who propose
