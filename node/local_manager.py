@@ -94,6 +94,8 @@ async def demote(run: Path, node_id: str) -> None:
                 await cluster.update_node(node_id, node.meta.version, spec)
             except Conflict:
                 await asyncio.sleep(limits.conflict_pause_ms / 1000)
+            else:
+                return  # from here on, this manager may be gone at any moment
         raise Unavailable("this node's object changes all the time; try again")
 
 

@@ -64,6 +64,9 @@ async def _leave_group(daemon: Daemon, known: Membership, identity: NodeIdentity
     try:
         told = await local_manager.status(daemon.run)
     except (CoveyError, OSError) as error:
+        if (renewed := await _worker_already(known, identity)) is not None:
+            await daemon.become(known, renewed)  # an earlier leave was interrupted
+            return
         raise Unavailable(
             f"the manager on this host does not answer ({error}), so the others cannot be told that it "
             "leaves; wait until it does, or demote this node on another manager, or use --force"
@@ -81,6 +84,15 @@ async def _leave_group(daemon: Daemon, known: Membership, identity: NodeIdentity
     await local_manager.demote(daemon.run, node_id)
     renewed = await _until_worker(identity, others)
     await daemon.become(replace(known, managers=others), renewed)
+
+
+async def _worker_already(known: Membership, identity: NodeIdentity) -> NodeIdentity | None:
+    own = join_host_port(known.advertise_address, limits.control_port)
+    others = tuple(address for address in known.managers if address != own)
+    try:
+        return await client.renew(identity, others, NodeRole.WORKER)
+    except CoveyError:
+        return None
 
 
 async def _until_worker(identity: NodeIdentity, others: tuple[str, ...]) -> NodeIdentity:

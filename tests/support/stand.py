@@ -39,13 +39,15 @@ class Stand:
     def tools(self) -> str:
         return f"{self.place.registry}/demo/tools:1"
 
-    def covey(self, *arguments: str, node: str = "m1") -> str:
-        return cluster.covey(self.place, node, *arguments, bound_s=BOUND_S)
+    def covey(self, *arguments: str, node: str = "", bound_s: float = BOUND_S) -> str:
+        """What a command prints; without a node, on the first one whose manager listens."""
+        node = node or next(iter(look.managing(self.place)), "m1")
+        return cluster.covey(self.place, node, *arguments, bound_s=bound_s)
 
-    def refused(self, *arguments: str) -> str:
+    def refused(self, *arguments: str, node: str = "") -> str:
         """The words with which a command is refused."""
         with pytest.raises(CoveyError) as refused:
-            self.covey(*arguments)
+            self.covey(*arguments, node=node)
         return str(refused.value)
 
     def rows(self, *arguments: str) -> list[Row]:
