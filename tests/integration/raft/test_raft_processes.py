@@ -99,3 +99,25 @@ def test_a_follower_that_was_held_up_disturbs_nobody(ring: RaftRing) -> None:
     assert leader.ask("look")["term"] == term
     leader.ask("propose", data="01")
     assert all_agree(ring) == ["01"]
+
+
+def test_a_rolling_restart_hands_leadership_on_and_loses_nothing(ring: RaftRing) -> None:
+    acknowledged: list[str] = []
+
+    def write(count: int) -> None:
+        for _ in range(count):
+            data = (b"%06d" % len(acknowledged)).hex()
+            ring.leader().ask("propose", data=data)
+            acknowledged.append(data)
+
+    for member in ring.members:
+        write(10)
+        led, term = member.ask("look")["leads"], ring.leader().ask("look")["term"]
+        member.stop()
+        others = [other for other in ring.members if other is not member]
+        seen = [other.ask("look") for other in others]
+        if led:  # somebody was asked to lead, and nobody had to miss the old leader first
+            assert any(each["term"] > term for each in seen)
+        write(10)
+        member.start()
+    assert all_agree(ring) == acknowledged
