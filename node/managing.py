@@ -159,6 +159,7 @@ async def force_new_cluster(daemon: Daemon, advertise_address: str) -> None:
             f"{daemon.state / 'manager'} is gone, and with it this manager's state; run this on another "
             "manager, or leave with --force and restore a backup"
         )
+    await _require_no_majority(daemon.run)
     record = _readdressed(daemon, known, identity, advertise_address, "")
     control = join_host_port(record.advertise_address, limits.control_port)
     await daemon.processes.until_absent()
@@ -168,6 +169,27 @@ async def force_new_cluster(daemon: Daemon, advertise_address: str) -> None:
     files.write_atomic(path, recovery.encode(order))
     daemon.take_up()
     await local_manager.until_alone(daemon.run, daemon.processes, identity.identity.node_id, path)
+
+
+async def _require_no_majority(run: Path) -> None:
+    """Refuse to take the cluster from managers that have it: what they do meanwhile would be lost.
+
+    It takes a leader a moment to notice that the others are gone.
+    """
+    deadline = time.monotonic() + 2 * limits.member_silent_ms_max / 1000
+    while True:
+        try:
+            told = await local_manager.status(run)
+        except (CoveyError, OSError):
+            return  # that the manager does not even start is a reason, too
+        if not told.has_quorum or sum(manager.voter for manager in told.managers) <= 1:
+            return
+        if time.monotonic() > deadline:
+            raise FailedPrecondition(
+                "a majority of the managers answers, so nothing needs to be forced: `covey cluster status` says who "
+                "is missing; demote those that are lost (`covey node demote`), and remove them (`covey node rm`)"
+            )
+        await asyncio.sleep(limits.member_silent_ms_max / 10_000)
 
 
 async def restore(daemon: Daemon, path: Path, advertise_address: str, data_address: str) -> None:

@@ -65,7 +65,14 @@ def _check_demotion(draft: Draft, node: Node, group: Facts | None) -> None:
         raise FailedPrecondition(
             f"role: node {_name(node)} is the last manager; make another node one first: covey node promote NODE"
         )
-    if group is None or all(member.node_id != node.id for member in group.membership.members):
+    if group is None:
+        if all(other.status.state is not NodeState.READY for other in others):
+            missing = ", ".join(sorted(_name(other) for other in others))
+            raise FailedPrecondition(
+                f"role: without node {_name(node)} no manager is left that is ready: {missing}; start one again first"
+            )
+        return
+    if all(member.node_id != node.id for member in group.membership.members):
         return
     staying = {other.id for other in others}
     rest = [member for member in group.membership.members if member.voter and member.node_id in staying]

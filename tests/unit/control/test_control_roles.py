@@ -80,6 +80,13 @@ def test_the_last_manager_stays_with_and_without_a_group() -> None:
             ask(tables, "m1", W, group)
 
 
+def test_without_a_group_another_manager_must_be_ready() -> None:
+    tables = cluster(node("m1"), node("m2", state=NodeState.DOWN))
+    with pytest.raises(FailedPrecondition, match="no manager is left that is ready: host-m2"):
+        ask(tables, "m1", W, None)
+    ask(tables, "m2", W, None)
+
+
 def test_one_that_is_being_demoted_does_not_count_as_another() -> None:
     tables = cluster(node("m1"), node("m2", wish=W), node("m3", wish=W))
     with pytest.raises(FailedPrecondition, match="last manager"):
