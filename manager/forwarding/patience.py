@@ -16,7 +16,7 @@ class Patience:
     """A deadline, and the last reason to wait. `now_s` is a monotonic clock's."""
 
     now_s: float
-    waits_s: float = limits.forward_wait_s
+    waits_s: float = field(default_factory=lambda: limits.forward_wait_s)
     reason: str = NOBODY
     until_s: float = field(init=False)
 

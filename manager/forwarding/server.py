@@ -87,14 +87,15 @@ class Forwarding:
         assert isinstance(method, Unary), "that is what it is for"
 
         async def run(request: Any, caller: Caller) -> Any:
-            patience = Patience(time.monotonic())
+            patience, unpaced = Patience(time.monotonic()), pace
             while True:
                 channel = await self._leader.find(caller, patience)
                 try:
                     if channel is None:
                         return await handler(request, caller)
-                    if pace is not None:
-                        pace(caller)
+                    if unpaced is not None:
+                        unpaced(caller)
+                        unpaced = None
                     return await channel.call(method, request, limits.rpc_timeout_s)
                 except (NotLeader, Unreachable) as error:
                     await _again(patience, caller, error)
@@ -108,11 +109,12 @@ class Forwarding:
         assert isinstance(method, ServerStream), "that is what it is for"
 
         async def run(request: Any, caller: Caller) -> AsyncIterator[Any]:
-            patience, begun = Patience(time.monotonic()), False
+            patience, begun, unpaced = Patience(time.monotonic()), False, pace
             while True:
                 channel = await self._leader.find(caller, patience)
-                if channel is not None and pace is not None:
-                    pace(caller)
+                if channel is not None and unpaced is not None:
+                    unpaced(caller)
+                    unpaced = None
                 source = handler(request, caller) if channel is None else channel.stream(method, request)
                 try:
                     async with aclosing(source) as responses:
