@@ -141,14 +141,14 @@ class Raft:
         local.memberships.forget(mark.index)
         local.log.forget(mark.index - keep_entries)
 
-    def mark_at(self, index: int) -> SnapshotMark:
-        """What a snapshot taken after applying `index` stands for."""
+    def mark_at(self, index: int) -> SnapshotMark | None:
+        """What a snapshot taken after applying `index` stands for; None if a newer one came from the leader."""
         local = self.local
+        if index < local.snapshot.index:
+            return None
         term = local.log.term_at(index)
-        assert term is not None, f"entry {index} was compacted away"
-        assert local.snapshot.index <= index <= local.log.handed, (
-            f"entry {index} cannot have been applied last"
-        )
+        assert term is not None, f"entry {index} is not in the log"
+        assert index <= local.log.handed, f"entry {index} cannot have been applied yet"
         return SnapshotMark(index, term, local.memberships.at(index))
 
     # --- what is to be done ---

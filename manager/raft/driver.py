@@ -234,8 +234,8 @@ class Replica:
 
     async def save_snapshot(self, index: int, chunks: Iterable[bytes]) -> None:
         """Make a snapshot of what the entries up to `index` led to durable. Raises `ResourceExhausted`."""
-        if index >= self._loop.installed:  # else a leader's newer one came meanwhile
-            mark = self._loop.raft.mark_at(index)
+        mark = self._loop.raft.mark_at(index)
+        if mark is not None:  # else a leader's newer one came meanwhile
             await self._disk.save_snapshot(mark, chunks)
             self._saved = mark
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 from covey import limits
 
-from .entry import Entry, EntryKind, Member, Membership
+from .entry import Entry, EntryKind, Membership
 from .local import Local
 from .membership import encode_membership, majority
-from .messages import Append, AppendReply, Heartbeat, HeartbeatReply, ReadReply
+from .messages import Append, AppendReply, Heartbeat, HeartbeatReply, ReadReply, TimeoutNow
 from .progress import Pace, Progress
 from .reads import Asker, Reads
 from .ready import PeerStatus
@@ -270,8 +270,14 @@ class Leadership:
             for peer in self.peers.values()
         )
 
-    def best_successor(self) -> Member | None:
-        """The voter that holds most and was heard from lately."""
-        voters = [m for m in self._local.membership.members if m.voter and m.id in self.peers]
-        alive = [m for m in voters if self.peers[m.id].silent_ticks < limits.raft_election_ticks]
-        return max(alive, key=lambda member: self.peers[member.id].match, default=None)
+    def have_another_lead(self) -> None:
+        """Let the voter that holds most stand at once, for we lead no more."""
+        local = self._local
+        alive = [
+            peer
+            for peer in self.peers.values()
+            if peer.id in local.memberships.voters and peer.silent_ticks < limits.raft_election_ticks
+        ]
+        if alive:
+            to = max(alive, key=lambda peer: peer.match).id
+            local.out.send(TimeoutNow(sender=local.id, to=to, term=local.term))

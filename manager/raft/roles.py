@@ -214,7 +214,5 @@ class Roles:
             return
         if local.id not in local.memberships.ids and local.memberships.latest_index <= local.log.commit:
             leadership.flush()  # the others learn that it is committed
-            successor = leadership.best_successor()
-            if successor is not None:
-                leadership.transfer.begin(leadership.peers[successor.id])
+            leadership.have_another_lead()
             self._become_follower(NOBODY)

@@ -163,6 +163,7 @@ class MemberOfNetwork:
     def snapshot(self, keep_entries: int = 0) -> SnapshotMark:
         """Take a snapshot of what was applied, and compact."""
         mark = self.core.mark_at(self.applied_index)
+        assert mark is not None, "a newer snapshot came from the leader"
         self.disk.compact(mark, keep_entries)
         self.core.compact(mark, keep_entries)
         self.check()

@@ -254,6 +254,19 @@ def test_it_has_another_take_over_at_once() -> None:
     assert not network[1].leads
 
 
+def test_it_does_so_under_writes_too() -> None:
+    network = RaftNetwork(3)
+    network.elect(1)
+    raft = network[1].core
+    raft.change(members(2, 3))
+    network.post(raft.take_messages())
+    raft.propose([b"after"])  # not sent yet when the removal is committed
+    network.settle()
+    network.tick(limits.raft_retry_ticks_max, 2, 3)
+    network.propose(network.leader.id, b"x")
+    assert network[2].applied == network[3].applied
+
+
 def test_a_member_that_is_being_removed_can_be_the_only_one_who_can_lead() -> None:
     """Thesis 4.2.2: member 1 of two removes itself, and alone has the entry that says so."""
     network = RaftNetwork(2)

@@ -180,7 +180,18 @@ def test_a_mark_has_the_membership_of_its_place() -> None:
     before = network[1].core.mark_at(2)
     network.change(1, members(1, 2))
     assert network[1].core.mark_at(2) == before == SnapshotMark(2, 1, members(1, 2, 3))
-    assert network[1].core.mark_at(3).membership.removed == (3,)
+    after = network[1].core.mark_at(3)
+    assert after is not None
+    assert after.membership.removed == (3,)
+
+
+def test_there_is_no_mark_for_what_a_leaders_snapshot_has_replaced() -> None:
+    """A snapshot of our own may be under way when the leader's arrives, and be older."""
+    raft = member(1, entries=[Entry(1, 1), Entry(2, 1)], hard_state=HardState(1, 0, 2))
+    drain(raft)
+    assert raft.mark_at(2) == SnapshotMark(2, 1, members(1, 2, 3))
+    raft.step(Install(sender=2, to=1, term=1, mark=SnapshotMark(9, 1, members(1, 2, 3))))
+    assert raft.mark_at(2) is None
 
 
 def test_a_member_starts_from_its_snapshot_and_the_entries_after_it() -> None:
