@@ -204,3 +204,29 @@ def test_who_reads_later_does_not_share_the_answer_to_an_earlier_question() -> N
         await group.stop()
 
     run(test())
+
+
+def test_a_member_whose_disk_fails_at_the_start_says_so_and_lets_go() -> None:
+    async def test() -> None:
+        group = Faulty()
+        alone = await group.start(1, founding=True)
+        await alone.propose([b"one"])
+        await group.kill(1)
+        wrap = group._wrap
+
+        def broken(disk: Disk) -> Disk:
+            made = wrap(disk)
+            assert isinstance(made, FaultyDisk)
+            made.broken = True
+            return made
+
+        group._wrap = broken
+        with pytest.raises(LogFailed, match="injected"):
+            await group.start(1)
+        assert not group.network.members
+        group._wrap = wrap
+        again = await group.start(1)
+        assert await applied(again) == [b"one"]
+        await group.stop()
+
+    run(test())
