@@ -1,1 +1,0 @@
-"""Logs that others keep: what speaks to them over the network."""
