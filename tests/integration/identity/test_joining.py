@@ -15,7 +15,6 @@ from msgspec.structs import replace
 
 from covey import limits
 from covey.errors import (
-    FailedPrecondition,
     InvalidArgument,
     ResourceExhausted,
     Unauthenticated,
@@ -149,11 +148,14 @@ def test_a_wrong_token_is_refused_and_logged_without_its_secret(
     assert "127.0.0.1 was refused a certificate" in caplog.text
 
 
-def test_a_manager_token_makes_no_node_yet(tmp_path: Path) -> None:
+def test_a_manager_token_makes_a_manager(tmp_path: Path) -> None:
     async def body(authority: Authority) -> None:
-        with pytest.raises(FailedPrecondition, match="worker token"):
-            await authority.join(authority.token(NodeRole.MANAGER))
-        assert len(list(authority.store.all(Node))) == 1
+        joined = await authority.join(authority.token(NodeRole.MANAGER))
+        node_id = joined.identity.identity.node_id
+        node = authority.store.get(Node, node_id)
+        assert node is not None
+        assert (node.spec.role, node.role) == (NodeRole.MANAGER, NodeRole.MANAGER)
+        assert joined.identity.identity.role is NodeRole.MANAGER
 
     with_authority(tmp_path, body)
 
