@@ -33,7 +33,6 @@ class Leadership:
         # What a former leader left uncommitted can only be committed through an entry of our own (section 8).
         self.first_index = local.log.last_index + 1
         local.append([Entry(self.first_index, local.term, EntryKind.NOTHING)])
-        self.stirred = True
 
     def _meet(self, membership: Membership) -> None:
         """Feed all members of a membership but ourselves, and nobody else."""
