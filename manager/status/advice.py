@@ -45,7 +45,7 @@ def _on_members(facts: ClusterFacts) -> Iterator[str]:
         if manager.departs:
             yield f"{manager} is being demoted"
         elif not manager.raft_id:
-            yield f"{manager} is to be a manager and has not joined the others yet; `covey info` there says why"
+            yield f"{manager} is to be a manager and has not joined the others yet; `covey cluster status` there says why"
         elif not manager.voter:
             behind = f", {manager.behind_entries} entries behind," if manager.behind_entries > 0 else ""
             yield f"{manager} is catching up{behind} and does not count until it has"
