@@ -59,6 +59,24 @@ raft_snapshot_timeout_s = 600.0
 raft_snapshot_idle_s = 10.0  # without a piece arriving
 raft_removed_ids_max = 256  # remembered, so that a manager which was removed is not listened to
 
+# --- the log in etcd (manager/store/log/etcd) ---------------------------------------------------------
+etcd_lease_ttl_s = 3  # outlives most elections of etcd's own; etcd grants no less than 2 with its defaults
+etcd_lease_margin_ms = 500  # so long before etcd could end the lease its holder stops leading
+etcd_keepalive_ms = 500
+etcd_request_timeout_s = 2.0
+etcd_open_timeout_s = 15.0  # for a manager that starts: then it ends, and is started again
+etcd_connect_timeout_s = 2.0
+etcd_retry_ms_min = 50
+etcd_retry_ms_max = 1_000
+etcd_value_bytes_max = 1024 * 1024 - 4096  # of one key; a longer entry lies in several
+etcd_request_bytes_max = 1024 * 1024  # of values in one transaction: etcd refuses requests over 1.5 MiB
+etcd_request_puts_max = 100  # etcd refuses more than 128 operations in one transaction
+etcd_page_keys = 256
+etcd_delete_keys = 1_000  # removed at once: etcd does nothing else meanwhile
+etcd_close_timeout_s = 5.0  # for what was asked for before
+store_credential_bytes_max = 1024 * 1024
+store_endpoints_max = 16
+
 # --- the wire --------------------------------------------------------------------------------------
 control_port = 2377
 bootstrap_port = 2378
@@ -118,6 +136,10 @@ status_ask_timeout_s = 1.0  # how long a manager waits for the leader when asked
 leadership_doubt_ms = 5_000  # a leader whose writes nobody takes hears that long after that it leads no more
 leader_look_ms = 500  # how often a manager notes when it last heard from the leader
 forward_wait_s = 10.0  # how long a request waits for a leader: several elections
+forward_silence_ms = (
+    300  # a leader that has been silent for so long may be dead: nothing is sent to it before it speaks
+)
+forward_answer_ms = 500  # how long a leader's answer is waited for once another one leads
 forward_pause_ms = 50  # before a request goes to a leader again that did not take it
 epoch_ask_timeout_s = 1.0
 epoch_look_s = 5.0  # how often a leader asks members it does not hear whether the cluster went on without it

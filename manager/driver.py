@@ -84,7 +84,7 @@ class _Manager:
         self._dispatcher: Dispatcher | None = None  # while this manager leads
         self._authority = AuthorityServer(store, kept.managers)
         self._logs = LogsServer(store, self._tell, self._session_of, self._dice)
-        self._leader = Leader(store, lambda: self._dispatcher is not None, identity)
+        self._leader = Leader(store, lambda: self._dispatcher is not None, identity, kept.silent_ms)
         self._forwarding = Forwarding(store, self._leader, kept.silent_ms)
 
     # --- what the listeners serve ---

@@ -96,7 +96,7 @@ class Forwarding:
                     if unpaced is not None:
                         unpaced(caller)
                         unpaced = None
-                    return await channel.call(method, request, limits.rpc_timeout_s)
+                    return await self._leader.answer(channel.call(method, request, limits.rpc_timeout_s))
                 except (NotLeader, Unreachable) as error:
                     await _again(patience, caller, error)
                 except Interrupted as error:

@@ -53,6 +53,8 @@ def test_leader_killed() -> None:
 async def measure(place: Place, nodes: list[str], managers: int) -> None:
     """Kill the leader again and again, in both ways; a worker runs what is asked for meanwhile."""
     figures = [await idle(place, nodes[:managers])]
+    async with asking(place, nodes, nodes[0]) as town:
+        await town.remove(await town.start(town.pinned("first", nodes[-1])))  # pulls are measured apart
     for kill, what in ((power.power_loss, "its host lost its power"), (kill_the_process, "its process died")):
         waits = Waits()
         for number in range(ROUNDS):
@@ -99,7 +101,7 @@ async def one_round(
     if not power.coveyd_runs(place, leader):
         await asyncio.to_thread(power.boot, place, leader)
         await asyncio.to_thread(power.wait_for_answer, place, leader)
-    await asyncio.to_thread(membership.wait_until_ready, place, nodes, asked)
+    await asyncio.to_thread(membership.wait_until_ready, place, nodes)
 
 
 @asynccontextmanager

@@ -39,7 +39,10 @@ class Manager:
         self.believes = False  # whoever comes is a manager
         self.hold = asyncio.Event()
         self.hold.set()
-        self.leader = Leader(store, lambda: self.serving, lambda: self.identity)
+        self.leader_silent_ms = 0
+        self.leader = Leader(
+            store, lambda: self.serving, lambda: self.identity, lambda: self.leader_silent_ms
+        )
         self.forwarding = Forwarding(store, self.leader, lambda: 42)
         self.server: Server | None = None
 
@@ -278,6 +281,40 @@ def test_what_was_sent_and_not_answered_is_not_sent_again() -> None:
             await call
         assert not second.served
         first.hold.set()
+
+    between(scene, 3)
+
+
+def test_a_leader_that_lost_its_power_is_not_waited_for_once_another_one_leads() -> None:
+    async def scene(here: Managers) -> None:
+        first, second, asked = here.managers
+        first.hold.clear()  # its connections stand, and nothing comes
+        call = asyncio.create_task(here.dial(asked).call(NodeCa.renew_certificate, REQUEST))
+        while not first.served:
+            await asyncio.sleep(0.01)
+        second.log.lead()
+        asked.log.follow(second.node_id, second.address)
+        with pytest.raises(Unavailable, match="nobody knows whether it was done"):
+            await call
+        assert not second.served
+        first.hold.set()
+
+    between(scene, 3)
+
+
+def test_nothing_is_sent_to_a_leader_that_has_gone_silent() -> None:
+    async def scene(here: Managers) -> None:
+        first, second, asked = here.managers
+        asked.leader_silent_ms = limits.forward_silence_ms + 1
+        call = asyncio.create_task(here.dial(asked).call(NodeCa.renew_certificate, REQUEST))
+        await asyncio.sleep(4 * limits.forward_pause_ms / 1000)
+        assert not first.served
+        second.log.lead()
+        asked.log.follow(second.node_id, second.address)
+        asked.leader_silent_ms = 0
+        await call
+        assert not first.served
+        assert len(second.served) == 1
 
     between(scene, 3)
 
