@@ -69,6 +69,8 @@ class FakeGroup:
 
     async def transfer(self, to: int) -> None:
         """Let another one lead."""
+        if self.leader != self.id:
+            raise NotLeader(f"member {self.id} does not lead")
         if to not in self.membership.voters or self.peers[to].silent_ticks:
             raise Unavailable(f"member {to} did not take the lead")
         self.leader = to
