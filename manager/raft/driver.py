@@ -161,7 +161,8 @@ class Replica:
         entries.
         """
         loop, log = self._loop, self._loop.raft.log
-        if not log.base_index <= after <= self.applied:
+        reaches = log.base_index <= after <= self.applied
+        if not reaches and after >= loop.installed:  # else a leader's snapshot came before the reader
             raise errors.Corrupt(
                 f"the log holds {log.base_index + 1} to {self.applied}, and not what follows {after}"
             )

@@ -18,6 +18,9 @@ from manager.store.watch import Lagged
 from tests.support.raft_group import Group, applied, until
 
 
+EMPTY = b"\x90"  # a chunk of the store without objects
+
+
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "raft_tick_ms", 10)
@@ -179,6 +182,29 @@ def test_a_reader_is_given_the_snapshot_that_came() -> None:
         entries = await anext(reader)
         assert isinstance(entries, tuple)
         assert entries[-1].data == b"after"
+        await group.stop()
+
+    run(test())
+
+
+def test_a_snapshot_that_came_before_the_reader_is_given_to_it() -> None:
+    async def test() -> None:
+        group = Group()
+        leader = await group.form(1)
+        for _ in range(2):
+            await leader.propose([b"x"])
+            await leader.save_snapshot(leader.last_data, [EMPTY])
+            await leader.compact(kept=0)
+        late = await group.add(leader, 2)
+        assert group.network.snapshots_sent == 1
+        news = late.committed(0)
+        found = await anext(news)
+        assert isinstance(found, SavedSnapshot)
+        assert list(found.chunks) == [EMPTY]
+        await news.aclose()  # type: ignore[attr-defined]
+        store = await Store.start(ReplicatedLog(late))
+        assert store.index == found.mark.index
+        await store.close()
         await group.stop()
 
     run(test())
