@@ -84,13 +84,15 @@ class Town(Stand):
         there = traces.all_containers(self.place, self.asked.nodes)
         return {task.id: there[task.id] for task in self.running(service)}
 
-    def writes(self) -> bool:
+    def writes(self, node: str = "") -> bool:
         """Whether a change is accepted: a service without tasks is made, or changed."""
         try:
             if "probe" in look.services(self.place):
-                self.covey("service", "update", "-d", "--label-add", f"at={os.urandom(4).hex()}", "probe")
+                label = f"at={os.urandom(4).hex()}"
+                self.covey("service", "update", "-d", "--label-add", label, "probe", node=node)
             else:
-                self.covey("service", "create", "-d", "--name", "probe", "--replicas", "0", f"{self.web}:1")
+                create = ("service", "create", "-d", "--name", "probe", "--replicas", "0", f"{self.web}:1")
+                self.covey(*create, node=node)
         except Unavailable:
             return False
         return True
@@ -107,6 +109,13 @@ class Town(Stand):
                 self.covey("node", "promote" if node in wanted else "demote", node, bound_s=120)
         self.until("all managers to vote", lambda: self.voters() == wanted)
         self.sweep()
+
+    def has_address(self, node: str, address: str, no_more: str = "") -> None:
+        """Give a node an address, and take one away. With the first of them, the kernel takes all others."""
+        if no_more:
+            self.exec(node, "ip", "address", "del", f"{no_more}/16", "dev", "eth0")
+        self.exec(node, "ip", "address", "replace", f"{address}/16", "dev", "eth0")
+        assert address in self.exec(node, "ip", "-brief", "address", "show", "eth0")
 
     def wipe(self, node: str, *parts: str) -> None:
         """Take a part of a disk away from a node that is off."""
