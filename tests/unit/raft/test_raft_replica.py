@@ -17,7 +17,6 @@ from manager.store.log.replicated import ReplicatedLog
 from manager.store.watch import Lagged
 from tests.support.raft_group import Group, applied, until
 
-
 EMPTY = b"\x90"  # a chunk of the store without objects
 
 
