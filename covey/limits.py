@@ -96,6 +96,7 @@ peer_certificates_cached = 4096
 # --- sessions --------------------------------------------------------------------------------------
 heartbeat_period_ms = 1_000  # quicker than Swarm's 5 s: a dead node is to be found in about 3 s
 heartbeat_grace_periods = 3
+manager_grace_periods = 2  # then an agent looks for another manager: a needless look costs little
 agent_restart_grace_ms = 15_000  # a host that hangs up lives; over child_backoff_ms_max
 heartbeats_per_s_max = 500  # managers lengthen the period once they would receive more
 status_batch_ms = 20
@@ -136,9 +137,7 @@ status_ask_timeout_s = 1.0  # how long a manager waits for the leader when asked
 leadership_doubt_ms = 5_000  # a leader whose writes nobody takes hears that long after that it leads no more
 leader_look_ms = 500  # how often a manager notes when it last heard from the leader
 forward_wait_s = 10.0  # how long a request waits for a leader: several elections
-forward_silence_ms = (
-    300  # a leader that has been silent for so long may be dead: nothing is sent to it before it speaks
-)
+forward_silence_ms = 300  # nothing is sent to a leader that has been silent for longer: it may be dead
 forward_answer_ms = 500  # how long a leader's answer is waited for once another one leads
 forward_pause_ms = 50  # before a request goes to a leader again that did not take it
 epoch_ask_timeout_s = 1.0

@@ -167,7 +167,7 @@ class Session:
             case Phase.OPEN:
                 if self.silent_at_ms is not None and self.now_ms >= self.silent_at_ms:
                     return self._end(
-                        f"{self.address} has not answered {limits.heartbeat_grace_periods} heartbeats"
+                        f"{self.address} has not answered {limits.manager_grace_periods} heartbeats"
                     )
                 return self._speak()
 
@@ -257,7 +257,7 @@ class Session:
                 return ()
 
     def _not_silent(self) -> None:
-        self.silent_at_ms = self.now_ms + limits.heartbeat_grace_periods * self.period_ms
+        self.silent_at_ms = self.now_ms + limits.manager_grace_periods * self.period_ms
 
     def _started(self, message: SessionStarted) -> Sequence[Effect]:
         if self.phase is not Phase.REGISTERING:

@@ -178,7 +178,7 @@ def test_a_manager_that_falls_silent_is_left_for_another() -> None:
     heard_ms = session.now_ms
     while session.phase is Phase.OPEN:
         beat(session)
-    assert session.now_ms - heard_ms == limits.heartbeat_grace_periods * PERIOD_MS
+    assert session.now_ms - heard_ms == limits.manager_grace_periods * PERIOD_MS
     assert next_dial(session) != silent
 
 
@@ -187,7 +187,7 @@ def test_a_manager_that_is_silent_from_the_start_is_left_too() -> None:
     while session.phase is Phase.OPEN:
         beat(session)
         assert session.now_ms < 10_000
-    assert session.now_ms == limits.heartbeat_grace_periods * PERIOD_MS
+    assert session.now_ms == limits.manager_grace_periods * PERIOD_MS
 
 
 def test_what_this_agent_slept_over_is_not_held_against_the_manager() -> None:
