@@ -113,7 +113,7 @@ def load(path: Path) -> Bootstrap | None:
             return msgspec.msgpack.decode(data, type=ClusterContent)
         if found == 1:
             return msgspec.msgpack.decode(data, type=ClusterBootstrap)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Corrupt(
             f"{path}: not the first content of a cluster ({error}); `covey leave --force`, then init again"
         ) from error

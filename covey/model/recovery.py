@@ -41,7 +41,7 @@ def load(path: Path) -> RecoveryOrder | None:
         return None
     try:
         return msgspec.msgpack.decode(data, type=RecoveryOrder)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Corrupt(
             f"{path}: not the order to go on alone ({error}); remove it, and run `covey init --force-new-cluster` again"
         ) from error

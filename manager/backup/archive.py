@@ -90,7 +90,7 @@ def open_archive(path: Path) -> Archive:
             # Frames say for themselves where they end; a sum that fits over a wrong end would be our own fault.
             for _ in frames:
                 pass
-        except (StopIteration, msgspec.DecodeError) as error:
+        except (StopIteration, msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Corrupt(f"{path}: the header of the backup cannot be read ({error}); {_OTHER}") from error
     return Archive(path, header)
 

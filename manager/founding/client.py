@@ -70,7 +70,7 @@ async def ask_to_join(address: str, identity: NodeIdentity, own: Candidate) -> M
             raise Removed(str(error)) from error
     try:
         return msgspec.msgpack.decode(response.membership, type=Membership)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Unavailable(
             f"{address}: what it answered cannot be read ({error}); are the versions the same?"
         ) from error

@@ -55,7 +55,7 @@ def decode_object(tag: int, data: Raw | bytes) -> Object:
         raise errors.Corrupt(f"objects of kind {tag} are unknown to this version; {_UPGRADE}") from None
     try:
         obj: Object = decoder.decode(data)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise errors.Corrupt(
             f"a stored {noun(KIND_OF_TAG[tag])} cannot be read ({error}); {_UPGRADE}"
         ) from error
@@ -106,7 +106,7 @@ def decode(data: bytes) -> Entry:
         )
     try:
         body = _body_decoder.decode(memoryview(data)[1:])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise errors.Corrupt(f"a log entry cannot be read ({error}); {_UPGRADE}") from error
     transaction = Transaction(
         tuple(Expect(_kind(tag), id, version) for tag, id, version in body.expect),

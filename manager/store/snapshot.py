@@ -42,7 +42,7 @@ def objects(chunks: Iterable[bytes]) -> Iterator[Object]:
     for chunk in chunks:
         try:
             rows = _decoder.decode(chunk)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise errors.Corrupt(f"a chunk of a snapshot cannot be read ({error})") from error
         for tag, raw in rows:
             yield decode_object(tag, raw)
