@@ -141,7 +141,7 @@ class Deframer(Generic[Frame]):
             del self._buffer[:end]
             try:
                 yield self._decoder.decode(body)
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 raise PeerFault(
                     f"a frame on the DNS feed cannot be read ({error}); agent and DNS server must be of one "
                     "version: restart coveyd"

@@ -70,7 +70,7 @@ def load(path: Path) -> NodeConfig:
     """Read the file coveyd wrote; raises `Corrupt` naming the file if it is not one."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=NodeConfig)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Corrupt(
             f"{path}: not a node configuration ({error}); restart coveyd to have it rewritten"
         ) from error

@@ -212,7 +212,7 @@ class GrpcTransport:
                 continue
             try:
                 arrived = messages.decode(frame.messages)
-            except msgspec.MsgspecError as error:
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                 raise errors.PeerFault(f"member {session.peer} sends what cannot be read: {error}") from error
             for message in arrived:
                 if message.sender != session.peer:

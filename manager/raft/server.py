@@ -77,7 +77,7 @@ class RaftServer:
         known.check(Introduction(head.cluster_id, head.sender, head.receiver, caller.node_id, head.format))
         try:
             mark = _mark.decode(head.mark)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise errors.PeerFault(f"the snapshot's mark cannot be read: {error}") from error
         install = Install(sender=head.sender, to=head.receiver, term=head.term, mark=mark)
         await self._transport.inbox.stage(install, _chunks(pieces))

@@ -124,7 +124,7 @@ def _keys(mapping: dict[str, object] | None) -> tuple[str, ...]:
 def _decoded(decoder: "Decoder[T]", text: bytes, what: str) -> T:
     try:
         return decoder.decode(text)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Corrupt(
             f"the image store's {what} cannot be read ({error}); remove the image and pull it again"
         ) from error

@@ -118,7 +118,7 @@ def credentials(config: bytes, where: str, image_text: str) -> RegistryAuth:
     keys = _HUB_KEYS if registry == reference.DOCKER_HUB else (registry, f"https://{registry}")
     try:
         logins = msgspec.json.decode(config, type=_DockerConfig).auths
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidArgument(
             f"{where} is not a Docker configuration ({error}); log in to {registry}"
         ) from error

@@ -152,7 +152,7 @@ async def _line(fd: int) -> bytes:
 def _pid(line: bytes, container_id: str) -> int:
     try:
         answer = msgspec.json.decode(line, type=_Answer)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise Unavailable(f"container {container_id}: conmon ended without an answer ({line!r})") from None
     pid = max(answer.pid, answer.data)
     if pid <= 0:
