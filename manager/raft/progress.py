@@ -35,6 +35,7 @@ class Progress:
         "pace",
         "paused",
         "read",
+        "rest_ticks",
         "silent_ticks",
         "snapshot_index",
         "told_commit",
@@ -52,6 +53,7 @@ class Progress:
         self.told_commit = 0
         self.read = 0  # the latest read round it has confirmed
         self.snapshot_index = 0  # of the snapshot under way
+        self.rest_ticks = 0  # after a snapshot that did not arrive: whatever prevented it may go on
         self.match_before = 0  # at its last heartbeat
         self.under_way: deque[int] = deque()  # last index of each message not acknowledged
         self._sizes: deque[int] = deque()
@@ -97,8 +99,9 @@ class Progress:
         self.snapshot_index = index
 
     def snapshot_failed(self) -> None:
-        """Forget the snapshot, and try again when the member says something."""
+        """Forget the snapshot, and try again when the member speaks, after a while."""
         self.snapshot_index = 0
+        self.rest_ticks = limits.raft_election_ticks
         self.probe(paused=True)
 
     def _change(self, pace: Pace, next: int, paused: bool) -> None:

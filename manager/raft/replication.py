@@ -70,6 +70,7 @@ class Leadership:
         heard = int(self._local.id in voters)
         for peer in self.peers.values():
             peer.silent_ticks += 1
+            peer.rest_ticks = max(peer.rest_ticks - 1, 0)
             if peer.silent_ticks < limits.raft_election_ticks:
                 heard += peer.id in voters
             elif peer.pace is Pace.REPLICATE:
@@ -164,7 +165,7 @@ class Leadership:
             return
         peer.silent_ticks = 0
         if peer.paused and peer.pace is Pace.PROBE:
-            peer.paused = False
+            peer.paused = peer.rest_ticks > 0
             self.stirred = True
         elif peer.stuck():
             # What is under way was lost, or is slow: a refusal of what would follow tells which.
