@@ -4,6 +4,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from covey.errors import Corrupt, InvalidArgument
 from covey.identity import Identity, NodeIdentity, RootAuthority, create_request, node_id_of, sign_request
 from covey.model.bootstrap import ClusterContent
 from covey.model.states import NodeRole
@@ -22,11 +23,14 @@ def restored(path: Path, key_pem: bytes, node_name: str, now_ns: int) -> Restore
     """Read a backup, and make this host its manager.
 
     A host with a key of its own from that cluster is the same node again; any other one is a new node. Raises
-    `InvalidArgument` if the file is no backup, `Corrupt` if it is not whole.
+    `InvalidArgument` if the file is no backup, or not whole.
     """
-    backup = archive.open_archive(path)
-    objects = backup.objects()
-    cluster = archive.check_content(backup, objects)
+    try:
+        backup = archive.open_archive(path)
+        objects = backup.objects()
+        cluster = archive.check_content(backup, objects)
+    except Corrupt as error:
+        raise InvalidArgument(str(error)) from error  # it is the asker's file, and theirs to hear about
     request = create_request(key_pem)
     identity = Identity(node_id_of(request), cluster.id, NodeRole.MANAGER)
     root_pem = cluster.root_ca.certificate_pem.encode()
