@@ -33,6 +33,7 @@ raft_tick_ms = 50
 raft_heartbeat_ticks = 2
 raft_election_ticks = 16  # 0.8 s of silence; each member then waits up to twice that, at random
 raft_retry_ticks_max = 6  # the pause before standing again after a lost election or a broken connection
+raft_write_ticks_max = 60  # a leader whose disk takes longer to write has another member lead
 raft_append_bytes_max = 1024 * 1024  # of entries in one message; a single larger entry goes alone
 raft_inflight_messages_max = 256  # sent to a member and not acknowledged yet
 raft_inflight_bytes_max = 8 * 1024 * 1024

@@ -27,6 +27,7 @@ class Raft:
         self.local = local = Local(stored, dice)  # this and `leadership`: for looking only
         self._roles = Roles(local)
         self._out: Ready | None = None
+        self._write_ticks = 0
         self._told = Standing()
         empty = local.log.last_index == 0 and local.term == 0
         if founding is not None and empty:
@@ -42,6 +43,9 @@ class Raft:
     def tick(self) -> None:
         """Let `limits.raft_tick_ms` pass."""
         self._roles.tick()
+        self._write_ticks = self._write_ticks + 1 if self._out is not None else 0
+        if self.leadership is not None and self._write_ticks >= limits.raft_write_ticks_max:
+            self.leadership.hand_over()  # what it cannot write it cannot apply, nor answer for
 
     def step(self, message: AnyMessage) -> None:
         """Take a message. Raises `PeerFault`, and changes nothing, if no member would send it."""

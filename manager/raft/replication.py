@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from covey import limits
 
-from .entry import Entry, EntryKind, Membership
+from .entry import NOBODY, Entry, EntryKind, Membership
 from .local import Local
 from .membership import encode_membership, majority
 from .messages import Append, AppendReply, Heartbeat, HeartbeatReply, ReadReply, TimeoutNow
@@ -270,14 +270,20 @@ class Leadership:
             for peer in self.peers.values()
         )
 
+    def _successor(self) -> Progress | None:
+        """The voter that holds most, of those that were heard lately."""
+        voters = self._local.memberships.voters
+        alive = [p for p in self.peers.values() if p.silent_ticks < limits.raft_election_ticks]
+        return max((p for p in alive if p.id in voters), key=lambda peer: peer.match, default=None)
+
+    def hand_over(self) -> None:
+        """Let another one lead, if one can and is not about to."""
+        successor = self._successor()
+        if successor is not None and self.transfer.to == NOBODY:
+            self.transfer.begin(successor)
+
     def have_another_lead(self) -> None:
-        """Let the voter that holds most stand at once, for we lead no more."""
-        local = self._local
-        alive = [
-            peer
-            for peer in self.peers.values()
-            if peer.id in local.memberships.voters and peer.silent_ticks < limits.raft_election_ticks
-        ]
-        if alive:
-            to = max(alive, key=lambda peer: peer.match).id
-            local.out.send(TimeoutNow(sender=local.id, to=to, term=local.term))
+        """Let another one stand at once, for we lead no more."""
+        local, successor = self._local, self._successor()
+        if successor is not None:
+            local.out.send(TimeoutNow(sender=local.id, to=successor.id, term=local.term))

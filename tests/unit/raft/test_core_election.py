@@ -385,6 +385,32 @@ def test_the_word_to_take_over_counts_only_from_the_leader() -> None:
     assert network[2].core.standing.role is Role.FOLLOWER
 
 
+def test_a_leader_whose_disk_hangs_has_another_lead() -> None:
+    network = RaftNetwork(3)
+    network.elect(1)
+    network[1].slow_disk = True
+    network.propose(1, b"a")
+    network.tick(limits.raft_write_ticks_max - 1)
+    assert network.leader.id == 1
+    network.tick(2)
+    assert network.leader.id in (2, 3)
+    network.propose(network.leader.id, b"b")
+    network[1].disk_done()
+    network.tick(3)
+    assert network[1].applied == [b"a", b"b"]
+
+
+def test_it_goes_on_if_nobody_else_can() -> None:
+    network = RaftNetwork(1, learners=[2])
+    network.settle()
+    network[1].slow_disk = True
+    network[1].core.propose([b"a"])
+    network.tick(2 * limits.raft_write_ticks_max)
+    network[1].disk_done()
+    network.tick(3)
+    assert network[2].applied == [b"a"]
+
+
 # --- the small ---
 
 
