@@ -3,18 +3,17 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from covey import limits
 from covey.errors import CoveyError, FailedPrecondition
-from covey.identity import NodeIdentity
 from covey.io import files
 from covey.model import bootstrap, recovery
 from covey.model.objects import Cluster, Object
-from manager.raft.entry import Membership
+from manager.raft.entry import NOBODY, Membership
 from manager.raft.seam import Removed
 from manager.roles import quorum
 from manager.roles.seam import Group
@@ -22,7 +21,7 @@ from manager.store.draft import Draft
 from manager.store.driver import Store
 from manager.store.kinds import Kind
 
-from .client import AskEpoch, Candidate, LoadIdentity, ask_epochs, ask_to_join
+from .client import AskEpoch, Candidate, ask_epochs
 from .content import batches, go_on_alone, raised
 from .modes import Found, Mode, Recover
 from .outdated import outdated
@@ -81,37 +80,46 @@ async def _recover(store: Store, state: Path, order: recovery.RecoveryOrder) -> 
         log.warning("this manager goes on alone, in epoch %s; the others' nodes are workers now", order.epoch)
 
 
-async def keep_address(group: Group, identity: LoadIdentity, own: Candidate) -> None:
-    """See that the group knows this member at its present address; returns once it does.
+async def keep_address(
+    group: Group,
+    own: Candidate,
+    managers: Callable[[], Sequence[str]],
+    ask: Callable[[str], Awaitable[object]],
+) -> None:
+    """See that the group knows this member, which starts with a log, at its present address; returns once it does.
 
-    Any manager passes it on to the leader, this one too.
+    It does if a leader is heard, and has this address in the membership. Otherwise the managers are asked to let this
+    one in, as a new one asks (`ask`, one by its address): harmless for a member, and one that was removed while it was
+    away learns it in no other way if all others have the smaller ids, and so are the ones to dial. Raises `Removed`.
     """
+    await asyncio.sleep(limits.member_silent_ms_max / 1000 if _is_known(group, own) else 0)
     backoff_ms, told = limits.join_backoff_ms_min, ""
-    while (known := group.membership.get(own.raft_id)) is None or known.address != own.address:
-        if known is not None:
-            others = [member.address for member in group.membership.members if member.id != own.raft_id]
-            reason = await _tell((own.address, *others), identity(), own)
-            if reason != told:
-                told = reason
-                log.warning(
-                    "the managers know this one at %s, no longer its address: %s", known.address, told
-                )
+    while not (_is_known(group, own) and group.status().standing.leader != NOBODY):
+        members = [member.address for member in group.membership.members if member.id != own.raft_id]
+        reason = await _tell(dict.fromkeys((own.address, *members, *managers())), ask)
+        if reason != told:
+            told = reason
+            log.info("asked the managers to know this one at %s: %s", own.address, told or "they do")
         await asyncio.sleep(backoff_ms / 1000)
         backoff_ms = min(2 * backoff_ms, limits.join_backoff_ms_max)
 
 
-async def _tell(addresses: Sequence[str], identity: NodeIdentity, own: Candidate) -> str:
-    """Tell one of the managers where this one is now; give why none took it, or nothing."""
+def _is_known(group: Group, own: Candidate) -> bool:
+    known = group.membership.get(own.raft_id)
+    return known is not None and known.address == own.address
+
+
+async def _tell(addresses: Iterable[str], ask: Callable[[str], Awaitable[object]]) -> str:
+    """Ask one manager after the other; give why none took it, or nothing."""
     reasons: list[str] = []
     for address in addresses:
         try:
-            await ask_to_join(address, identity, own)
+            await ask(address)
         except Removed:
             raise
         except CoveyError as error:
             reasons.append(f"{address}: {error}")
         else:
-            log.info("the managers know this one at %s now", own.address)
             return ""
     return "; ".join(reasons)
 

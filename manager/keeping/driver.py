@@ -14,7 +14,7 @@ from covey.model.address import join_host_port
 from covey.model.node_config import NodeConfig
 from covey.wire.service import Binding
 from manager.founding import Found, Mode, Recover, start_mode
-from manager.founding.client import Candidate, ask_by, join
+from manager.founding.client import Candidate, ask_by, ask_to_join, join
 from manager.founding.driver import epoch_of, keep_address, require_current, watch_epoch
 from manager.raft.client import GrpcTransport
 from manager.raft.driver import Replica
@@ -92,7 +92,9 @@ class Keeping:
             self._note("")
             log.info("let in as member %s", own.raft_id)
         else:
-            await keep_address(self.group, self._identity, own)
+            await keep_address(
+                self.group, own, self._others, lambda address: ask_to_join(address, self._identity(), own)
+            )
 
     def _others(self) -> tuple[str, ...]:
         """Where other managers are, as coveyd knows it by now: its agent may have heard news."""

@@ -5,14 +5,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from covey import limits
 from covey.errors import CoveyError, FailedPrecondition, Unavailable
 from covey.v1 import control_pb2 as pb
 from manager.founding.aside import put_aside
-from manager.founding.driver import require_current, watch_epoch
+from manager.founding.client import Candidate
+from manager.founding.driver import keep_address, require_current, watch_epoch
 from manager.founding.outdated import outdated
 from manager.raft.entry import Member
+from manager.raft.seam import Removed
 from manager.roles import quorum
 from manager.roles.fake import FakeGroup
 
@@ -93,6 +96,77 @@ def test_a_leader_asks_those_it_does_not_hear(monkeypatch: pytest.MonkeyPatch) -
                 await watching
 
     asyncio.run(story())
+
+
+# --- being known ----------------------------------------------------------------------------------
+
+
+OWN = Candidate("c", 2, MEMBERS[1].address)
+
+
+class Askable:
+    """Managers that are asked to let one in; `answers` are by address, what is missing does not answer."""
+
+    def __init__(self, group: FakeGroup, answers: Mapping[str, CoveyError | None]) -> None:
+        self.group, self.answers, self.asked = group, answers, list[str]()
+
+    async def __call__(self, address: str) -> None:
+        self.asked.append(address)
+        answer = self.answers.get(address, Unavailable(f"{address}: nobody"))
+        if answer is not None:
+            raise answer
+        self.group.leader = 1
+        member = self.group.membership.get(OWN.raft_id)
+        assert member is not None
+        moved = replace(member, address=OWN.address)
+        self.group.membership = quorum.with_member(self.group.membership, moved)
+
+
+def follower(leader: int, address: str = OWN.address) -> FakeGroup:
+    group = FakeGroup(replace(MEMBERS[1], address=address), (MEMBERS[0], MEMBERS[2]))
+    group.leader = leader
+    return group
+
+
+def keep(group: FakeGroup, ask: Askable, managers: tuple[str, ...] = ()) -> None:
+    async def within() -> None:
+        async with asyncio.timeout(20):
+            await keep_address(group, OWN, lambda: managers, ask)
+
+    asyncio.run(within())
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("join_backoff_ms_min", "join_backoff_ms_max", "member_silent_ms_max"):
+        monkeypatch.setattr(limits, name, 10)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_member_that_hears_a_leader_asks_nobody() -> None:
+    group = follower(leader=1)
+    ask = Askable(group, {})
+    keep(group, ask)
+    assert ask.asked == []
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_new_address_is_told_until_somebody_takes_it() -> None:
+    group = follower(leader=1, address="192.0.2.77:2377")
+    ask = Askable(group, {"192.0.2.9:2377": None})
+    keep(group, ask, ("192.0.2.9:2377",))
+    assert ask.asked == [OWN.address, "192.0.2.1:2377", "192.0.2.3:2377", "192.0.2.9:2377"]
+    assert group.membership.get(2) == MEMBERS[1]
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_member_that_hears_nobody_asks_whether_it_is_one() -> None:
+    group = follower(leader=0)
+    with pytest.raises(Removed, match="used up"):
+        keep(group, Askable(group, {"192.0.2.3:2377": Removed("member 2 is used up")}))
+    ask = Askable(group, {"192.0.2.3:2377": None})
+    keep(group, ask)
+    assert ask.asked[-1] == "192.0.2.3:2377"
 
 
 def test_what_a_removed_member_kept_is_put_aside(tmp_path: Path) -> None:
