@@ -8,12 +8,14 @@ from hypothesis import strategies as st
 from agent.session.events import Connected, Dial, Disconnected, HangUp, Heard, Send
 from agent.session.machine import Phase, Session
 from agent.session.messages import Alive, Heartbeat, Redirect, Register, SessionStarted
+from covey import limits
 from covey.machine import Tick
 from covey.model.objects import ClusterVersion, NodeDescription
 
 ALL = ("m1", "m2", "m3")
 STEP_MS = 10
-DIALS_PER_S_MAX = 30
+# Between two pauses, the leader and as many redirects as are followed.
+DIALS_PER_S_MAX = (limits.redirects_in_a_row_max + 1) * 1000 // limits.leaderless_pause_ms_min
 
 # For each stretch of time: who leads, whom each manager takes for the leader, and who is dead or silent.
 STRETCH = st.fixed_dictionaries(
