@@ -54,7 +54,7 @@ def test_a_cluster_from_its_first_command_to_its_last(name: str) -> None:
     done("heal", "w1", "--name", name)
     refused = dev("up", "--name", name, "--workers", "1")
     assert refused.returncode == 1
-    assert "it can only get more workers" in refused.stderr
+    assert "it can only get more nodes" in refused.stderr
 
     done("down", "--name", name)
     assert not place.root.exists()
