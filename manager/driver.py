@@ -31,7 +31,7 @@ from manager.dispatcher.server import DispatcherServer
 from manager.forwarding import Forwarding, Leader
 from manager.founding.aside import put_aside
 from manager.founding.driver import write_content
-from manager.keeping import Keeping, open_kept
+from manager.keeping import Elsewhere, Keeping, open_kept
 from manager.leader.driver import lead
 from manager.leadership import while_leading
 from manager.logs.server import LogsServer
@@ -75,14 +75,16 @@ async def _run(config: NodeConfig, stop: asyncio.Event) -> None:
 class _Manager:
     """The parts of one manager, wired together."""
 
-    def __init__(self, config: NodeConfig, kept: Keeping, store: Store, identity: LoadIdentity) -> None:
+    def __init__(
+        self, config: NodeConfig, kept: Keeping | Elsewhere, store: Store, identity: LoadIdentity
+    ) -> None:
         self._config = config
         self._kept = kept
         self._store = store
         self._identity = identity
         self._dice = SystemRandom()
         self._dispatcher: Dispatcher | None = None  # while this manager leads
-        self._authority = AuthorityServer(store, kept.managers)
+        self._authority = AuthorityServer(store, kept.managers, kept.store_access)
         self._logs = LogsServer(store, self._tell, self._session_of, self._dice)
         self._leader = Leader(store, lambda: self._dispatcher is not None, identity, kept.silent_ms)
         self._forwarding = Forwarding(store, self._leader, kept.silent_ms)
@@ -97,6 +99,7 @@ class _Manager:
             ask_by(self._identity),
             self._kept.silent_ms,
             lambda: self._kept.kept_out_by,
+            self._kept.alive,
         )
         control = ControlServer(
             self._store, self._dice, self._resolve_image, self._join_token, self._kept.group

@@ -12,7 +12,7 @@ from covey.model.address import join_host_port
 from covey.model.states import Availability, NodeRole
 from covey.v1 import bootstrap_pb2, ca_pb2, dispatcher_pb2, types_pb2
 from covey.wire.client import connect_bootstrap, connect_control
-from covey.wire.services import Bootstrap, Dispatcher, NodeCa
+from covey.wire.services import Bootstrap, Dispatcher, NodeCa, StoreKeeping
 
 from .addresses import manager_address
 
@@ -91,6 +91,20 @@ async def renew(
         if role is None or now_is is role:
             return renewed
         failure = Unavailable(f"{address} still calls this node a {now_is.name.lower()}")
+    raise failure
+
+
+async def store_access(identity: NodeIdentity, managers: tuple[str, ...]) -> bytes:
+    """Ask for what a manager needs to get at the state; empty if the managers keep it themselves."""
+    failure: Exception = Unavailable("no manager is known that could say where the state is kept")
+    for address in managers:
+        try:
+            async with connect_control(address, identity) as channel:
+                answer = await channel.call(StoreKeeping.get_store_access, ca_pb2.GetStoreAccessRequest())
+        except (Unavailable, Refused) as error:
+            failure = error
+        else:
+            return answer.access
     raise failure
 
 

@@ -12,10 +12,12 @@ from covey import limits
 from covey.errors import Corrupt, CoveyError, FailedPrecondition, Unavailable
 from covey.identity import NodeIdentity, make_token, store
 from covey.io import files, process
-from covey.model import bootstrap
+from covey.model import bootstrap, store_access
 from covey.model.address import join_host_port
 from covey.model.specs import ClusterSpec
 from covey.model.states import Availability, NodeRole
+from covey.model.store_access import StoreAccess
+from manager.store.log.etcd import ping
 
 from . import addresses, client, founding, local_manager, membership
 from .driver import Processes
@@ -117,11 +119,19 @@ class Daemon:
         return await asyncio.shield(task)
 
     async def init(
-        self, spec: ClusterSpec, advertise_address: str, data_address: str, availability: Availability
+        self,
+        spec: ClusterSpec,
+        advertise_address: str,
+        data_address: str,
+        availability: Availability,
+        access: StoreAccess | None = None,
     ) -> str:
-        """Make a cluster with this host as its manager; gives the worker token."""
+        """Make a cluster with this host as its manager; gives the worker token. `access`: its state goes to etcd."""
         self.require_outside()
         advertise, data = self.manager_addresses(advertise_address, data_address)
+        if access is not None:
+            await ping(access)
+        self.keep_store_access(access)
         key = store.key(membership.identity_dir(self.state))
         name = self.settings.node_name
         made = founding.found_cluster(spec, key, name, availability, self._dice, time.time_ns())
@@ -166,8 +176,10 @@ class Daemon:
                 "this host's clock and the manager's are more than "
                 f"{limits.node_certificate_backdate_hours} h apart; set the clock, then join again"
             )
+        self.keep_store_access(None)
         if identity.identity.role is NodeRole.MANAGER:
             addresses.require_manager_ports()
+            await self.fetch_store_access(identity, joined.managers)
         self.enter(
             Membership(
                 cluster_id=identity.identity.cluster_id,
@@ -301,6 +313,20 @@ class Daemon:
                 "restore STATE/identity from a backup, or remove it all with `covey leave --force`"
             )
         return advertise, data
+
+    def keep_store_access(self, access: StoreAccess | None) -> None:
+        """Write down where the state is kept; None: here, by the managers themselves."""
+        if access is None:
+            files.remove(store_access.path_in(self.state))
+        else:
+            store_access.save(self.state, access)
+
+    async def fetch_store_access(self, identity: NodeIdentity, managers: tuple[str, ...]) -> None:
+        """Learn from the managers where the state is kept; before this node takes up a manager's certificate."""
+        if told := await client.store_access(identity, managers):
+            self.keep_store_access(
+                store_access.decode(told, "what the managers said of where the state is kept")
+            )
 
     def data_address(self, wanted: str) -> str:
         """Settle where overlay packets go out from, if that was asked for."""

@@ -15,7 +15,7 @@ from covey import limits
 from covey.errors import CoveyError, FailedPrecondition, Unavailable
 from covey.identity import NodeIdentity, store
 from covey.io import files
-from covey.model import bootstrap, recovery
+from covey.model import bootstrap, recovery, store_access
 from covey.model.address import join_host_port
 from covey.model.recovery import RecoveryOrder
 from covey.model.states import NodeRole
@@ -36,9 +36,11 @@ async def follow_membership(daemon: Daemon, role: NodeRole, managers: tuple[str,
     record = replace(known, managers=managers or known.managers)
     if role is not identity.identity.role:
         log.info("this node is to be a %s", role.name.lower())
+        renewed = await client.renew(identity, record.managers, role)
         if role is NodeRole.MANAGER:
             addresses.require_manager_ports()
-        await daemon.become(record, await client.renew(identity, record.managers, role))
+            await daemon.fetch_store_access(renewed, record.managers)
+        await daemon.become(record, renewed)
     elif record != known:
         await daemon.become(record, identity)
 
@@ -154,6 +156,11 @@ async def force_new_cluster(daemon: Daemon, advertise_address: str) -> None:
             "this node is a worker and holds none of the cluster's state; run this on a manager, or "
             "`covey cluster restore` a backup on a host in no cluster"
         )
+    if store_access.load(daemon.state) is not None:
+        raise FailedPrecondition(
+            "this cluster's state is kept in etcd: any one manager that reaches etcd goes on by itself; bring etcd "
+            "back (its own guide to disaster recovery says how), or restore a backup on a host in no cluster"
+        )
     if not (daemon.state / "manager" / "log.db").exists():
         raise FailedPrecondition(
             f"{daemon.state / 'manager'} is gone, and with it this manager's state; run this on another "
@@ -196,6 +203,7 @@ async def restore(daemon: Daemon, path: Path, advertise_address: str, data_addre
     """Make this host, which is in no cluster, the only manager of the cluster that was backed up."""
     daemon.require_outside()
     advertise, data = daemon.manager_addresses(advertise_address, data_address)
+    daemon.keep_store_access(None)
     key = store.key(membership.identity_dir(daemon.state))
     made = await asyncio.to_thread(restoring.restored, path, key, daemon.settings.node_name, time.time_ns())
     first = bootstrap.path_in(daemon.state)

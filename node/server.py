@@ -12,6 +12,7 @@ from covey.wire.services import NodeDaemon
 from . import managing
 from .daemon import Daemon
 from .founding import cluster_spec
+from .storing import made_access
 from .supervisor import Child, State
 
 
@@ -38,9 +39,12 @@ class DaemonServer:
         """Make a cluster with this host as its manager."""
         spec = cluster_spec(request.address_pools, request.subnet_prefix_length, request.vxlan_port)
         availability = _availability(request.availability)
+        access = made_access(request.store) if request.HasField("store") else None
         token = await self._daemon.exclusively(
             "an init",
-            lambda: self._daemon.init(spec, request.advertise_address, request.data_address, availability),
+            lambda: self._daemon.init(
+                spec, request.advertise_address, request.data_address, availability, access
+            ),
         )
         node_id, cluster_id, _ = self._ids()
         return node_pb2.InitResponse(cluster_id=cluster_id, node_id=node_id, worker_token=token)

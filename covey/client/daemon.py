@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
+
 from covey import limits
 from covey.model.objects import Part
 from covey.model.states import Availability, NodeRole
@@ -22,6 +24,18 @@ class Initialised(Part, frozen=True):
     cluster_id: str = ""
     node_id: str = ""
     worker_token: str = ""
+
+
+class StoreOptions(Part, frozen=True):
+    """An etcd cluster that is to keep the desired state; files by their absolute paths on coveyd's host."""
+
+    url: str
+    ca_file: str = ""
+    certificate_file: str = ""
+    key_file: str = ""
+    username: str = ""
+    password_file: str = ""
+    prefix: str = ""
 
 
 class Joined(Part, frozen=True):
@@ -77,6 +91,7 @@ class DaemonClient:
         subnet_prefix_length: int = 0,
         vxlan_port: int = 0,
         availability: Availability = Availability.ACTIVE,
+        store: StoreOptions | None = None,
     ) -> Initialised:
         """Make a cluster with this host as its first manager. Empty values take their defaults."""
         request = pb.InitRequest(
@@ -86,6 +101,7 @@ class DaemonClient:
             subnet_prefix_length=subnet_prefix_length,
             vxlan_port=vxlan_port,
             availability=types_pb2.Availability.Name(availability),
+            store=None if store is None else pb.StoreOptions(**msgspec.structs.asdict(store)),
         )
         answer = await self._channel.call(NodeDaemon.init, request, timeout_s=limits.membership_timeout_s)
         return from_message(answer, Initialised)

@@ -24,17 +24,23 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x11\x63ovey/v1/ca.proto\x12\x08\x63ovey.v1\"6\n\x17RenewCertificateRequest\x12\x1b\n\x13signing_request_pem\x18\x01 \x01(\t\"Q\n\x18RenewCertificateResponse\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x01 \x01(\t\x12\x1c\n\x14root_certificate_pem\x18\x02 \x01(\t2c\n\x06NodeCa\x12Y\n\x10RenewCertificate\x12!.covey.v1.RenewCertificateRequest\x1a\".covey.v1.RenewCertificateResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x11\x63ovey/v1/ca.proto\x12\x08\x63ovey.v1\"\x17\n\x15GetStoreAccessRequest\"(\n\x16GetStoreAccessResponse\x12\x0e\n\x06\x61\x63\x63\x65ss\x18\x01 \x01(\x0c\"6\n\x17RenewCertificateRequest\x12\x1b\n\x13signing_request_pem\x18\x01 \x01(\t\"Q\n\x18RenewCertificateResponse\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x01 \x01(\t\x12\x1c\n\x14root_certificate_pem\x18\x02 \x01(\t2c\n\x06NodeCa\x12Y\n\x10RenewCertificate\x12!.covey.v1.RenewCertificateRequest\x1a\".covey.v1.RenewCertificateResponse2c\n\x0cStoreKeeping\x12S\n\x0eGetStoreAccess\x12\x1f.covey.v1.GetStoreAccessRequest\x1a .covey.v1.GetStoreAccessResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'covey.v1.ca_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RENEWCERTIFICATEREQUEST']._serialized_start=31
-  _globals['_RENEWCERTIFICATEREQUEST']._serialized_end=85
-  _globals['_RENEWCERTIFICATERESPONSE']._serialized_start=87
-  _globals['_RENEWCERTIFICATERESPONSE']._serialized_end=168
-  _globals['_NODECA']._serialized_start=170
-  _globals['_NODECA']._serialized_end=269
+  _globals['_GETSTOREACCESSREQUEST']._serialized_start=31
+  _globals['_GETSTOREACCESSREQUEST']._serialized_end=54
+  _globals['_GETSTOREACCESSRESPONSE']._serialized_start=56
+  _globals['_GETSTOREACCESSRESPONSE']._serialized_end=96
+  _globals['_RENEWCERTIFICATEREQUEST']._serialized_start=98
+  _globals['_RENEWCERTIFICATEREQUEST']._serialized_end=152
+  _globals['_RENEWCERTIFICATERESPONSE']._serialized_start=154
+  _globals['_RENEWCERTIFICATERESPONSE']._serialized_end=235
+  _globals['_NODECA']._serialized_start=237
+  _globals['_NODECA']._serialized_end=336
+  _globals['_STOREKEEPING']._serialized_start=338
+  _globals['_STOREKEEPING']._serialized_end=437
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,16 @@ from typing import ClassVar as _ClassVar, Optional as _Optional
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class GetStoreAccessRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetStoreAccessResponse(_message.Message):
+    __slots__ = ("access",)
+    ACCESS_FIELD_NUMBER: _ClassVar[int]
+    access: bytes
+    def __init__(self, access: _Optional[bytes] = ...) -> None: ...
+
 class RenewCertificateRequest(_message.Message):
     __slots__ = ("signing_request_pem",)
     SIGNING_REQUEST_PEM_FIELD_NUMBER: _ClassVar[int]

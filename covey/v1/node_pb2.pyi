@@ -64,20 +64,40 @@ class FollowMembershipResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class InitRequest(_message.Message):
-    __slots__ = ("advertise_address", "data_address", "address_pools", "subnet_prefix_length", "vxlan_port", "availability")
+    __slots__ = ("advertise_address", "data_address", "address_pools", "subnet_prefix_length", "vxlan_port", "availability", "store")
     ADVERTISE_ADDRESS_FIELD_NUMBER: _ClassVar[int]
     DATA_ADDRESS_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_POOLS_FIELD_NUMBER: _ClassVar[int]
     SUBNET_PREFIX_LENGTH_FIELD_NUMBER: _ClassVar[int]
     VXLAN_PORT_FIELD_NUMBER: _ClassVar[int]
     AVAILABILITY_FIELD_NUMBER: _ClassVar[int]
+    STORE_FIELD_NUMBER: _ClassVar[int]
     advertise_address: str
     data_address: str
     address_pools: _containers.RepeatedScalarFieldContainer[str]
     subnet_prefix_length: int
     vxlan_port: int
     availability: _types_pb2.Availability
-    def __init__(self, advertise_address: _Optional[str] = ..., data_address: _Optional[str] = ..., address_pools: _Optional[_Iterable[str]] = ..., subnet_prefix_length: _Optional[int] = ..., vxlan_port: _Optional[int] = ..., availability: _Optional[_Union[_types_pb2.Availability, str]] = ...) -> None: ...
+    store: StoreOptions
+    def __init__(self, advertise_address: _Optional[str] = ..., data_address: _Optional[str] = ..., address_pools: _Optional[_Iterable[str]] = ..., subnet_prefix_length: _Optional[int] = ..., vxlan_port: _Optional[int] = ..., availability: _Optional[_Union[_types_pb2.Availability, str]] = ..., store: _Optional[_Union[StoreOptions, _Mapping]] = ...) -> None: ...
+
+class StoreOptions(_message.Message):
+    __slots__ = ("url", "ca_file", "certificate_file", "key_file", "username", "password_file", "prefix")
+    URL_FIELD_NUMBER: _ClassVar[int]
+    CA_FILE_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_FILE_FIELD_NUMBER: _ClassVar[int]
+    KEY_FILE_FIELD_NUMBER: _ClassVar[int]
+    USERNAME_FIELD_NUMBER: _ClassVar[int]
+    PASSWORD_FILE_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    url: str
+    ca_file: str
+    certificate_file: str
+    key_file: str
+    username: str
+    password_file: str
+    prefix: str
+    def __init__(self, url: _Optional[str] = ..., ca_file: _Optional[str] = ..., certificate_file: _Optional[str] = ..., key_file: _Optional[str] = ..., username: _Optional[str] = ..., password_file: _Optional[str] = ..., prefix: _Optional[str] = ...) -> None: ...
 
 class InitResponse(_message.Message):
     __slots__ = ("cluster_id", "node_id", "worker_token")

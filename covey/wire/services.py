@@ -154,6 +154,15 @@ class NodeCa:
     )
 
 
+class StoreKeeping:
+    """How managers get at the state, where they do not keep it themselves."""
+
+    name = "covey.v1.StoreKeeping"
+    get_store_access = Unary(
+        name, "GetStoreAccess", ca_pb2.GetStoreAccessRequest, ca_pb2.GetStoreAccessResponse, MANAGERS
+    )
+
+
 class Raft:
     """Managers keeping one log between them."""
 
@@ -218,7 +227,7 @@ class NodeDaemon:
     )
 
 
-SERVICES = (Control, Dispatcher, Logs, LogBroker, NodeCa, Raft, Bootstrap, NodeDaemon)
+SERVICES = (Control, Dispatcher, Logs, LogBroker, NodeCa, StoreKeeping, Raft, Bootstrap, NodeDaemon)
 
 
 def methods() -> list[Method[Any, Any]]:

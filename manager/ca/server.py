@@ -1,4 +1,4 @@
-"""The authority's RPCs: `Bootstrap` (its own port) and `NodeCa` (the control port)."""
+"""The authority's RPCs: `Bootstrap` (its own port), `NodeCa` and `StoreKeeping` (the control port)."""
 
 import logging
 import time
@@ -12,7 +12,7 @@ from covey.model.objects import Cluster
 from covey.model.states import Availability
 from covey.v1 import bootstrap_pb2, ca_pb2, types_pb2
 from covey.wire.service import Binding, Caller, bind
-from covey.wire.services import Bootstrap, NodeCa
+from covey.wire.services import Bootstrap, NodeCa, StoreKeeping
 from manager.store.draft import Draft
 from manager.store.view import View
 
@@ -34,12 +34,16 @@ class Store(View, Protocol):
 class AuthorityServer:
     """Signs certificates for a cluster whose root is in `store`.
 
-    `managers` gives the control addresses told to a host that joins.
+    `managers` gives the control addresses told to a host that joins; `store_access` is what one that becomes a
+    manager needs to get at the state, where that is kept elsewhere.
     """
 
-    def __init__(self, store: Store, managers: Callable[[], Sequence[str]]) -> None:
+    def __init__(
+        self, store: Store, managers: Callable[[], Sequence[str]], store_access: bytes = b""
+    ) -> None:
         self._store = store
         self._managers = managers
+        self._store_access = store_access
         self._limit = RateLimit(
             host_burst=limits.bootstrap_host_burst,
             host_per_s=limits.bootstrap_host_requests_per_s,
@@ -57,7 +61,10 @@ class AuthorityServer:
 
     def control_bindings(self) -> list[Binding]:
         """What the control port serves of the authority."""
-        return [bind(NodeCa.renew_certificate, self.renew_certificate)]
+        return [
+            bind(NodeCa.renew_certificate, self.renew_certificate),
+            bind(StoreKeeping.get_store_access, self.get_store_access),
+        ]
 
     async def get_root_certificate(
         self, request: bootstrap_pb2.GetRootCertificateRequest, caller: Caller
@@ -104,6 +111,14 @@ class AuthorityServer:
         return ca_pb2.RenewCertificateResponse(
             certificate_pem=certificate, root_certificate_pem=cluster.root_ca.certificate_pem
         )
+
+    async def get_store_access(
+        self, request: ca_pb2.GetStoreAccessRequest, caller: Caller
+    ) -> ca_pb2.GetStoreAccessResponse:
+        """Hand a manager what it needs to get at the state."""
+        if self._store_access:
+            log.info("node %s is handed the access to the state in etcd", caller.node_id)
+        return ca_pb2.GetStoreAccessResponse(access=self._store_access)
 
     def pace(self, caller: Caller) -> None:
         """Refuse who asks too often; raises `ResourceExhausted`."""

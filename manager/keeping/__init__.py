@@ -9,3 +9,4 @@ Nothing here decides: `manager.founding` says how a manager begins, `manager.rol
 
 from .driver import Keeping as Keeping
 from .driver import open_kept as open_kept
+from .elsewhere import Elsewhere as Elsewhere

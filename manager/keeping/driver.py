@@ -3,13 +3,13 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from covey import limits
 from covey.errors import CoveyError, FailedPrecondition
 from covey.identity import NodeIdentity
-from covey.model import node_config
+from covey.model import node_config, store_access
 from covey.model.address import join_host_port
 from covey.model.node_config import NodeConfig
 from covey.wire.service import Binding
@@ -28,6 +28,8 @@ from manager.roles.server import JoinServer, dial_back
 from manager.store.driver import Store
 from manager.store.log.replicated import ReplicatedLog, open_replicated
 from manager.store.log.seam import Log
+
+from .elsewhere import Elsewhere, open_elsewhere
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,7 @@ class Keeping:
         self._heard_s: float | None = None
         self.kept_out_by = ""  # why the other managers have not let this one in yet
         self.mode = mode
+        self.store_access = b""  # nothing beside a certificate is needed
         self.log: Log = kept
         self.group: Replica = kept.replica
 
@@ -65,6 +68,10 @@ class Keeping:
         leader = self.log.standing.address
         others = sorted({member.address for member in self.group.membership.members} - {leader, ""})
         return (leader, *others) if leader else tuple(others)
+
+    def alive(self) -> Mapping[str, str]:
+        """The group knows this itself."""
+        return {}
 
     def bindings(self, store: Store) -> list[Binding]:
         """What this make of log serves on the control port."""
@@ -131,8 +138,10 @@ class Keeping:
             log.info("nobody took over: %s", error)
 
 
-async def open_kept(config: NodeConfig, identity: LoadIdentity) -> Keeping:
+async def open_kept(config: NodeConfig, identity: LoadIdentity) -> Keeping | Elsewhere:
     """Open the log; raises what keeps this manager from starting, in a sentence."""
+    if (access := await asyncio.to_thread(store_access.load, config.state)) is not None:
+        return await open_elsewhere(config, start_mode(config, has_log=True), access)
     directory = config.state / "manager"
     own = Member(0, config.node_id, join_host_port(config.advertise_address, limits.control_port))
     mode = start_mode(config, await asyncio.to_thread(_has_log, directory, config.cluster_id))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum
+from types import MappingProxyType
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -70,23 +71,33 @@ class ClusterFacts(Struct, frozen=True):
         return 2 * len(answering) > len(self.voters)
 
 
-def managers_of(view: View, facts: Facts | None, standing: Standing, own_id: str) -> tuple[Manager, ...]:
-    """Put the managers together from what one of them knows, by name."""
+def managers_of(
+    view: View,
+    facts: Facts | None,
+    standing: Standing,
+    own_id: str,
+    alive: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[Manager, ...]:
+    """Put the managers together from what one of them knows, by name.
+
+    `alive` gives the addresses of those that answer, by node id, where no Raft group keeps the log.
+    """
     members = () if facts is None else facts.membership.members
     found = [_member(view, facts, standing, own_id, member) for member in members if facts is not None]
     placed = {member.node_id for member in members}
     for node in view.all(Node):
         if node.role is NodeRole.MANAGER and node.id not in placed:
             leads = bool(standing.leader) and standing.leader == node.id
-            answers = facts is None and (leads or node.id == own_id)
+            answers = facts is None and (leads or node.id == own_id or node.id in alive)
+            silent = Reachability.UNREACHABLE if alive else Reachability.UNKNOWN
             found.append(
                 Manager(
                     node.id,
                     node.description.hostname,
-                    standing.address if leads else "",
+                    standing.address if leads else alive.get(node.id, ""),
                     leader=leads,
                     voter=facts is None,
-                    reachability=Reachability.REACHABLE if answers else Reachability.UNKNOWN,
+                    reachability=Reachability.REACHABLE if answers else silent,
                     departs=node.spec.role is NodeRole.WORKER,
                 )
             )

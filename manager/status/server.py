@@ -1,7 +1,7 @@
 """`Control.GetClusterStatus`: gathers the facts, with short waits, and answers whatever the others do."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from covey import limits
 from covey.errors import CoveyError, Unavailable
@@ -25,7 +25,8 @@ class StatusServer:
     """Serves `Control.GetClusterStatus`.
 
     `group` is None where no Raft group keeps the log. `leader_silent_ms` says how long ago this manager last
-    heard from the leader (0 on the leader, -1: never); `kept_out_by` why the others have not let it in yet.
+    heard from the leader (0 on the leader, -1: never); `kept_out_by` why the others have not let it in yet;
+    `alive` gives the addresses of the managers that answer, by node id, where there is no group.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class StatusServer:
         ask: Ask,
         leader_silent_ms: Callable[[], int],
         kept_out_by: Callable[[], str] = lambda: "",
+        alive: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._store = store
         self._node_id = node_id
@@ -43,6 +45,7 @@ class StatusServer:
         self._ask = ask
         self._leader_silent_ms = leader_silent_ms
         self._kept_out_by = kept_out_by
+        self._alive = alive
 
     def bindings(self) -> list[Binding]:
         """List the methods this serves."""
@@ -54,7 +57,7 @@ class StatusServer:
         """Say how the cluster stands."""
         standing = self._store.standing
         group = facts_of(self._group) if self._group is not None else None
-        managers = managers_of(self._store, group, standing, self._node_id)
+        managers = managers_of(self._store, group, standing, self._node_id, self._alive())
         if not request.local and self._group is not None and not standing.leads:
             managers = await self._with_others(managers, standing.address)
         facts = ClusterFacts(managers, self._node_id, "raft" if self._group is not None else "etcd")

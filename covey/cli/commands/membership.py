@@ -18,6 +18,7 @@ from ..app import run
 from ..options import Named, Parsed, example, given, output_format, stale, word
 from ..parse.attachments import address, manager_address, subnet
 from ..show.jsonable import json_array
+from ..store_options import kept_in_etcd, store_options
 
 ADDRESS = Parsed("address", address)
 
@@ -67,6 +68,7 @@ availability = click.option(
     type=click.IntRange(8, 29),
     help="The size of those subnets. [default: 24]",
 )
+@kept_in_etcd
 @click.option(
     "--force-new-cluster",
     is_flag=True,
@@ -79,6 +81,7 @@ def init(host: Host, /, force_new_cluster: bool, **options: Any) -> None:
     With --force-new-cluster, make a manager that was left alone the only one of its cluster: all services,
     networks and nodes stay, and the other managers become workers. Never start the lost ones again before.
     """
+    options["store"] = store_options(options)
     if force_new_cluster:
         _force_new_cluster(host, given(options))
         return

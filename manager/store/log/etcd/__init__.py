@@ -9,7 +9,7 @@ Under PREFIX/CLUSTER/ lie (`layout`):
     entry/INDEX           one entry, or a part of one that is too long for one key
     snapshot/INDEX/TERM/N a chunk of a snapshot; snapshots/INDEX, written last, makes it one
     who/leader            who leads; gone with the lease of its holder
-    who/managers/NODE     the managers there are; each gone with its lease
+    who/managers/NODE     the managers there are, and their addresses; who/alive/NODE goes with its manager's lease
 
 An append is a transaction of etcd: if `head` is what this leader left and `who/leader` is the very key it made, put the
 entries and the new head. A deposed leader's key was made at another revision, so it can write nothing, however late
@@ -26,3 +26,4 @@ write to etcd can still destroy the log, or put it back to an earlier state as a
 
 from .io.log import EtcdLog as EtcdLog
 from .io.log import open_etcd as open_etcd
+from .io.log import ping as ping

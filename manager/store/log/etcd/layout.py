@@ -65,6 +65,7 @@ class Layout:
         self.who = self.root + b"who/"
         self.leader = self.who + b"leader"
         self.managers = self.who + b"managers/"
+        self.alive = self.who + b"alive/"
 
     def entry(self, index: int) -> bytes:
         """Where the entry of an index lies; as bytes the names are in the order of the indexes."""
@@ -83,8 +84,12 @@ class Layout:
         return self.group(index, term) + b"%06d" % number
 
     def manager(self, node_id: str) -> bytes:
-        """Where a manager registers itself."""
+        """Where a manager registers itself; it stays when the manager goes, for agents to come back to it."""
         return self.managers + node_id.encode()
+
+    def sign_of_life(self, node_id: str) -> bytes:
+        """What a manager shows for as long as it lives."""
+        return self.alive + node_id.encode()
 
     def place(self, key: bytes) -> bytes:
         """What a value is bound to: cluster and place, but not the prefix, so that all of it can be moved."""

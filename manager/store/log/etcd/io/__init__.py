@@ -4,3 +4,5 @@
 leads; `tenure` writes for as long as one leadership lasts; `reading` gives the entries; `snapshots` keeps snapshots;
 `log` puts them together.
 """
+
+import covey.wire  # noqa: F401  before grpc is imported by anything: it sets what TLS versions grpc takes

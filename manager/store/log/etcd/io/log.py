@@ -43,6 +43,24 @@ async def open_etcd(
         raise
 
 
+async def ping(access: StoreAccess) -> None:
+    """See whether an etcd cluster can be used as it is meant to be; raises why not. Leaves nothing behind."""
+    etcd = Etcd(access)
+    try:
+        where = f"{access.prefix}/ping".encode()
+        said = ""
+        for _ in access.endpoints * 2:
+            try:
+                await etcd.txn([], [etcd.put(where, b"")])
+                await etcd.txn([], [etcd.delete(where)])
+                return
+            except Interrupted as error:
+                said = str(error)
+        raise Unavailable(said)
+    finally:
+        await etcd.close()
+
+
 async def _begin(etcd: Etcd, keys: Layout, sealing: Sealing, founding: bool) -> Head:
     """Check what lies there, and give how far it reaches; waits for etcd, but not for long."""
     said = "etcd does not answer"
@@ -149,7 +167,7 @@ class EtcdLog:
         ending = await tenure.run()
         if self._tenure is tenure:
             log.info("no more is written in term %s: %s", tenure.won.term, ending)
-            self.session.resign(stand_again=True)
+            self.session.resign()
 
     def lost(self) -> None:
         """Write no more: this manager does not lead."""
@@ -161,10 +179,6 @@ class EtcdLog:
         """Wake whoever waits for a change."""
         self._changed.set()
         self._changed = asyncio.Event()
-
-    def resign(self) -> None:
-        """Let another manager lead, for good: this one is to go."""
-        self.session.resign(stand_again=False)
 
     # --- entries ---
 

@@ -100,8 +100,16 @@ class Session:
 
     @property
     def managers(self) -> dict[str, str]:
-        """The addresses of the managers there are, by node id."""
-        found = [place.value for key, place in self._places.items() if key.startswith(self._keys.managers)]
+        """The addresses of all managers there ever were, by node id."""
+        return self._below(self._keys.managers)
+
+    @property
+    def alive(self) -> dict[str, str]:
+        """The addresses of those that live, by node id."""
+        return self._below(self._keys.alive) if self.in_contact else {}
+
+    def _below(self, prefix: bytes) -> dict[str, str]:
+        found = [place.value for key, place in self._places.items() if key.startswith(prefix)]
         return {who.node_id: who.address for who in found if who is not None}
 
     @property
@@ -131,9 +139,16 @@ class Session:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._give_back()
 
-    def resign(self, *, stand_again: bool) -> None:
-        """Lead no more: a write has shown that another one does, or this manager is to go."""
-        self._stands = stand_again
+    def stand(self, stands: bool) -> None:
+        """Say whether this manager may lead; one that may not, and does, gives it up."""
+        if stands and not self._stands:
+            self._campaigning.set()
+        self._stands = stands
+        if not stands:
+            self.resign()
+
+    def resign(self) -> None:
+        """Lead no more in this term: a write has shown that another one does, or is to."""
         if self._won is not None:
             self._lose()
             self._good_until_s = 0.0  # the lease goes too: it is what holds the leader's key
@@ -149,8 +164,9 @@ class Session:
         self._lease = granted.ID
         try:
             value = layout.encode(self._own)
-            put = self._etcd.put(self._keys.manager(self._own.node_id), value, self._lease)
-            await self._etcd.txn([], [put])
+            named = self._etcd.put(self._keys.manager(self._own.node_id), value)
+            alive = self._etcd.put(self._keys.sign_of_life(self._own.node_id), value, self._lease)
+            await self._etcd.txn([], [named, alive])
             self._hear(sent_s, granted.TTL)
             self._campaigning.set()
             await self._renew(self._lease)
