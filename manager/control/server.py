@@ -209,7 +209,7 @@ class ControlServer:
             while (service := self._store.get(Service, request.service_id)) is not None:
                 if touched:
                     begun_s = time.monotonic()
-                    yield self._progress(service)
+                    yield await self._progress(service)
                     # What belongs together gathers meanwhile; and a service of thousands of tasks, whose
                     # every moment is megabytes, must not keep the manager from its work.
                     spent_s = time.monotonic() - begun_s
@@ -228,12 +228,14 @@ class ControlServer:
         finally:
             watch.close()
 
-    def _progress(self, service: Service) -> pb.WatchServiceResponse:
+    async def _progress(self, service: Service) -> pb.WatchServiceResponse:
+        """Give one moment; of many tasks the messages are made by and by, as they stood at the start."""
         tasks = self._store.find(Task, BY_SERVICE, service.id)
-        return pb.WatchServiceResponse(
-            detail=services.describe(self._store, service),
-            tasks=[to_message(task, objects_pb2.Task) for task in tasks],
-        )
+        response = pb.WatchServiceResponse(detail=services.describe(self._store, service))
+        for page in pages(tasks):
+            response.tasks.extend([to_message(task, objects_pb2.Task) for task in page])
+            await asyncio.sleep(0)
+        return response
 
     async def _list_tasks(
         self, request: pb.ListTasksRequest, caller: Caller
@@ -245,8 +247,9 @@ class ControlServer:
         else:
             tasks = list(self._store.all(Task))
         wanted = [task for task in tasks if request.node_id in ("", task.node_id)]
-        for page in pages([to_message(task, objects_pb2.Task) for task in wanted]):
-            yield pb.ListTasksResponse(tasks=page)
+        for page in pages(wanted):
+            yield pb.ListTasksResponse(tasks=[to_message(task, objects_pb2.Task) for task in page])
+            await asyncio.sleep(0)  # there may be many thousands, and heartbeats do not wait
 
     # --- networks ---
 

@@ -54,6 +54,7 @@ class _Session:
     node_id: str
     last_seen: ClusterVersion
     started: bool = False
+    told_ms: int = 0
     version: ClusterVersion = _NEVER
     assigned: AssignmentSet = _NOTHING
     tables: dict[str, ClusterVersion] = field(default_factory=dict[str, ClusterVersion])
@@ -89,6 +90,7 @@ class Sessions:
     acknowledgements: dict[str, int] = field(default_factory=dict[str, int])
     now_ms: int = 0
     flushed_at_ms: int = 0
+    flushed_all: bool = True  # else the rest is due now: others had a turn
 
     def __post_init__(self) -> None:
         """Give every node that is thought alive a first grace period."""
@@ -101,6 +103,8 @@ class Sessions:
         """When the next `Tick` has something to send or to write; None while there is nothing."""
         if not (self.dirt or self.reports or self.acknowledgements):
             return None
+        if not self.flushed_all:
+            return self.now_ms
         return self.flushed_at_ms + min(limits.assignment_batch_ms, limits.status_batch_ms)
 
     def applied(self, network_id: str) -> dict[str, ClusterVersion]:
@@ -271,13 +275,20 @@ class Sessions:
         return [*effects, *self._flush()]
 
     def _flush(self) -> list[Effect]:
-        """Tell every session what has changed for it since it was last told."""
+        """Tell every session what has changed for it since it was last told; after a bound, the rest next time."""
         dirt, self.dirt = self.dirt, Dirt()
         version, effects = self._version(), list[Effect]()
         started = [self.sessions[id] for id in self.by_node.values() if self.sessions[id].started]
-        for session in started:
-            if session.node_id in dirt.nodes:
-                effects.extend(self._send_assignments(session, version))
+        looked_at = 0
+        dirty = [session for session in started if session.node_id in dirt.nodes]
+        for session in sorted(dirty, key=lambda session: session.told_ms):  # nobody waits for ever
+            session.told_ms = session.told_ms if looked_at >= limits.flush_tasks_max else self.now_ms
+            if looked_at >= limits.flush_tasks_max:
+                self.dirt.nodes.add(session.node_id)
+                continue
+            effects.extend(self._send_assignments(session, version))
+            looked_at += len(session.assigned.tasks) + 1
+        self.flushed_all = not self.dirt.nodes
         deltas = self._rebuild(dirt.networks, version)
         for session in started:
             effects.extend(self._send_deltas(session, deltas))

@@ -10,7 +10,7 @@ from covey.machine import Tick
 from manager.store.driver import Store, Watch
 from manager.store.watch import Lagged
 
-from .machine import Changed, Committed, Leader, Refused
+from .machine import Changed, Committed, Leader, Refused, Took
 
 _log = logging.getLogger(__name__)
 
@@ -20,7 +20,11 @@ async def lead(store: Store, dice: Random) -> None:
     while True:
         watch = store.watch()
         try:
-            await _plan(store, watch, dice)
+            leader = Leader(store, dice, _now_ms(), time.time_ns, in_turns=True)
+            _index, objects = store.objects()  # as of the watch, which was opened in the same breath
+            for _turn in leader.read(objects):
+                await asyncio.sleep(0)
+            await _plan(store, watch, leader)
             return
         except Lagged as error:
             _log.warning("the leader starts anew: %s", error)
@@ -28,13 +32,15 @@ async def lead(store: Store, dice: Random) -> None:
             watch.close()
 
 
-async def _plan(store: Store, watch: Watch, dice: Random) -> None:
-    leader = Leader(store, dice, _now_ms(), time.time_ns)
+async def _plan(store: Store, watch: Watch, leader: Leader) -> None:
     news = asyncio.ensure_future(watch.batch())
     committing: asyncio.Task[int] | None = None
     try:
         while True:
-            for effect in leader.step(Tick(_now_ms())):
+            begun = time.monotonic()
+            effects = leader.step(Tick(_now_ms()))
+            leader.step(Took((time.monotonic() - begun) * 1000))
+            for effect in effects:
                 committing = asyncio.create_task(store.commit(effect.transaction), name="covey-plan")
             waiting = {news} if committing is None else {news, committing}
             await asyncio.wait(waiting, timeout=_pause_s(leader), return_when=asyncio.FIRST_COMPLETED)

@@ -1,16 +1,17 @@
 """The leader's machine: commits in, transactions out, one at a time."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
 from covey import errors, limits
 from covey.machine import Machine, Tick
-from covey.model.objects import KINDS, Service, Task
+from covey.model.objects import KINDS, Object, Service, Task
 from manager.allocator.allocator import Allocator
 from manager.orchestrator.orchestrator import Orchestrator
 from manager.scheduler.scheduler import Scheduler
 from manager.store.draft import Draft
+from manager.store.kinds import Kind
 from manager.store.transaction import Change, Transaction
 from manager.store.transaction import Commit as Applied
 from manager.store.view import View
@@ -42,15 +43,33 @@ class Commit:
     transaction: Transaction
 
 
+@dataclass(frozen=True, slots=True)
+class Took:
+    """The last `Tick` held up everything else for so long."""
+
+    ms: float
+
+
 class Leader:
     """Plans. `view` is the store; its clocks are `Tick` and `clock_ns`, the time for people to read.
 
     The machine is told the time by `Tick` before it acts on anything: it plans in `Tick` alone, once
     `wake_at_ms` has come.
+
+    `in_turns`: one that is driven beside others. It plans only once it has read everything (`read`), and a pass takes
+    a `Tick` for each planner, so that heartbeats of managers and agents, between those, do not wait.
     """
 
-    def __init__(self, view: View, dice: Random, now_ms: int, clock_ns: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        view: View,
+        dice: Random,
+        now_ms: int,
+        clock_ns: Callable[[], int],
+        in_turns: bool = False,
+    ) -> None:
         self._view = view
+        self._in_turns = in_turns
         self._clock_ns = clock_ns
         self._orchestrator = Orchestrator(view, dice)
         self._allocator = Allocator(dice)
@@ -58,14 +77,25 @@ class Leader:
         self._in_flight: Transaction | None = None
         self._objects_max = limits.planner_pass_objects_max
         self._now_ms = now_ms
+        self._draft: Draft | None = None  # of a pass that is under way
+        self._stages: list[Callable[[Draft], None]] = []  # what is left of it
         self._plan_at_ms: int | None = now_ms
         self._hold_until_ms = now_ms  # no pass before that
         self._pause_ms = limits.planner_retry_ms
-        for kind in KINDS:
-            for obj in view.all(kind):
-                self._observe(Change(kind, None, obj))
+        if not in_turns:
+            for kind in KINDS:
+                for obj in view.all(kind):
+                    self._observe(Change(kind, None, obj))
 
-    def step(self, event: Changed | Committed | Refused | Tick) -> Sequence[Commit]:
+    def read(self, objects: Mapping[Kind, Mapping[str, Object]]) -> Iterator[None]:
+        """Observe everything there is, by and by; commits since then are to be told afterwards, in order."""
+        for kind in KINDS:
+            for number, obj in enumerate(objects[kind].values()):
+                self._observe(Change(kind, None, obj))
+                if number % limits.planner_read_objects == 0:
+                    yield
+
+    def step(self, event: Changed | Committed | Refused | Took | Tick) -> Sequence[Commit]:
         """Feed one event; at most one transaction comes out, and none while another is in flight."""
         match event:
             case Changed(commit):
@@ -75,20 +105,25 @@ class Leader:
                 assert self._in_flight is not None, "what is committed was in flight"
                 self._in_flight = None
                 self._pause_ms = limits.planner_retry_ms
-                self._objects_max = min(self._objects_max * 2, limits.planner_pass_objects_max)
             case Refused(error):
                 self._take_back(error)
+            case Took(ms):
+                self._adapt(ms)
             case Tick(now_ms):
                 assert now_ms >= self._now_ms, "time runs forward"
                 self._now_ms = now_ms
-                if self._in_flight is None and self._due():
-                    return self._plan()
+                if self._draft is None and self._in_flight is None and self._due():
+                    self._begin()
+                if self._draft is not None:
+                    return self._go_on(self._draft)
         self._schedule()
         return ()
 
     @property
     def wake_at_ms(self) -> int | None:
         """When to be told the time next, if nothing happens before."""
+        if self._draft is not None:
+            return self._now_ms
         return None if self._in_flight is not None else self._plan_at_ms
 
     def _observe(self, change: Change) -> None:
@@ -109,18 +144,37 @@ class Leader:
         due = [max(ms, self._hold_until_ms) for ms in timers if ms is not None]
         self._plan_at_ms = min(due, default=None)
 
-    def _plan(self) -> Sequence[Commit]:
-        """Have everyone plan on one draft. What one has written, the next ones observe like a commit."""
-        now_ns = self._clock_ns()
-        draft = Draft(self._view)
-        self._orchestrator.plan(draft, self._now_ms, now_ns, self._objects_max)
+    def _begin(self) -> None:
+        """Begin a pass: everyone plans on one draft. What one has written, the next ones observe like a commit.
+
+        What others commit meanwhile the planners hear of at once; where it is at odds with the draft, the
+        transaction is refused.
+        """
+        self._plan_at_ms = None
+        self._draft = Draft(self._view)
+        self._stages = [self._orchestrate, self._allocate, self._place]
+
+    def _orchestrate(self, draft: Draft) -> None:
+        self._orchestrator.plan(draft, self._now_ms, self._clock_ns(), self._objects_max)
+
+    def _allocate(self, draft: Draft) -> None:
         for change in self._written(draft.transaction()):
             self._allocator.observe(change)
-        self._allocator.plan(draft, now_ns, self._objects_max)
+        self._allocator.plan(draft, self._clock_ns(), self._objects_max)
+
+    def _place(self, draft: Draft) -> None:
         for change in self._written(draft.transaction()):
             self._scheduler.observe(change, draft)
-        self._scheduler.plan(draft, self._now_ms, now_ns, self._objects_max, self._allocator.blocked)
-        self._plan_at_ms = None
+        now_ns, blocked = self._clock_ns(), self._allocator.blocked
+        self._scheduler.plan(draft, self._now_ms, now_ns, self._objects_max, blocked)
+
+    def _go_on(self, draft: Draft) -> Sequence[Commit]:
+        """Have the next one plan; after the last one, give what they wrote."""
+        while self._stages:
+            self._stages.pop(0)(draft)
+            if self._in_turns and self._stages:
+                return ()
+        self._draft = None
         transaction = draft.transaction()
         self._schedule()
         if not transaction:
@@ -134,6 +188,17 @@ class Leader:
             yield Change(type(obj), self._view.get(type(obj), obj.id), obj)
         for key in transaction.delete:
             yield Change(key.kind, self._view.get(key.kind, key.id), None)
+
+    def _adapt(self, took_ms: float) -> None:
+        """Have a pass write as much as it can without holding up others, within bounds.
+
+        A part of its time goes by whatever it writes (a look at all tasks of a service), so too small a bound
+        would make a large plan last for ever.
+        """
+        if took_ms > limits.planner_turn_ms:
+            self._objects_max = max(self._objects_max // 2, limits.planner_pass_objects_min)
+        elif took_ms > limits.planner_turn_ms / 4 and self._objects_max < limits.planner_pass_objects_max:
+            self._objects_max = min(self._objects_max * 5 // 4, limits.planner_pass_objects_max)
 
     def _take_back(self, error: errors.Refused) -> None:
         """Nothing of the draft has happened: have everyone observe what the store has instead."""
@@ -159,4 +224,4 @@ class Leader:
         self._hold_until_ms = self._now_ms + pause_ms
 
 
-_: type[Machine[Changed | Committed | Refused, Commit]] = Leader
+_: type[Machine[Changed | Committed | Refused | Took, Commit]] = Leader

@@ -47,8 +47,17 @@ LIFE = (
 class PlannerCluster:
     """Nodes, services and tasks under one leader."""
 
-    def __init__(self, seed: int = 1, *, ingress: bool = False, spec: ClusterSpec | None = None) -> None:
+    def __init__(
+        self,
+        seed: int = 1,
+        *,
+        ingress: bool = False,
+        spec: ClusterSpec | None = None,
+        in_turns: bool = False,
+    ) -> None:
         self.dice = Random(seed)
+        self.in_turns = in_turns
+        self.between: Callable[[], None] | None = None  # what happens between two planners' turns
         self.now_ms = 1_000
         self.tables = Tables()
         self.checked = True
@@ -166,6 +175,9 @@ class PlannerCluster:
             self.leader.step(Changed(self.news.popleft()))
 
     def _tick(self) -> None:
+        if self.between is not None:
+            self.between()
+            self.tell()
         for effect in self.leader.step(Tick(self.now_ms)):
             if self.interfere is not None:
                 self.interfere()
@@ -227,7 +239,10 @@ class PlannerCluster:
     def new_leader(self) -> None:
         """Have another machine take over, with nothing but the store."""
         self.news.clear()
-        self.leader = Leader(self.tables, self.dice, self.now_ms, self.now_ns)
+        self.leader = Leader(self.tables, self.dice, self.now_ms, self.now_ns, self.in_turns)
+        if self.in_turns:
+            for _turn in self.leader.read(self.tables.objects()):
+                pass
 
     # --- what there is ---
 

@@ -1,7 +1,9 @@
 """What agents are told, and when."""
 
+import pytest
 from msgspec.structs import replace
 
+from covey import limits
 from covey.machine import Tick
 from covey.model.assignments import Assignments, TaskReport
 from covey.model.objects import (
@@ -243,3 +245,20 @@ def test_agents_are_told_the_numbers_of_ports_that_asked_for_none() -> None:
     assert isinstance(sent, Send)
     assert isinstance(sent.message, Assignments)
     assert sent.message.changed.revisions[0].spec.endpoint.ports == (given,)
+
+
+def test_many_nodes_are_told_in_turns_and_each_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "flush_tasks_max", 1)
+    tables = two_nodes_one_service()
+    machine = Sessions(tables)
+    register(machine, "s1", "n1")
+    register(machine, "s2", "n2")
+    first = commit(machine, tables, task("t8", "n1"), task("t9", "n2"), now_ms=1000)
+    assert [e.session_id for e in first if isinstance(e, Send)] == ["s1"]
+    assert machine.flush_at_ms == 1000  # the rest is due at once
+    machine.step(Committed(change(tables, task("t7", "n1"))))
+    second = machine.step(Tick(1001))
+    assert [e.session_id for e in second if isinstance(e, Send)] == ["s2"]  # first come, first told
+    third = machine.step(Tick(1002))
+    assert [e.session_id for e in third if isinstance(e, Send)] == ["s1"]
+    assert machine.flush_at_ms is None

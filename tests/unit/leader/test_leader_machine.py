@@ -14,7 +14,7 @@ from covey.model.specs import (
     TaskSpec,
 )
 from covey.model.states import EndpointState, TaskState
-from manager.leader.machine import Changed, Committed, Leader, Refused
+from manager.leader.machine import Changed, Committed, Leader, Refused, Took
 from tests.support.planner_cluster import PlannerCluster
 
 
@@ -27,8 +27,8 @@ def spec(replicas: int = 3, name: str = "web") -> ServiceSpec:
     )
 
 
-def cluster_of(count: int) -> PlannerCluster:
-    cluster = PlannerCluster(ingress=True)
+def cluster_of(count: int, in_turns: bool = False) -> PlannerCluster:
+    cluster = PlannerCluster(ingress=True, in_turns=in_turns)
     cluster.network("a", "10.3.0.0/16")
     for n in range(count):
         cluster.node(f"n{n}")
@@ -136,6 +136,45 @@ def test_a_plan_survives_agents_that_report_all_the_time() -> None:
     cluster.run(3)
     assert cluster.refusals
     assert len(cluster.running(service_id)) == 40
+
+
+def test_planners_take_turns_and_what_happens_in_between_confuses_none() -> None:
+    cluster = cluster_of(3, in_turns=True)
+    service_id = cluster.create(spec(30))
+    cluster.run(0.1)
+    cluster.between = cluster.agents
+    for replicas in (5, 40, 12, 60):
+        cluster.scale(service_id, replicas)
+        cluster.run(2)
+        assert len(cluster.running(service_id)) == replicas
+    cluster.between = None
+    cluster.remove(service_id)
+    cluster.run(3)
+    assert cluster.tasks(service_id) == []
+    assert not [e for e in cluster.tables.all(Endpoint) if e.task_id]
+
+
+def test_one_turn_is_one_planners() -> None:
+    cluster = cluster_of(1, in_turns=True)
+    leader = cluster.leader
+    cluster.create(spec())
+    cluster.tell()
+    now_ms = cluster.now_ms + 10
+    assert [len(leader.step(Tick(now_ms))) for _ in range(4)] == [0, 0, 1, 0]
+
+
+def test_a_pass_that_takes_long_writes_less_the_next_time() -> None:
+    cluster = cluster_of(1)
+    leader = cluster.leader
+    most = leader._objects_max
+    for _ in range(20):
+        leader.step(Took(limits.planner_turn_ms * 2))
+    assert leader._objects_max == limits.planner_pass_objects_min
+    for _ in range(20):
+        leader.step(Took(limits.planner_turn_ms / 2))
+    assert leader._objects_max == most
+    leader.step(Took(0.1))
+    assert leader._objects_max == most
 
 
 def test_a_new_leader_with_nothing_to_do_does_nothing() -> None:
