@@ -138,6 +138,8 @@ class Replica:
 
         `applied` has reached it when this returns. Raises `Unavailable`.
         """
+        if self._loop.full is not None and self._leads_alone:
+            return self.applied  # nothing is acknowledged before it is applied, and nobody else acknowledges
         try:
             async with asyncio.timeout(limits.raft_read_timeout_s):
                 index = await self._loop.ask()
@@ -149,10 +151,20 @@ class Replica:
                     await self.changed()
                 return index
         except TimeoutError as error:
+            if self._loop.full is not None:
+                raise errors.Unavailable(
+                    f"this manager can write nothing and so cannot lead ({self._loop.full}); make room; `--stale` "
+                    "reads what it knows"
+                ) from error
             raise errors.Unavailable(
                 f"no majority of the managers confirmed within {limits.raft_read_timeout_s:g} s what is so now; "
                 "`covey cluster status` says which are missing, and `--stale` reads what this manager knows"
             ) from error
+
+    @property
+    def _leads_alone(self) -> bool:
+        raft = self._loop.raft
+        return raft.standing.role is Role.LEADER and raft.committed_membership.voters == {self.own.id}
 
     async def committed(self, after: int) -> AsyncIterator[tuple[Entry, ...] | SavedSnapshot]:
         """Give all committed entries after an index, in order, and wait for more; or a whole snapshot.

@@ -73,6 +73,7 @@ def test_alone_on_a_full_disk_it_refuses_reads_on_and_recovers() -> None:
             await alone.propose([b"two"])
         with pytest.raises(errors.ResourceExhausted, match="no space left"):
             await alone.propose([b"three"])
+        assert await alone.read() == alone.applied
         assert await applied(alone) == [b"one"]
         group.disks[0].full = False
         await until(lambda: alone._loop.full is None)
@@ -156,7 +157,7 @@ def test_a_follower_with_a_full_disk_is_waited_for_by_nobody() -> None:
     run(test())
 
 
-def test_a_disk_that_is_full_at_the_start_is_waited_for() -> None:
+def test_a_disk_that_is_full_at_the_start_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
         group = Faulty()
         alone = await group.start(1, founding=True)
@@ -175,6 +176,9 @@ def test_a_disk_that_is_full_at_the_start_is_waited_for() -> None:
         assert again.standing.role is not Role.LEADER
         with pytest.raises((errors.ResourceExhausted, NotLeader)):
             await again.propose([b"two"])
+        monkeypatch.setattr(limits, "raft_read_timeout_s", 0.1)
+        with pytest.raises(errors.Unavailable, match=r"no space left.*make room"):
+            await again.read()
         group.disks[-1].full = False
         await group.leader()
         await again.propose([b"two"])
