@@ -43,7 +43,7 @@ class Loop:
         self._questions = Questions()
         self._arriving: SnapshotMark | None = None  # a snapshot on its way in, or staged
         self._install_due = False
-        self._streams: dict[int, asyncio.Task[None]] = {}
+        self._streaming: set[int] = set()  # members that a snapshot is on its way to
         self._to_apply: tuple[Entry, ...] = ()
         self._begun = asyncio.Event()  # with the first work done, or held up for lack of room
         self._work = asyncio.Event()
@@ -198,7 +198,7 @@ class Loop:
     async def _carry_out(self) -> None:
         """Do what the core wants done, until it wants nothing."""
         self._note()
-        while self.raft.has_ready() and not self.ended:
+        while self.raft.has_ready() and not (self._stopping or self.ended):
             self._questions.leave()
             await self._perform(self.raft.ready())
             self.raft.advance()
@@ -234,9 +234,9 @@ class Loop:
         for message in messages:
             if not isinstance(message, Install):
                 plain.append(message)
-            elif message.to not in self._streams:
-                stream = self._streams[message.to] = self._spawn(self._stream(message.to, message.term))
-                stream.add_done_callback(lambda _, to=message.to: self._streams.pop(to, None))  # type: ignore[misc]
+            elif message.to not in self._streaming:
+                self._streaming.add(message.to)
+                self._spawn(self._stream(message.to, message.term))
         if plain:
             self._transport.send(plain)
 
@@ -334,6 +334,7 @@ class Loop:
         except (errors.CoveyError, OSError) as error:
             _log.warning("a snapshot for member %s did not arrive: %s", to, error)
         finally:
+            self._streaming.discard(to)  # first: the core may want another one sent at once
             if not self.ended:
                 self.raft.snapshot_sent(to, arrived)
                 self.kick()

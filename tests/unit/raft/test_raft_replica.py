@@ -186,6 +186,53 @@ def test_a_reader_is_given_the_snapshot_that_came() -> None:
     run(test())
 
 
+def test_a_snapshot_that_is_outdated_when_it_arrives_is_followed_by_another() -> None:
+    async def test() -> None:
+        group = Group()
+        leader = await group.form(3)
+        slow = group.members[3]
+        await until(lambda: slow.applied == leader.applied)
+
+        async def grow(chunks: int) -> None:
+            for _ in range(2):
+                await leader.propose([b"x"])
+                await leader.save_snapshot(leader.last_data, [b"chunk"] * chunks)
+                await leader.compact(kept=0)
+
+        group.network.part([1, 2], [3])
+        await grow(chunks=2_000)
+        group.network.heal()
+        await until(lambda: slow._loop._arriving is not None)
+        await grow(chunks=1)  # the log no longer reaches back to the first one
+        await until(lambda: slow.applied == leader.applied)
+        assert group.network.snapshots_sent == 2
+        await group.stop()
+
+    run(test())
+
+
+def test_stopping_waits_for_nobody_who_keeps_talking() -> None:
+    async def test() -> None:
+        group = Group()
+        leader = await group.form(3)
+        busy = True
+
+        async def chat() -> None:
+            while busy:
+                await leader.propose([b"x"])
+
+        chatting = [asyncio.create_task(chat()) for _ in range(8)]
+        await asyncio.sleep(0.05)
+        before = asyncio.get_running_loop().time()
+        await group.kill(3)
+        assert asyncio.get_running_loop().time() - before < limits.raft_stop_s / 2
+        busy = False
+        await asyncio.gather(*chatting)
+        await group.stop()
+
+    run(test())
+
+
 def test_a_snapshot_that_came_before_the_reader_is_given_to_it() -> None:
     async def test() -> None:
         group = Group()
