@@ -1,0 +1,140 @@
+"""What must be true of all managers together, whatever happens to them. Each raises with a sentence.
+
+Checked while the run goes on: one leader a term (election safety); the same entry at the same place for
+whoever applies it (state-machine safety); the same tables after it; whatever was acknowledged is among what
+is applied (leader completeness); no address given twice and no reference into nothing (the leader's own
+invariants); reads and writes in real time order (linearizability); no task started twice, none ended because
+a manager died.
+"""
+
+import hashlib
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+import msgspec
+
+from covey.model.objects import Object, Task
+from covey.model.states import TaskState
+from manager.leader.invariants import validate
+from manager.raft.entry import Entry
+from manager.store.kinds import Kind
+from manager.store.tables import Tables
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+class Violated(AssertionError):
+    """A promise was broken."""
+
+
+@dataclass
+class Promises:
+    """Everything that was seen so far, on any manager."""
+
+    leaders: dict[int, int] = field(default_factory=dict)  # by term
+    applied: dict[int, Entry] = field(default_factory=dict)  # by place, whoever applied it first
+    digests: dict[int, str] = field(default_factory=dict)  # of the tables, at some places
+    acknowledged: set[int] = field(default_factory=set)
+    validated: int = 0
+
+    def leads(self, term: int, id: int) -> None:
+        """Hear that a member leads (figure 3, election safety)."""
+        if self.leaders.setdefault(term, id) != id:
+            raise Violated(f"members {self.leaders[term]} and {id} both lead in term {term}")
+
+    def apply(self, id: int, entry: Entry) -> None:
+        """Hear that a member applies an entry (figure 3, state-machine safety)."""
+        known = self.applied.setdefault(entry.index, entry)
+        if known is not entry and known != entry:
+            raise Violated(
+                f"member {id} applies an entry of term {entry.term} at {entry.index}, and another one of term "
+                f"{known.term} was applied there"
+            )
+
+    def after(self, id: int, tables: Tables) -> None:
+        """Look at a member's tables now and then: they are everybody's at that place."""
+        if tables.index % 16:
+            return
+        digest = digest_of(tables.objects())
+        if self.digests.setdefault(tables.index, digest) != digest:
+            raise Violated(f"member {id} has other tables than somebody else at {tables.index}")
+        if tables.index > self.validated:
+            self.validated = tables.index
+            validate(tables)
+
+    def acknowledge(self, index: int) -> None:
+        """Hear that somebody was told that the write at a place is done."""
+        self.acknowledged.add(index)
+
+    def at_the_end(self, applied_by_leader: int) -> None:
+        """Everything acknowledged was applied, by the last leader too."""
+        if self.acknowledged and max(self.acknowledged) > applied_by_leader:
+            raise Violated(
+                f"the write at {max(self.acknowledged)} was acknowledged, and the log ends at {applied_by_leader}"
+            )
+        if lost := self.acknowledged - self.applied.keys():
+            raise Violated(f"the writes at {sorted(lost)[:5]} were acknowledged, and nobody applied them")
+
+
+def digest_of(objects: dict[Kind, dict[str, Object]]) -> str:
+    """A number for what tables hold."""
+    digest = hashlib.sha256()
+    for rows in objects.values():
+        for id in sorted(rows):
+            digest.update(_encoder.encode(rows[id]))
+    return digest.hexdigest()
+
+
+@dataclass
+class Register:
+    """The operations on one register. Its versions are places in the log, which only rises.
+
+    In such a history linearizability is: an operation sees nothing older than what one that had ended before it
+    began has seen or written; and what a write is followed by is newer than what was before it.
+    """
+
+    ended: list[tuple[float, int, str]] = field(default_factory=list)
+    values: dict[int, str] = field(default_factory=dict)
+
+    def done(self, began_ms: float, ended_ms: float, version: int, value: str, wrote: bool) -> None:
+        """Note an operation that ended well. Version 0 is a register nobody has written."""
+        for other_ended_ms, other_version, other in self.ended:
+            if other_ended_ms >= began_ms:
+                continue
+            if version < other_version or (wrote and version == other_version):
+                raise Violated(
+                    f"{'a write' if wrote else 'a read'} of {value!r} (version {version}) began at {began_ms:.0f} ms, "
+                    f"after {other!r} (version {other_version}) was acknowledged at {other_ended_ms:.0f} ms"
+                )
+        if version and self.values.setdefault(version, value) != value:
+            raise Violated(f"version {version} was {self.values[version]!r} to one, and {value!r} to another")
+        self.ended.append((ended_ms, version, value))
+
+
+@dataclass
+class Starts:
+    """Which tasks were started where, and which were told to end."""
+
+    on: dict[str, str] = field(default_factory=dict)
+    ended: set[str] = field(default_factory=set)
+    per_place: dict[tuple[str, int], set[str]] = field(default_factory=lambda: defaultdict(set))
+
+    def started(self, node: str, task: Task) -> None:
+        """Hear that an agent starts a task's container."""
+        if task.id in self.on:
+            raise Violated(f"task {task.id} is started on {node}, and was on {self.on[task.id]}")
+        self.on[task.id] = node
+        self.per_place[task.service_id, task.slot].add(task.id)
+
+    def told_to_end(self, task: Task) -> None:
+        """Hear that an agent is to stop a task that runs."""
+        if task.desired_state > TaskState.RUNNING:
+            self.ended.add(task.id)
+
+    def undisturbed(self) -> None:
+        """Nothing but managers failed, and nobody asked for less: every place has seen one task."""
+        if self.ended:
+            raise Violated(f"tasks {sorted(self.ended)[:5]} were ended, and nobody had asked for that")
+        twice = {place: ids for place, ids in self.per_place.items() if len(ids) > 1}
+        if twice:
+            raise Violated(f"places were filled twice: {dict(list(twice.items())[:3])}")
