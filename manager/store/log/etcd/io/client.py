@@ -269,7 +269,7 @@ class Stream:
             self._connection.token = "" if _is_stale_token(error) else self._connection.token
             self._etcd._leave_if_silent(self._connection, error)
             raise _refusal(self._connection.endpoint, error) from error
-        except grpc.aio.UsageError as error:
+        except (grpc.aio.UsageError, asyncio.InvalidStateError) as error:
             raise Interrupted(f"etcd at {self._connection.endpoint} ended a stream ({error})") from error
         except asyncio.CancelledError:
             _raise_if_ours()

@@ -332,6 +332,8 @@ async def _again(what: str, run: Callable[[], Any], note: Callable[[str, CoveyEr
             await run()
         except CoveyError as error:
             note(what, error)
+        except Exception:  # without this task the manager would go on, and never lead again
+            log.exception("the part of the log in etcd that minds the %s failed, and begins anew", what)
         if time.monotonic() - began_s > limits.etcd_lease_ttl_s:
             pause_ms = limits.etcd_retry_ms_min
         await asyncio.sleep(pause_ms / 1000)
