@@ -99,9 +99,7 @@ async def _change(group: Group, change: Change) -> None:
     present = group.membership
     match change:
         case RemoveMember(id=id, reason=reason):
-            if present.get(id) is not None and quorum.can_remove(
-                present, id, quorum.reachable(group.status())
-            ):
+            if present.get(id) is not None and quorum.can_remove(present, id, quorum.present(group.status())):
                 log.info("member %s leaves the group: %s", id, reason)
                 await group.change(quorum.without(present, id))
         case PromoteLearner(id=id, reason=reason):

@@ -96,7 +96,7 @@ def _roles(view: View, facts: Facts | None) -> Iterator[SetRole]:
 
 def _departures(view: View, facts: Facts) -> Iterator[Change | str]:
     """Members that are to go: those that do not answer first, since the group is safer without them."""
-    answering = quorum.reachable(facts.status)
+    answering = quorum.present(facts.status)
     leaving = {member.id: reason for member, reason in _unwanted(view, facts)}
     for id in sorted(leaving, key=lambda id: (id in answering, id in facts.membership.voters, id)):
         reason = leaving[id]

@@ -9,9 +9,19 @@ from manager.raft.entry import Member, Membership
 from manager.raft.ready import Role, Status
 
 SILENT_TICKS_MAX = limits.member_silent_ms_max // limits.raft_tick_ms
+PRESENT_TICKS_MAX = 2 * limits.raft_heartbeat_ticks
 
 
-def reachable(status: Status) -> frozenset[int]:
+def present(status: Status) -> frozenset[int]:
+    """Say which members the leader hears from at this moment, itself among them.
+
+    A removal counts from the moment it is in the log, and cannot be taken back if the rest turns out to have no
+    majority. So it rests on who has answered the last heartbeats, not on who did so a second ago.
+    """
+    return reachable(status, PRESENT_TICKS_MAX)
+
+
+def reachable(status: Status, silent_ticks_max: int = SILENT_TICKS_MAX) -> frozenset[int]:
     """Say which members the leader hears from, itself among them.
 
     A new leader begins to count silence at zero; only who has confirmed something has answered it.
@@ -19,7 +29,7 @@ def reachable(status: Status) -> frozenset[int]:
     answering = {
         peer.id
         for peer in status.peers
-        if peer.silent_ticks <= SILENT_TICKS_MAX and (peer.match or peer.snapshotting)
+        if peer.silent_ticks <= silent_ticks_max and (peer.match or peer.snapshotting)
     }
     return frozenset({status.id} | answering)
 

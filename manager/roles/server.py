@@ -64,7 +64,7 @@ class JoinServer:
         return raft_pb2.JoinRaftResponse(membership=msgspec.msgpack.encode(membership))
 
     def _answering(self) -> frozenset[int]:
-        return quorum.reachable(self._group.status())
+        return quorum.present(self._group.status())
 
     async def _take_steps(self, candidate: Member) -> Membership:
         """Change the membership step by step; one that is under way already is waited for."""

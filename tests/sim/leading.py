@@ -182,7 +182,7 @@ class Leading:
         try:
             match wanted.change:
                 case RemoveMember(id=id) if quorum.can_remove(
-                    core.membership, id, quorum.reachable(core.status())
+                    core.membership, id, quorum.present(core.status())
                 ):
                     core.change(quorum.without(core.membership, id))
                 case PromoteLearner(id=id):

@@ -9,6 +9,7 @@
 from collections.abc import Callable
 from random import Random
 
+from covey import errors
 from covey.model.objects import Cluster, Network, Node, NodeDescription, NodeStatus, Service
 from covey.model.specs import ClusterSpec, NetworkSpec, NodeSpec
 from covey.model.states import Availability, NodeRole, TaskState
@@ -16,6 +17,7 @@ from manager.control import services
 from manager.raft.core import Raft
 from manager.raft.entry import Member, Membership, Stored
 from manager.roles import quorum
+from manager.roles.admission import next_step
 from manager.store.draft import Draft
 from tests.sim.agent import Agent, Line
 from tests.sim.checkers import Promises, Register, Starts, Violated, digest_of
@@ -148,10 +150,12 @@ class World:
                 elif node.role is NodeRole.MANAGER and node.spec.role is NodeRole.MANAGER:
                     newcomer = Member(manager.id, manager.name, manager.name, voter=False)
                     try:
-                        core.change(quorum.with_member(core.membership, newcomer))
-                        leader.work()
-                    except Exception as error:  # noqa: BLE001  refused: it asks again
-                        self.refusal = error
+                        wanted = next_step(core.membership, newcomer, quorum.present(core.status()), core.id)
+                        if wanted is not None:
+                            core.change(wanted)
+                            leader.work()
+                    except (errors.FailedPrecondition, errors.NotLeader, errors.Unavailable):
+                        continue  # it asks again
         self.clock.after(150 if not self.calm else 400, self._let_in)
 
     def _until_well(self) -> None:
