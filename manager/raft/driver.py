@@ -128,10 +128,13 @@ class Replica:
     async def propose(self, datas: Sequence[bytes]) -> None:
         """Add entries to the log; returns once they are committed. See `Log.append` for what it raises."""
         self._loop.refuse_if_ended()
-        if self._loop.full is not None:
-            raise errors.ResourceExhausted(str(self._loop.full))
+        self._refuse_if_full()
         term, indexes = self._loop.raft.propose(datas)
         await self._loop.outcome(term, indexes)
+
+    def _refuse_if_full(self) -> None:
+        if self._loop.full is not None:
+            raise errors.ResourceExhausted(str(self._loop.full))
 
     async def read(self) -> int:
         """Give an index: whoever has applied it sees everything acknowledged before this call (thesis 6.4).
@@ -247,6 +250,7 @@ class Replica:
 
     async def save_snapshot(self, index: int, chunks: Iterable[bytes]) -> None:
         """Make a snapshot of what the entries up to `index` led to durable. Raises `ResourceExhausted`."""
+        self._refuse_if_full()  # what was applied last may not be on our own disk yet
         mark = self._loop.raft.mark_at(index)
         if mark is not None:  # else a leader's newer one came meanwhile
             await self._disk.save_snapshot(mark, chunks)

@@ -50,6 +50,9 @@ class Machine:
         self.index = 0
         self.following = asyncio.create_task(self._follow())
 
+    def __str__(self) -> str:
+        return f"at {self.index} ({self.following.exception() if self.following.done() else 'runs'})"
+
     async def _follow(self) -> None:
         found = await self.replica.newest_snapshot()
         if found is not None:
@@ -173,7 +176,7 @@ class World(Group):
     def describe(self) -> str:
         """Say how all stand."""
         return "; ".join(
-            f"{id}: {m.status()} applied {m.applied} failure {m.failure} machine {self.machines[id].index}"
+            f"{id}: {m.status()} applied {m.applied} failure {m.failure} machine {self.machines[id]}"
             for id, m in self.members.items()
         )
 
