@@ -3,14 +3,16 @@
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from random import Random
 
-from covey import errors
+from covey import errors, limits
 from covey.machine import Tick
+from covey.model.objects import Task
 from manager.store.driver import Store, Watch
 from manager.store.watch import Lagged
 
-from .machine import Changed, Committed, Leader, Refused, Took
+from .machine import Changed, Commit, Committed, Leader, Refused, Took
 
 _log = logging.getLogger(__name__)
 
@@ -37,10 +39,7 @@ async def _plan(store: Store, watch: Watch, leader: Leader) -> None:
     committing: asyncio.Task[int] | None = None
     try:
         while True:
-            begun = time.monotonic()
-            effects = leader.step(Tick(_now_ms()))
-            leader.step(Took((time.monotonic() - begun) * 1000))
-            for effect in effects:
+            for effect in await _turn(store, leader):
                 committing = asyncio.create_task(store.commit(effect.transaction), name="covey-plan")
             waiting = {news} if committing is None else {news, committing}
             await asyncio.wait(waiting, timeout=_pause_s(leader), return_when=asyncio.FIRST_COMPLETED)
@@ -58,6 +57,26 @@ async def _plan(store: Store, watch: Watch, leader: Leader) -> None:
         news.cancel()
         if committing is not None:
             committing.cancel()
+
+
+async def _turn(store: Store, leader: Leader) -> Sequence[Commit]:
+    """Have a planner take its turn: in another thread, if that may take long.
+
+    That one shares the interpreter, but lets go of it every few milliseconds (`sys.getswitchinterval`): heartbeats of
+    managers and agents go on. What it reads must not change meanwhile, so the store holds still.
+    """
+    if store.count(Task) < limits.planner_thread_tasks:
+        return leader.step(Tick(_now_ms()))
+    async with store.still():
+        begun = time.monotonic()
+        working = asyncio.ensure_future(asyncio.to_thread(leader.step, Tick(_now_ms())))
+        try:
+            effects = await asyncio.shield(working)
+        except asyncio.CancelledError:
+            await asyncio.wait((working,))  # it cannot be interrupted, and reads the store
+            raise
+    leader.step(Took((time.monotonic() - begun) * 1000))
+    return effects
 
 
 def _outcome(committing: asyncio.Task[int]) -> Committed | Refused:

@@ -5,7 +5,8 @@ import itertools
 import logging
 import secrets
 import time
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from covey import errors, limits
@@ -90,6 +91,7 @@ class Store:
         self._retrying = asyncio.Lock()
         self._stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._applied = asyncio.Event()
+        self._still = asyncio.Lock()
         self._snapshot_index = tables.index
         self._bytes_since_snapshot = 0
         self._snapshotting: asyncio.Task[None] | None = None
@@ -185,6 +187,10 @@ class Store:
         """Give all objects of a kind, ordered by id."""
         return self._tables.all(kind)
 
+    def count(self, kind: type[T]) -> int:
+        """Say how many objects of a kind there are."""
+        return self._tables.count(kind)
+
     def find(self, kind: type[T], by: Index, value: Hashable) -> Sequence[T]:
         """Give the objects filed under `value`, ordered by id."""
         return self._tables.find(kind, by, value)
@@ -201,6 +207,12 @@ class Store:
         else:
             self._watches.add(watch)
         return watch
+
+    @asynccontextmanager
+    async def still(self) -> AsyncIterator[None]:
+        """Have nothing applied for a while, so that another thread may read what there is."""
+        async with self._still:
+            yield
 
     def draft(self) -> Draft:
         """Begin a transaction."""
@@ -272,12 +284,13 @@ class Store:
         failure: errors.CoveyError | None = None
         try:
             async for news in self._log.records(self._tables.index):
-                if isinstance(news, Snapshot):
-                    await self._replace(news)
-                else:
-                    for record in news:
-                        self._apply(record)
-                    self._snapshot_if_due()
+                async with self._still:
+                    if isinstance(news, Snapshot):
+                        await self._replace(news)
+                    else:
+                        for record in news:
+                            self._apply(record)
+                        self._snapshot_if_due()
                 self._tell_applied()
         except errors.CoveyError as error:
             failure = error

@@ -99,6 +99,10 @@ class Tables:
         table = self._tables[kind]
         return [table.rows[id] for id in table.ids]
 
+    def count(self, kind: type[T]) -> int:
+        """Say how many objects of a kind there are."""
+        return len(self._tables[kind].rows)
+
     def find(self, kind: type[T], by: Index, value: Hashable) -> Sequence[T]:
         """Give the objects filed under `value`, ordered by id."""
         table = self._tables[kind]

@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from random import Random
 
+import pytest
 from msgspec.structs import replace
 
+from covey import limits
 from covey.model.objects import Cluster, Node, NodeStatus, Service, Task
 from covey.model.specs import ServiceMode, ServiceSpec
 from covey.model.states import NodeState, TaskState
@@ -87,3 +89,23 @@ def test_leading_ends_with_the_store() -> None:
             await leading
 
     asyncio.run(play())
+
+
+def test_planners_in_another_thread_plan_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "planner_thread_tasks", 0)
+    test_a_service_is_planned_and_removed()
+
+
+def test_nothing_is_applied_while_another_thread_reads() -> None:
+    async def run() -> None:
+        store = await Store.start(FakeLog())
+        async with store.still():
+            writing = asyncio.create_task(store.update(lambda draft: draft.put(Node(id="n"))))
+            await asyncio.sleep(0.05)
+            assert store.get(Node, "n") is None
+            assert store.count(Node) == 0
+        await writing
+        assert store.count(Node) == 1
+        await store.close()
+
+    asyncio.run(run())
