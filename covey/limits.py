@@ -163,6 +163,7 @@ update_old_task_wait_ms = 60_000
 stop_grace_ns = 10_000_000_000
 task_history_per_slot = 5
 planner_debounce_ms = 5
+garbage_search_ms = 30  # a longer one sets aside what it found alive
 turn_ms = 20  # whoever has more to do lets others have a turn then
 planner_pass_objects_max = 2_000  # objects one planning pass writes: one transaction, and a short stall
 planner_pass_objects_min = 1_000

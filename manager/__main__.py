@@ -11,6 +11,7 @@ import covey.wire  # noqa: F401  before grpc is imported by anything: it sets wh
 from covey.errors import CoveyError
 from covey.io import logs
 from covey.model import node_config
+from manager.collector import spare_the_old
 from manager.driver import run
 
 
@@ -23,6 +24,7 @@ def main() -> int:
     try:
         config = node_config.load(arguments.config)
         logs.configure("manager", config.log_level)
+        spare_the_old()
         asyncio.run(_main(config))
     except* CoveyError as group:
         for error in group.exceptions:
