@@ -12,7 +12,11 @@ it over gRPC; what it knows stands in the store, and everything it does begins a
   come back.
 * `manager.ca` signs certificates; `manager.logs` carries containers' output to whoever reads it.
 
+One of several: `manager.keeping` opens the log that managers share (`manager.raft`, or an etcd cluster),
+`manager.founding` says how a manager begins, `manager.leadership` what begins and ends with leading,
+`manager.forwarding` what happens to requests on managers that do not lead, `manager.roles` who is a member.
+
 Planners and machines here are plain synchronous code: time and randomness are arguments, and nothing of
 theirs awaits. Only `driver.py`, `server.py`, `client.py`, `io/` and `__main__.py` do. Only the leader
-decides; a follower holds the whole store, answers reads and serves agents.
+decides and serves agents; a follower holds the whole store, answers reads, and passes the rest on.
 """
