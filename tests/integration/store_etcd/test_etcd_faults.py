@@ -158,7 +158,7 @@ def test_a_reader_goes_on_over_an_etcd_that_has_forgotten_its_history() -> None:
     run(test())
 
 
-def test_a_manager_that_was_away_while_the_log_was_compacted_is_given_a_snapshot() -> None:
+def test_a_manager_that_was_away_while_all_of_it_was_compacted_is_given_a_snapshot() -> None:
     async def test() -> None:
         with running() as server:
             log = await open_leading(server.access())
