@@ -151,7 +151,7 @@ def _session(config: NodeConfig, stored: Stored, dice: SystemRandom) -> Session:
     cpus = len(os.sched_getaffinity(0))
     description = describe(config, socket.gethostname(), architecture(), cpus, memory_bytes, version("covey"))
     remembered = stored.remembered
-    managers = tuple(dict.fromkeys(remembered.managers + config.managers))
+    managers = config.managers or remembered.managers  # coveyd is told of each change, and may know better
     known = Membership(config.role, config.managers)
     return Session(description, managers, dice, remembered.last_seen, dict(stored.tables), known=known)
 

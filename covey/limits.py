@@ -111,10 +111,12 @@ register_timeout_ms = 5_000
 manager_answer_ms = (
     2_000  # how long an agent waits for one manager while there are others to ask; then doubled
 )
-manager_suspect_ms = 3_000  # an agent does not come back so soon to a manager that failed it
+manager_suspect_ms = 3_000  # an agent does not come back so soon to a manager that failed it, later each time
+manager_suspect_ms_max = 24_000
+search_pause_ms_max = 4_000  # agents must be back with a new leader before it takes their nodes for dead
 leaderless_pause_ms_min = 50  # between two managers that both know of no leader: an election takes a second
 leaderless_pause_ms_max = 200
-leaderless_pauses_short = 12  # then they grow, up to `reconnect_backoff_ms_max`: there may be no quorum
+leaderless_pauses_short = 12  # then they grow, up to `search_pause_ms_max`: there may be no quorum
 redirects_in_a_row_max = 3
 follow_retry_ms_min = 200  # an agent's asking its coveyd again to follow a change of roles or managers
 follow_retry_ms_max = 5_000
@@ -137,6 +139,7 @@ join_backoff_ms_max = 5_000
 leader_wait_ms = 10_000
 status_ask_timeout_s = 1.0  # how long a manager waits for the leader when asked how the cluster stands
 leadership_doubt_ms = 5_000  # a leader whose writes nobody takes hears that long after that it leads no more
+leader_missed_ms = 5_000  # then a manager asks the others who is a member by now
 leader_look_ms = 500  # how often a manager notes when it last heard from the leader
 forward_wait_s = 10.0  # how long a request waits for a leader: several elections
 forward_silence_ms = 300  # nothing is sent to a leader that has been silent for longer: it may be dead

@@ -173,10 +173,11 @@ class Session:
 
     @property
     def _patience_ms(self) -> int:
-        """How long to wait for a manager's answer: less while others may be quicker, more each time."""
+        """How long to wait for a manager's answer: less while others may be quicker, more each round."""
         if len(self.managers) < 2:
             return limits.register_timeout_ms
-        return min(limits.manager_answer_ms << min(self.failures, 16), limits.register_timeout_ms)
+        rounds = self.failures // len(self.managers)
+        return min(limits.manager_answer_ms << min(rounds // 2, 16), limits.register_timeout_ms)
 
     def _dial(self, address: str = "") -> Sequence[Effect]:
         self.address = address or self.candidates.choose(self.managers, self.address, self.now_ms)
@@ -192,10 +193,14 @@ class Session:
         return (Send(self.number, Register(self.description, self.last_seen)),)
 
     def _end(self, reason: str) -> Sequence[Effect]:
-        """Leave the stream and dial again, later each time, at a time no other agent chooses too."""
-        pause_ms = min(
-            limits.reconnect_backoff_ms_max, limits.reconnect_backoff_ms_min << min(self.failures, 16)
-        )
+        """Leave the stream and dial again, later each time, at a time no other agent chooses too.
+
+        Where there are several managers, all are asked before the pause grows.
+        """
+        several = len(self.managers) > 1
+        most_ms = limits.search_pause_ms_max if several else limits.reconnect_backoff_ms_max
+        rounds = self.failures // max(len(self.managers), 1)
+        pause_ms = min(most_ms, limits.reconnect_backoff_ms_min << min(rounds, 16))
         self.failures += 1
         self.candidates.failed(self.address, self.now_ms)
         return self._leave(reason, round(pause_ms * self.dice.uniform(0.5, 1.0)))

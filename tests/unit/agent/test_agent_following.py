@@ -116,8 +116,8 @@ def test_pauses_grow_where_there_is_no_leader_for_long() -> None:
         hear(session, Redirect("", ALL))
         pauses.append(session.dial_at_ms - session.now_ms)
     assert max(pauses[: limits.leaderless_pauses_short]) <= limits.leaderless_pause_ms_max
-    assert limits.reconnect_backoff_ms_max / 4 <= min(pauses[-10:])
-    assert max(pauses) <= limits.reconnect_backoff_ms_max
+    assert limits.search_pause_ms_max / 4 <= min(pauses[-10:])
+    assert max(pauses) <= limits.search_pause_ms_max
     assert len(set(pauses)) > 40, "many agents do not come at once"
 
 
@@ -204,15 +204,45 @@ def test_what_this_agent_slept_over_is_not_held_against_the_manager() -> None:
 
 
 def test_a_manager_without_an_answer_is_given_less_time_where_there_are_others() -> None:
-    session = new()
-    first = next_dial(session)
-    session.step(Tick(session.now_ms + limits.manager_answer_ms))
-    assert next_dial(session) != first
-    began_ms = session.now_ms
-    session.step(Tick(began_ms + limits.manager_answer_ms))
-    assert session.dial_at_ms <= began_ms, "all may be busy: more time with each failure"
-    session.step(Tick(began_ms + limits.register_timeout_ms))
-    assert session.phase is Phase.AWAY
+    session, waited = new(), []
+    for _ in range(30):
+        next_dial(session)
+        waited.append(session.deadline_ms - session.now_ms)
+        session.step(Tick(session.deadline_ms))
+    assert waited[:3] == [limits.manager_answer_ms] * 3
+    assert waited[-1] == limits.register_timeout_ms, "all may be busy: more time, in the end"
+
+
+def test_all_managers_are_asked_before_a_pause_grows() -> None:
+    session, asked = new(), []
+    for _ in range(3):
+        asked.append(next_dial(session))
+        session.step(Disconnected(session.number, "refused"))
+    assert set(asked) == set(ALL)
+    assert session.now_ms < 3 * limits.reconnect_backoff_ms_min
+    pauses = []
+    for _ in range(60):
+        next_dial(session)
+        session.step(Disconnected(session.number, "refused"))
+        pauses.append(session.dial_at_ms - session.now_ms)
+    assert limits.search_pause_ms_max / 2 <= pauses[-1] <= limits.search_pause_ms_max
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_one_that_answers_is_asked_rather_than_those_that_are_dead(seed: int) -> None:
+    session, asked = new(seed), list[str]()
+    while session.now_ms < 60_000:
+        asked.append(next_dial(session))
+        if asked[-1] == B:
+            hear(session, Redirect("", ALL))
+        else:
+            session.step(Tick(session.deadline_ms))
+    assert asked.count(B) > 2 * (len(asked) - asked.count(B))
+    away = longest = 0
+    for address in asked[10:]:
+        away = 0 if address == B else away + 1
+        longest = max(longest, away)
+    assert longest <= 2, "it is soon back with the one that may lead next"
 
 
 # --- what the node is to be ----------------------------------------------------------------------------
