@@ -66,8 +66,9 @@ class Liveness:
             case Heard(node_id):
                 self.deadline_ms[node_id] = self.now_ms + self.grace_ms
             case Expected(node_id):
-                # Agents that lost their manager come back with backoff, so the first grace is longer.
-                self.deadline_ms[node_id] = self.now_ms + self.grace_ms + limits.reconnect_backoff_ms_max
+                # Agents that lost their manager may first try one that is dead, and come back with backoff.
+                attempt_ms = limits.manager_answer_ms + limits.search_pause_ms_max
+                self.deadline_ms[node_id] = self.now_ms + self.grace_ms + 2 * attempt_ms
             case Left(node_id):
                 # Only a host that lives closes a connection; one without power or link is merely silent.
                 self.deadline_ms[node_id] = self.now_ms + max(self.grace_ms, limits.agent_restart_grace_ms)

@@ -64,7 +64,12 @@ class Faults:
             manager.boot()
 
     def lose_disk(self) -> None:
-        """Replace a manager's disk, while all others are well: more than that loses what a majority held."""
+        """Replace a manager's disk, while all others are well: more than that loses what a majority held.
+
+        So does the loss of one of two while the third is leaving, which nobody can foresee.
+        """
+        if self.changes and self.managers < 5:
+            return
         others = [m for m in self.world.managers.values() if m.core is not None and not m.disk.unsynced]
         manager = self._victim()
         leader = self.world.leader()
@@ -77,7 +82,11 @@ class Faults:
             return
         members = [m for m in others if leader.core.membership.get(m.id) is not None]
         full = all(m.applied >= leader.applied for m in members)
-        if not full or len(members) < 3 or len(leader.core.membership.members) != len(members):
+        if (
+            not full
+            or len(members) < (5 if self.changes else 3)
+            or len(leader.core.membership.members) != len(members)
+        ):
             return
         manager.power_off()
         manager.lose_disk()

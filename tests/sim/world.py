@@ -176,7 +176,7 @@ class World:
 
     def _unwell(self) -> str:
         leader = self.leader()
-        if leader is None or leader.core is None:
+        if leader is None or leader.core is None or leader.leading is None:
             return "nobody leads"
         members = {member.id for member in leader.core.membership.members}
         group = [manager for manager in self.managers.values() if manager.id in members]
