@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from covey import limits
-from covey.errors import CoveyError, FailedPrecondition
+from covey.errors import CoveyError, FailedPrecondition, Unavailable
 from covey.identity import NodeIdentity
 from covey.model import node_config, store_access
 from covey.model.address import join_host_port
@@ -98,10 +98,22 @@ class Keeping:
             self.group.introduce(await join(self._others, self._identity, own, self._note))
             self._note("")
             log.info("let in as member %s", own.raft_id)
-        else:
+            await self._hear_leader()
+        while True:
             await keep_address(
-                self.group, own, self._others, lambda address: ask_to_join(address, self._identity(), own)
+                self.group, own, self._others, lambda address: self._ask_to_be_known(address, own)
             )
+            await self._hear_leader()
+
+    async def _hear_leader(self) -> None:
+        """Return once no leader has been heard for a while: it may be one that came while this manager was away."""
+        while 0 <= self.silent_ms() < limits.leader_missed_ms:  # noqa: ASYNC110  silence is no event
+            await asyncio.sleep(limits.leader_look_ms / 1000)
+
+    async def _ask_to_be_known(self, address: str, own: Candidate) -> None:
+        if address == own.address and not self.log.standing.leader:
+            raise Unavailable("this manager knows of no leader itself")
+        self.group.introduce(await ask_to_join(address, self._identity(), own))
 
     def _others(self) -> tuple[str, ...]:
         """Where other managers are, as coveyd knows it by now: its agent may have heard news."""

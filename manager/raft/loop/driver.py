@@ -38,7 +38,7 @@ class Loop:
         self.news = asyncio.Event()  # replaced at each change, so that all who wait hear of it
         self._disk, self._transport = disk, transport
         self._introduced = Membership()
-        self._peers: tuple[Membership, Membership] | None = None  # as the transport was told
+        self._peers: tuple[Membership, Membership, Membership] | None = None  # as the transport was told
         self._proposals: Proposals[Waiter] = Proposals()
         self._questions = Questions()
         self._arriving: SnapshotMark | None = None  # a snapshot on its way in, or staged
@@ -82,7 +82,11 @@ class Loop:
         return known if known.members else self._introduced
 
     def introduce(self, membership: Membership) -> None:
-        """Say who the others are, to a member whose log is empty."""
+        """Say who the others are, to a member whose log is empty, or was behind when they came.
+
+        The log's latest membership is the one that counts; but who leads by now may not be in it yet, and could send
+        no entry to a member that will not talk to strangers.
+        """
         self._introduced = membership
         self._tell_peers()
 
@@ -314,10 +318,14 @@ class Loop:
     def _tell_peers(self) -> None:
         """Tell the transport who the others are: one that is to go must be heard until that is committed."""
         latest, committed = self.membership, self.raft.committed_membership
-        if self._peers is not None and latest is self._peers[0] and committed is self._peers[1]:
+        told = latest, committed, self._introduced
+        if self._peers is not None and all(a is b for a, b in zip(told, self._peers, strict=True)):
             return
-        self._peers = latest, committed
-        members = {member.id: member for member in (*committed.members, *latest.members)}
+        self._peers = told
+        everybody = (*self._introduced.members, *committed.members, *latest.members)
+        removed = {*committed.removed, *latest.removed}
+        members = {member.id: member for member in everybody if member.id not in removed}
+        members.update({member.id: member for member in (*committed.members, *latest.members)})
         members.pop(self.own.id, None)
         self._transport.set_peers(list(members.values()), committed.removed)
         self._tell()
