@@ -123,9 +123,11 @@ class Etcd:
                     continue
                 self._leave_if_silent(connection, error)
                 raise _refusal(connection.endpoint, error) from error
+            except grpc.aio.UsageError:
+                raise Interrupted(_given_up(connection)) from None
             except asyncio.CancelledError:
                 _raise_if_ours()
-                raise Interrupted(f"the connection to etcd at {connection.endpoint} was given up") from None
+                raise Interrupted(_given_up(connection)) from None
         raise AssertionError("the second attempt returns or raises")
 
     async def txn(
@@ -153,7 +155,10 @@ class Etcd:
         """Open a stream; close it when done."""
         connection = await self._connected()
         stub = getattr(connection.stubs[service], method)
-        return Stream(self, connection, stub(metadata=connection.metadata(_NEEDS_LEADER)))
+        try:
+            return Stream(self, connection, stub(metadata=connection.metadata(_NEEDS_LEADER)))
+        except grpc.aio.UsageError:
+            raise Interrupted(_given_up(connection)) from None
 
     # --- parts of requests ---
 
@@ -273,11 +278,15 @@ class Stream:
             raise Interrupted(f"etcd at {self._connection.endpoint} ended a stream ({error})") from error
         except asyncio.CancelledError:
             _raise_if_ours()
-            raise Interrupted(f"the connection to etcd at {self._connection.endpoint} was given up") from None
+            raise Interrupted(_given_up(self._connection)) from None
 
     def cancel(self) -> None:
         """End it."""
         self._call.cancel()
+
+
+def _given_up(connection: _Connection) -> str:
+    return f"the connection to etcd at {connection.endpoint} was given up"
 
 
 def _raise_if_ours() -> None:
