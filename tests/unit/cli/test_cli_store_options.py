@@ -13,7 +13,7 @@ from covey.errors import FailedPrecondition
 from manager.store.log.etcd.io.client import load_rpc
 
 
-def parsed(*arguments: str) -> StoreOptions | None | str:
+def parsed(*arguments: str) -> StoreOptions | str | None:
     """What a command is given; or the words it is refused with."""
     taken: list[StoreOptions | None] = []
 
