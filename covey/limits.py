@@ -63,10 +63,9 @@ raft_removed_ids_max = 256  # remembered, so that a manager which was removed is
 # --- the log in etcd (manager/store/log/etcd) ---------------------------------------------------------
 etcd_lease_ttl_s = 3  # outlives most elections of etcd's own; etcd grants no less than 2 with its defaults
 etcd_lease_margin_ms = 500  # so long before etcd could end the lease its holder stops leading
-etcd_keepalive_ms = 500
+etcd_keepalive_ms = 200  # under `forward_silence_ms`: a follower that heard nothing for so long passes nothing on
 etcd_request_timeout_s = 2.0
 etcd_open_timeout_s = 15.0  # for a manager that starts: then it ends, and is started again
-etcd_connect_timeout_s = 2.0
 etcd_retry_ms_min = 50
 etcd_retry_ms_max = 1_000
 etcd_value_bytes_max = 1024 * 1024 - 4096  # of one key; a longer entry lies in several
@@ -112,7 +111,7 @@ manager_answer_ms = (
     2_000  # how long an agent waits for one manager while there are others to ask; then doubled
 )
 manager_suspect_ms = 3_000  # an agent does not come back so soon to a manager that failed it, later each time
-manager_suspect_ms_max = 24_000
+manager_suspect_ms_max = 6_000  # or it would not be found in time once it leads
 search_pause_ms_max = 4_000  # agents must be back with a new leader before it takes their nodes for dead
 leaderless_pause_ms_min = 50  # between two managers that both know of no leader: an election takes a second
 leaderless_pause_ms_max = 200
