@@ -8,7 +8,7 @@ tests = $(wildcard $(addprefix tests/,$(1)))
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench campaign proto docs clean lock gates python
+.PHONY: help setup demo test check bench campaign sim proto docs clean lock gates python
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ bench: setup  ## the figures, with their parts (as root)
 
 campaign: setup  ## kills and faults at random, for a long time (as root); COVEY_E2E_SEED=n repeats one
 	@COVEY_E2E_LONG=1 $(PYTEST) -s tests/e2e/test_kills.py tests/e2e/test_campaign.py
+
+sim: python  ## tens of thousands of simulated runs; COVEY_SIM_RUNS=n COVEY_SIM_FIRST=seed
+	@$(BIN)/python -m tests.sim --many $${COVEY_SIM_RUNS:-30000} $${COVEY_SIM_FIRST:-1}
 
 proto: python  ## generate covey/v1 from proto/covey/v1
 	@$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=. --pyi_out=. $(PROTOS)

@@ -270,7 +270,10 @@ class Manager:
         self.work()
 
     def _doubt(self, proposal: int) -> None:
-        if (tell := self.waiting.pop(proposal, None)) is not None:
+        """Tell that nobody knows; a leader does not give up, it will know."""
+        if self.leads and proposal in self.waiting:
+            self.world.clock.after(DOUBT_MS, lambda: self._doubt(proposal))
+        elif (tell := self.waiting.pop(proposal, None)) is not None:
             tell(UNKNOWN)
 
     def _take_waiting(self) -> list[Outcome]:
