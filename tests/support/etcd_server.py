@@ -19,7 +19,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from covey.errors import CoveyError
 from covey.model.store_access import StoreAccess
 from manager.store.log.etcd import EtcdLog, open_etcd
 from manager.store.log.etcd.io.client import Etcd
@@ -36,7 +35,7 @@ def free_port() -> int:
 
 
 class Server:
-    """One etcd of a cluster of one. What it holds stays when it is killed and started again."""
+    """One etcd, of a cluster of one unless `members` says otherwise. What it holds stays when it is killed."""
 
     def __init__(self, directory: Path, *options: str, tls: "Tls | None" = None) -> None:
         assert shutil.which("etcd"), "deploy/install.sh --dev installs etcd-server"
@@ -46,23 +45,32 @@ class Server:
         self._options = options
         self._tls = tls
         self._process: subprocess.Popen[bytes] | None = None
+        self.members: list[Server] = [self]
+
+    @property
+    def name(self) -> str:
+        return f"t{self.peer}"
 
     def start(self) -> None:
+        self.spawn()
+        self.wait()
+
+    def spawn(self) -> None:
         scheme = "https" if self._tls else "http"
         client, peer = f"{scheme}://{self.endpoint}", f"http://127.0.0.1:{self.peer}"
-        arguments = ["etcd", "--name", "t", "--data-dir", str(self.directory / "data")]
+        arguments = ["etcd", "--name", self.name, "--data-dir", str(self.directory / "data")]
         arguments += ["--listen-client-urls", client, "--advertise-client-urls", client]
         arguments += ["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer]
-        arguments += ["--initial-cluster", f"t={peer}", "--logger", "zap", "--log-level", "error"]
+        cluster = ",".join(f"{member.name}=http://127.0.0.1:{member.peer}" for member in self.members)
+        arguments += ["--initial-cluster", cluster, "--logger", "zap", "--log-level", "error"]
         if self._tls:
             arguments += ["--cert-file", str(self._tls.server[0]), "--key-file", str(self._tls.server[1])]
             arguments += ["--trusted-ca-file", str(self._tls.ca), "--client-cert-auth"]
         log = (self.directory / "etcd.log").open("ab")
         self._process = subprocess.Popen([*arguments, *self._options], stdout=log, stderr=log)
         log.close()
-        self._wait()
 
-    def _wait(self) -> None:
+    def wait(self) -> None:
         deadline = time.monotonic() + 30
         while True:
             assert self._process is not None
@@ -102,6 +110,25 @@ def running(*options: str, tls: "Tls | None" = None) -> Iterator[Server]:
             if server._process is not None and server._process.poll() is None:
                 server.resume()
                 server.kill()
+
+
+@contextmanager
+def three() -> Iterator[list[Server]]:
+    """Run a cluster of three until the end of a test."""
+    with tempfile.TemporaryDirectory(prefix=f"covey-etcd-{os.getpid()}-") as directory:
+        members = [Server(Path(directory) / str(n), "--unsafe-no-fsync") for n in range(3)]
+        try:
+            for member in members:
+                member.directory.mkdir()
+                member.members = members
+                member.spawn()
+            for member in members:
+                member.wait()
+            yield members
+        finally:
+            for member in members:
+                if member._process is not None and member._process.poll() is None:
+                    member.kill()
 
 
 class Tls:
@@ -173,16 +200,3 @@ async def keys_of(access: StoreAccess) -> dict[bytes, bytes]:
         return {kv.key: kv.value for kv in found.kvs}
     finally:
         await etcd.close()
-
-
-async def until(holds: "asyncio.Future[None] | object", what: str = "") -> None:
-    """Wait for a condition, given as a function without arguments."""
-    assert callable(holds)
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                if holds():
-                    return
-            except CoveyError:
-                pass
-            await asyncio.sleep(0.02)
