@@ -150,6 +150,8 @@ class _Manager:
         return await registry.resolve_digest(image, insecure=insecure, auth=auth, timeout_s=most_s)
 
     async def _join_token(self, role: NodeRole, rotate: bool) -> str:
+        await self._store.barrier()  # a token may just have been replaced through another manager
+
         def change(draft: Draft) -> Cluster:
             cluster = the_cluster(draft)
             if rotate:

@@ -205,7 +205,7 @@ class ControlServer:
             raise NotFound(f"there is no service {request.service_id!r}")
         watch = self._store.watch()
         try:
-            touched, pause_s = True, limits.watch_batch_ms / 1000
+            touched, pause_s, lost = True, limits.watch_batch_ms / 1000, 0
             while (service := self._store.get(Service, request.service_id)) is not None:
                 if touched:
                     begun_s = time.monotonic()
@@ -215,7 +215,16 @@ class ControlServer:
                     spent_s = time.monotonic() - begun_s
                     pause_s = max(limits.watch_batch_ms / 1000, spent_s * limits.watch_rest_factor)
                 try:
-                    commits = await watch.batch()
+                    async with asyncio.timeout(limits.leader_missed_ms / 2000):
+                        commits = await watch.batch()
+                except TimeoutError:
+                    # In silence, see whether there would be news: nothing comes to a manager that is cut off.
+                    touched, lost = False, 0 if self._store.standing.leader or caller.stale else lost + 1
+                    if lost > 1:
+                        raise Unavailable(
+                            "this manager hears of no leader any more, so it hears of no changes; ask another one"
+                        ) from None
+                    continue
                 except Lagged:
                     watch.close()
                     watch, touched = self._store.watch(), True
