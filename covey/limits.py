@@ -102,6 +102,7 @@ heartbeats_per_s_max = 500  # managers lengthen the period once they would recei
 status_batch_ms = 20
 assignment_batch_ms = 20
 session_queue_messages_max = 10_000
+dispatcher_events_max = 20_000  # heard and not looked at yet; then agents' streams are not read for a while
 flush_tasks_max = 1_000  # tasks that one turn of the dispatcher looks at, to tell nodes what changed
 reconnect_backoff_ms_min = 100
 reconnect_backoff_ms_max = 8_000

@@ -11,6 +11,10 @@ as numbered differences.
 * `sessions`: the machine that joins them: commits and agents' messages in, messages and commits out.
 * `driver`: batches, sends and commits what the machine asks for. `server`: the gRPC side.
 
+Sessions are the leader's: there is a dispatcher while a manager leads, and no longer. Any other manager, and one
+that loses the lead, answers with `Redirect`. Every heartbeat is answered (`Alive`), and agents hear what their
+node is to be and where the managers are (`Membership`), which they pass on to their coveyd.
+
 Rules inside. A session gets nothing until this manager has applied the newest version the agent has
 seen, so that a manager that lags never stops newer tasks. A status is acknowledged only once it is
 committed. A node has one live session: the newest ends the one before it. Everything that goes down

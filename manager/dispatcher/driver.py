@@ -143,6 +143,11 @@ class Dispatcher:
         """Hand the machine an event."""
         self._events.put_nowait(event)
 
+    async def room(self) -> None:
+        """Wait while there is more to be heard than is good: whoever floods us waits too."""
+        while self._events.qsize() >= limits.dispatcher_events_max:  # noqa: ASYNC110  rare, and short
+            await asyncio.sleep(limits.turn_ms / 1000)
+
     def tell(self, node_id: str, message: ManagerMessage) -> bool:
         """Send a message of somebody else's to a node's agent; False if it has no session here."""
         session_id = self.session_of(node_id)

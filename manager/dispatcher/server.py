@@ -69,7 +69,7 @@ class DispatcherServer:
             return
         session_id = new_id(self._dice)
         outbox = dispatcher.open(session_id)
-        reader = asyncio.create_task(_read(messages, session_id, caller, dispatcher.post))
+        reader = asyncio.create_task(_read(messages, session_id, caller, dispatcher))
         reader.add_done_callback(lambda _: outbox.end(""))
         try:
             while (message := await outbox.next()) is not None:
@@ -87,7 +87,7 @@ class DispatcherServer:
 
 
 async def _read(
-    messages: AsyncIterable[AgentMessage], session_id: str, caller: Caller, post: Callable[[Event], None]
+    messages: AsyncIterable[AgentMessage], session_id: str, caller: Caller, dispatcher: Dispatcher
 ) -> None:
     registered = False
     async for message in messages:
@@ -96,7 +96,8 @@ async def _read(
             rule = "a session begins with one register message, and has no second"
             raise PeerFault(f"node {caller.node_id} sent {message.WhichOneof('kind')}: {rule}")
         registered = True
-        post(event)
+        dispatcher.post(event)
+        await dispatcher.room()
 
 
 def _event(message: AgentMessage, session_id: str, caller: Caller) -> Event:

@@ -14,6 +14,9 @@ is planned in the next.
 Files: `machine` (when a pass is due, and what becomes of its transaction), `driver` (awaits the store),
 `invariants` (what holds in every state of the store; tests check it after every step).
 
+Nobody's heartbeats wait for a pass: the planners take turns with everybody else, and once there are many tasks,
+their turns pass in another thread, while the store applies nothing (`driver`).
+
 The rules inside:
 
 * Nothing here outlives its leadership. A new leader observes the whole store once and goes on from there.

@@ -25,7 +25,7 @@ from covey.v1.dispatcher_pb2 import (
 from covey.wire.codec import to_message
 from covey.wire.service import Caller, Role
 from manager.dispatcher.driver import Dispatcher, Outbox, Writes
-from manager.dispatcher.events import WriteNode, WriteStatuses
+from manager.dispatcher.events import HeartbeatReceived, WriteNode, WriteStatuses
 from manager.dispatcher.server import DispatcherServer
 from manager.dispatcher.writes import parts, write_statuses
 from manager.store.draft import Draft
@@ -296,3 +296,23 @@ def test_a_report_on_more_tasks_than_agents_put_into_one_is_refused(monkeypatch:
             await until_kind(stand.session(said), "status_acknowledged")
 
     on_a_stand(scene)
+
+
+def test_streams_are_not_read_while_too_much_waits_to_be_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "dispatcher_events_max", 3)
+
+    async def run() -> None:
+        store = await Store.start(FakeLog())
+        dispatcher = Dispatcher(store, lambda: (), 4789)  # nobody runs it, so nothing is heard
+        for _ in range(3):
+            dispatcher.post(HeartbeatReceived("s"))
+        waiting = asyncio.create_task(dispatcher.room())
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        running = asyncio.create_task(dispatcher.run())
+        await waiting
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await store.close()
+
+    asyncio.run(run())
