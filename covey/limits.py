@@ -63,7 +63,9 @@ raft_removed_ids_max = 256  # remembered, so that a manager which was removed is
 # --- the log in etcd (manager/store/log/etcd) ---------------------------------------------------------
 etcd_lease_ttl_s = 3  # outlives most elections of etcd's own; etcd grants no less than 2 with its defaults
 etcd_lease_margin_ms = 500  # so long before etcd could end the lease its holder stops leading
-etcd_keepalive_ms = 200  # under `forward_silence_ms`: a follower that heard nothing for so long passes nothing on
+etcd_keepalive_ms = (
+    200  # under `forward_silence_ms`: a follower that heard nothing for so long passes nothing on
+)
 etcd_request_timeout_s = 2.0
 etcd_open_timeout_s = 15.0  # for a manager that starts: then it ends, and is started again
 etcd_retry_ms_min = 50

@@ -3,6 +3,7 @@
     covey dev up --workers 2        # m1, w1, w2, a registry with sample images, a client that is no node
     eval "$(covey dev env)"         # `covey` now talks to m1
     covey dev kill w1               # power loss; `covey dev start w1` boots it again
+    covey dev pause w1              # a machine that stalls; `covey dev resume w1`
     covey dev down                  # no trace is left
 
 A *node* here is what a host is elsewhere: a network namespace with one address, a hostname, a cgroup in

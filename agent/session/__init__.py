@@ -4,8 +4,11 @@ The stream is that of `proto/covey/v1/dispatcher.proto`. The agent speaks first:
 version of the cluster it has seen. Then assignments and network tables come down, whole at first and as
 numbered differences from there on, and statuses go up, in numbered reports.
 
-* `machine`: the session itself, pure. Dials with growing, jittered pauses; registers; beats; refuses a
+* `machine`: the session itself, pure. Dials with growing, jittered pauses; registers; goes where it is sent;
+  beats, and leaves a manager that does not answer; refuses a
   manager that is behind what was seen, and ends a session whose messages do not fit together.
+* `candidates`: which manager to dial next. Only the leader serves agents; the others name it.
+* `following`: passing on to coveyd what the managers want this node to be, and where they are.
 * `outbox`: the statuses on their way up. The newest of each task counts; what is not acknowledged when a
   session ends is sent again in the next.
 * `tables`: the network tables as held here, and how a difference is applied.
