@@ -82,11 +82,7 @@ class Loop:
         return known if known.members else self._introduced
 
     def introduce(self, membership: Membership) -> None:
-        """Say who the others are, to a member whose log is empty, or was behind when they came.
-
-        The log's latest membership is the one that counts; but who leads by now may not be in it yet, and could send
-        no entry to a member that will not talk to strangers.
-        """
+        """Say who the others are, to a member whose log does not know them (yet): one of them may lead."""
         self._introduced = membership
         self._tell_peers()
 
@@ -322,9 +318,8 @@ class Loop:
         if self._peers is not None and all(a is b for a, b in zip(told, self._peers, strict=True)):
             return
         self._peers = told
-        everybody = (*self._introduced.members, *committed.members, *latest.members)
         removed = {*committed.removed, *latest.removed}
-        members = {member.id: member for member in everybody if member.id not in removed}
+        members = {member.id: member for member in self._introduced.members if member.id not in removed}
         members.update({member.id: member for member in (*committed.members, *latest.members)})
         members.pop(self.own.id, None)
         self._transport.set_peers(list(members.values()), committed.removed)
