@@ -19,6 +19,8 @@ from manager.leader.invariants import validate
 from manager.raft.entry import Entry
 from manager.store.kinds import Kind
 from manager.store.tables import Tables
+from tests.support.linearizability import NEVER, Operation
+from tests.support.linearizability import check as check_history
 
 _encoder = msgspec.msgpack.Encoder()
 
@@ -37,10 +39,12 @@ class Promises:
     acknowledged: set[int] = field(default_factory=set)
     validated: int = 0
 
-    def leads(self, term: int, id: int) -> None:
-        """Hear that a member leads (figure 3, election safety)."""
+    def leads(self, term: int, id: int) -> bool:
+        """Hear that a member leads (figure 3, election safety); whether that is news."""
+        news = term not in self.leaders
         if self.leaders.setdefault(term, id) != id:
             raise Violated(f"members {self.leaders[term]} and {id} both lead in term {term}")
+        return news
 
     def apply(self, id: int, entry: Entry) -> None:
         """Hear that a member applies an entry (figure 3, state-machine safety)."""
@@ -89,12 +93,14 @@ def digest_of(objects: dict[Kind, dict[str, Object]]) -> str:
 class Register:
     """The operations on one register. Its versions are places in the log, which only rises.
 
-    In such a history linearizability is: an operation sees nothing older than what one that had ended before it
-    began has seen or written; and what a write is followed by is newer than what was before it.
+    In such a history an operation sees nothing older than what one that had ended before it began has seen or
+    written; and what a write is followed by is newer than what was before it. That is seen at once, `at_the_end`
+    sees the rest: a value nobody wrote, a write that took effect twice.
     """
 
     ended: list[tuple[float, int, str]] = field(default_factory=list)
     values: dict[int, str] = field(default_factory=dict)
+    history: list[Operation] = field(default_factory=list)
 
     def done(self, began_ms: float, ended_ms: float, version: int, value: str, wrote: bool) -> None:
         """Note an operation that ended well. Version 0 is a register nobody has written."""
@@ -109,6 +115,15 @@ class Register:
         if version and self.values.setdefault(version, value) != value:
             raise Violated(f"version {version} was {self.values[version]!r} to one, and {value!r} to another")
         self.ended.append((ended_ms, version, value))
+        self.history.append(Operation("write" if wrote else "read", value, began_ms, ended_ms))
+
+    def unknown(self, began_ms: float, value: str) -> None:
+        """Note a write of which nobody knows what came of it."""
+        self.history.append(Operation("write", value, began_ms, NEVER))
+
+    def at_the_end(self) -> None:
+        """Look for an order that explains everything: without versions, as people see it."""
+        check_history(self.history)
 
 
 @dataclass

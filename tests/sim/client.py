@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from covey import errors
 from covey.model.objects import Node, NodeDescription, Service
 from covey.model.specs import (
     EndpointSpec,
@@ -69,6 +70,8 @@ class Client:
             if isinstance(result, Commit):
                 register.done(began, self.world.clock.now_ms, result.index, value, wrote=True)
                 self.world.writes += 1
+            elif not isinstance(result, errors.Refused):
+                register.unknown(began, value)
 
         self.ask(lambda leader: leader.update(change, outcome))
 

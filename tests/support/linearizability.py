@@ -61,8 +61,13 @@ def _search(ops: Sequence[Operation], initial: str) -> int:
     """How many operations can be put into an order; all, if the history is linearizable."""
     whole = (1 << len(ops)) - 1
     furthest = 0
-    beginning = (0, 0, initial)  # which are done, the first that is not, what the register holds
-    stack, known = [beginning], {beginning}
+    beginning: tuple[int, int, str] = (
+        0,
+        0,
+        initial,
+    )  # which are done, the first that is not, what the register holds
+    stack: list[tuple[int, int, str]] = [beginning]
+    known: set[tuple[int, int, str]] = {beginning}
     while stack:
         done, first, value = stack.pop()
         furthest = max(furthest, done.bit_count())
