@@ -13,8 +13,10 @@ _BATCH = 25
 
 
 def profile_of(seed: int) -> str:
-    """Every fifth run is of a whole cluster, which takes longer."""
-    return "cluster" if seed % 5 == 0 else "raft"
+    """Every fifth run is of a whole cluster, which takes longer; every tenth of leaders that die young."""
+    if seed % 5 == 0:
+        return "cluster"
+    return "hasty" if seed % 10 == 7 else "raft"
 
 
 def attempt(seed: int, profile: str = "") -> str:

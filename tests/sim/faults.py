@@ -23,15 +23,40 @@ class Faults:
         self.changes = dice.choice((0, 0, 1))  # how eager people are to promote and demote
         self.services_max = 6
         self.agents = world.profile == "cluster" and dice.random() < 0.3  # theirs are struck too
+        self.begun = False
         self.disks_sync = True
         self.torn = False
         self.kinds = [self.crash] * 4 + [self.isolate] * 2 + [self.cut_one_way] * 2 + [self.heal] * 3
         self.kinds += [self.slow_disk, self.stall, self.hand_over, self.rough_sea, self.lose_disk]
         if self.agents:
             self.kinds += [self.cut_agent] * 2
+        self.calm_delay_ms = (0.3, 2.0)
+        # Leaders that die before anybody has heard much of them, and entries that travel one by one: what it takes for
+        # the entry of an old term to reach a majority, and be replaced all the same (figure 8).
+        self.hasty = world.profile == "hasty"
+        if self.hasty:
+            self.managers, self.changes, self.pause_ms, self.for_ms = 5, 0, 3000, 40_000
+            self.calm_delay_ms = (1.0, 60.0)
+            self.kinds = [self.crash, self.heal, self.isolate]
+
+    def elected(self, manager: "Manager") -> None:
+        """Somebody leads: in a hasty run, not for long."""
+        if not self.hasty or not self.begun or self.world.calm or self.dice.random() < 0.2:
+            return
+        others = [name for name in self.world.managers if name != manager.name]
+        for deaf in self.dice.sample(others, self.dice.choice((0, 2, 3, 3, 4))):
+            self.world.network.cut |= {(manager.name, deaf), (deaf, manager.name)}
+        self.world.clock.after(self.dice.uniform(10, 250), lambda: self._strike(manager))
+
+    def _strike(self, manager: "Manager") -> None:
+        if manager.core is not None and not self.world.calm:
+            self.heal()
+            manager.power_off()
+            self.world.clock.after(self.dice.choice((20, 500, 1500)), lambda: self._boot(manager))
 
     def begin(self) -> None:
         """Strike from now on."""
+        self.begun = True
         if not self.world.calm:
             self.dice.choice(self.kinds)()
             self.world.clock.after(self.dice.uniform(0.2, 1.8) * self.pause_ms, self.begin)
@@ -122,7 +147,7 @@ class Faults:
         """Join all cables again, and calm the sea."""
         self.world.network.cut.clear()
         self.world.network.loss = self.world.network.duplication = 0.0
-        self.world.network.delay_ms = (0.3, 2.0)
+        self.world.network.delay_ms = self.calm_delay_ms
 
     def rough_sea(self) -> None:
         """Lose, repeat and delay."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 import agent.session.messages as down
-from covey import errors
+from covey import errors, limits
 from covey.machine import Tick
 from covey.model.objects import Node
 from manager.dispatcher import events
@@ -89,10 +89,21 @@ class Leading:
                 self.planners.step(Committed())
             elif isinstance(result, errors.Refused):
                 self.planners.step(Refused(result))
-            # Else leadership is lost, or will be.
+            else:
+                self._doubt()
             self.settle()
 
         self.manager.commit(effect.transaction, outcome)
+
+    def _doubt(self) -> None:
+        """Leadership is lost, or will be in a moment; if not, all that leaders do begins anew."""
+
+        def begin_anew() -> None:
+            if self.manager.leading is self:
+                self.manager.stop_leading()
+                self.manager.work()
+
+        self.world.clock.after(limits.leadership_doubt_ms, begin_anew)
 
     # --- agents ---
 
@@ -148,7 +159,9 @@ class Leading:
             self._writing = False
             if self.over:
                 return
-            if isinstance(result, errors.Refused):
+            if isinstance(result, errors.Unavailable):
+                self._doubt()
+            elif isinstance(result, errors.Refused):
                 self._writes = batch + self._writes
             elif isinstance(result, Commit):
                 done = [

@@ -123,7 +123,9 @@ class Manager:
         assert self.core is not None
         check(self.core)
         if self.leads:
-            self.world.promises.leads(self.core.standing.term, self.id)
+            self.world.logs.leads(self.core, self.world.promises.applied)
+        if self.leads and self.world.promises.leads(self.core.standing.term, self.id):
+            self.world.faults.elected(self)
 
     # --- carrying out what the core wants ---
 
@@ -145,6 +147,8 @@ class Manager:
         self._see_to_leading()
 
     def _write(self, ready: Ready) -> None:
+        assert self.core is not None
+        self.world.logs.written(self.core, ready.entries)
         state = ready.hard_state
         if ready.snapshot is not None:
             self.disk.install_snapshot(ready.snapshot, state)

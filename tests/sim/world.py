@@ -3,13 +3,14 @@
     world = World(seed)
     world.run()            # raises Violated, or an assertion of the product's own
 
-`profile` "raft" has managers and clients only, and is quick; "cluster" has agents, services and planners too.
+`profile` "raft" has managers and clients only, and is quick; "hasty" too, with leaders that die as soon as they lead;
+"cluster" has agents, services and planners as well.
 """
 
 from collections.abc import Callable
 from random import Random
 
-from covey import errors
+from covey import errors, limits
 from covey.model.objects import Cluster, Network, Node, NodeDescription, NodeStatus, Service
 from covey.model.specs import ClusterSpec, NetworkSpec, NodeSpec
 from covey.model.states import Availability, NodeRole, TaskState
@@ -24,6 +25,7 @@ from tests.sim.checkers import Promises, Register, Starts, Violated, digest_of
 from tests.sim.client import REGISTERS, Client
 from tests.sim.clock import Clock
 from tests.sim.faults import Faults
+from tests.sim.logs import Logs
 from tests.sim.manager import Manager
 from tests.sim.network import Network as Net
 
@@ -40,7 +42,7 @@ class World:
         self.dice = Random(seed)
         self.clock = Clock()
         self.network = Net(self.clock, Random(f"{seed} network"))
-        self.promises, self.starts = Promises(), Starts()
+        self.promises, self.logs, self.starts = Promises(), Logs(), Starts()
         self.registers = [Register() for _ in range(REGISTERS)]
         self.faults = Faults(self)
         self.calm = False
@@ -100,6 +102,15 @@ class World:
 
     def run(self) -> None:
         """Begin, suffer, calm down, and see that all is well."""
+        before = limits.raft_append_bytes_max, limits.raft_inflight_messages_max
+        if self.faults.hasty:
+            limits.raft_append_bytes_max, limits.raft_inflight_messages_max = 1, 1
+        try:
+            self._run()
+        finally:
+            limits.raft_append_bytes_max, limits.raft_inflight_messages_max = before
+
+    def _run(self) -> None:
         self.clock.run(2_000)
         self._begin()
         self.clock.run(6_000)
@@ -171,6 +182,8 @@ class World:
         leader = self.leader()
         assert leader is not None
         self.promises.at_the_end(leader.applied)
+        for register in self.registers:
+            register.at_the_end()
         if self.profile == "cluster" and not self.faults.agents:
             self.starts.undisturbed()
 
