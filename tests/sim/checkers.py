@@ -64,7 +64,7 @@ class Promises:
             raise Violated(f"member {id} has other tables than somebody else at {tables.index}")
         if tables.index > self.validated:
             self.validated = tables.index
-            validate(tables)
+            sound(tables, at_rest=False)
 
     def acknowledge(self, index: int) -> None:
         """Hear that somebody was told that the write at a place is done."""
@@ -78,6 +78,12 @@ class Promises:
             )
         if lost := self.acknowledged - self.applied.keys():
             raise Violated(f"the writes at {sorted(lost)[:5]} were acknowledged, and nobody applied them")
+
+
+def sound(tables: Tables, at_rest: bool) -> None:
+    """See that what the leader has written makes sense: no address twice, no reference into nothing."""
+    if wrong := validate(tables, at_rest=at_rest):
+        raise Violated(f"at {tables.index}: " + "; ".join(wrong[:5]))
 
 
 def digest_of(objects: dict[Kind, dict[str, Object]]) -> str:

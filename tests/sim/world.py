@@ -15,6 +15,7 @@ from covey.model.objects import Cluster, Network, Node, NodeDescription, NodeSta
 from covey.model.specs import ClusterSpec, NetworkSpec, NodeSpec
 from covey.model.states import Availability, NodeRole, TaskState
 from manager.control import services
+from manager.leader.invariants import validate
 from manager.raft.core import Raft
 from manager.raft.entry import Member, Membership, Stored
 from manager.roles import quorum
@@ -208,4 +209,4 @@ class World:
             wanted += services.current_revision(leader.tables, service).spec.mode.replicas
         if self.profile == "cluster" and len(running) != wanted:
             return f"{len(running)} tasks run, and {wanted} are wanted"
-        return ""
+        return "; ".join(validate(leader.tables))
