@@ -39,6 +39,11 @@ class History:
 
     operations: dict[str, list[Operation]] = field(default_factory=lambda: defaultdict(list))
     refused: int = 0
+    since: float = field(default_factory=time.monotonic)
+
+    def now(self) -> float:
+        """Seconds since the history began: short numbers can be told apart in a failure's sentence."""
+        return time.monotonic() - self.since
 
     def check(self) -> None:
         """Raise NotLinearizable if any register cannot have been a single copy."""
@@ -82,27 +87,27 @@ class Client:
 
     async def change(self, register: str, value: str) -> bool:
         """Write a value nobody else writes; whether it was acknowledged."""
-        found, began = "", 0.0
+        found, began = "", NEVER
         try:
             async with asyncio.timeout(_OPERATION_BOUND_S), connect(self.host) as cluster:
                 found, id, version, spec = await self._read(cluster, register)
-                began = time.monotonic()
+                began = self.history.now()
                 await cluster.update_service(id, version, replace(spec, labels={"value": value}))
         except _NOT_DONE:
-            self.history.refused += began != 0.0
+            self.history.refused += began != NEVER
             return False
         except (Unavailable, TimeoutError):
-            if began:
+            if began != NEVER:
                 self._note(register, "swap", value, began, NEVER, found)
             return False
-        self._note(register, "swap", value, began, time.monotonic(), found)
+        self._note(register, "swap", value, began, self.history.now(), found)
         return True
 
     async def _read(self, cluster: ClusterClient, register: str) -> tuple[str, str, int, ServiceSpec]:
-        began = time.monotonic()
+        began = self.history.now()
         detail = await cluster.get_service(register)
         value = detail.revision.spec.labels["value"]
-        self._note(register, "read", value, began, time.monotonic())
+        self._note(register, "read", value, began, self.history.now())
         return value, detail.service.id, detail.service.meta.version, detail.revision.spec
 
     def _note(
@@ -124,13 +129,13 @@ def _spec(register: str, image: str) -> ServiceSpec:
 class Crowd:
     """Some clients at each of `hosts`, who all use the same registers at once, from a thread."""
 
-    def __init__(self, hosts: Sequence[Host], registers: Sequence[str], seed: int) -> None:
+    def __init__(self, hosts: dict[str, Host], registers: Sequence[str], seed: int) -> None:
         self.history = History()
         self._registers = registers
         self._seed = seed
         self._clients = [
-            Client(f"{host.daemon_socket.parent.name}.{number}", host, self.history)
-            for host in hosts
+            Client(f"{name}.{number}", host, self.history)
+            for name, host in hosts.items()
             for number in range(_PER_MANAGER)
         ]
         self._stopping = threading.Event()
