@@ -28,5 +28,5 @@ def test_a_failure_says_how_to_see_it_again(monkeypatch: pytest.MonkeyPatch) -> 
         raise AssertionError("two leaders")
 
     monkeypatch.setattr(World, "run", run)
-    assert "two leaders" in attempt(7)
-    assert "python -m tests.sim 7 raft" in attempt(7)
+    assert "two leaders" in attempt(8)
+    assert "python -m tests.sim 8 raft" in attempt(8)
