@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -24,6 +24,7 @@ from tests.bench.town import BOUND_S, Town, raised
 pytestmark = [pytest.mark.root, pytest.mark.timeout(3600)]
 SIZES = (3,) if QUICK else (3, 5)
 ROUNDS = 3 if QUICK else 10
+WRITES = 100 if QUICK else 400
 IDLE_S = 5.0 if QUICK else 20.0
 _PAUSE_S = 0.02
 
@@ -55,6 +56,8 @@ async def measure(place: Place, nodes: list[str], managers: int) -> None:
     figures = [await idle(place, nodes[:managers])]
     async with asking(place, nodes, nodes[0]) as town:
         await town.remove(await town.start(town.pinned("first", nodes[-1])))  # pulls are measured apart
+    for node in (await leading(place, nodes[0], managers), None):
+        figures += await writes(place, nodes, managers, node)
     for kill, what in ((power.power_loss, "its host lost its power"), (kill_the_process, "its process died")):
         waits = Waits()
         for number in range(ROUNDS):
@@ -82,6 +85,32 @@ async def idle(place: Place, managers: list[str]) -> Figure:
     used = costs.cpu(place, managers).since(before).ours.get("manager", 0.0)
     percent = 100 * used / (time.monotonic() - began) / len(managers)
     return Figure("idle, processor used by each manager process", [percent], "%")
+
+
+async def writes(place: Place, nodes: list[str], managers: int, leader: str | None) -> list[Figure]:
+    """Writes through the control API, asked of the leader, or of a manager that passes them on."""
+    first = await leading(place, nodes[0], managers)
+    asked = leader or next(node for node in nodes[:managers] if node != first)
+    figures = []
+    async with asking(place, nodes, asked) as town:
+        for at_once in (1, 20):
+            names = [f"w{at_once}-{number}-{asked}" for number in range(WRITES)]
+            waiting, made = iter(names), list[str]()
+
+            async def one_after_another(
+                waiting: Iterator[str] = waiting, made: list[str] = made, town: Town = town
+            ) -> None:
+                for name in waiting:
+                    made.append((await town.client.create_service(town.spec(name, 0)))[0])
+
+            began = time.monotonic()
+            await asyncio.gather(*(one_after_another() for _ in range(at_once)))
+            rate = len(made) / (time.monotonic() - began)
+            who = "the leader" if leader else "another manager"
+            figures.append(Figure(f"services created, {at_once} at once, through {who}", [rate], "/s"))
+            for service_id in made:
+                await town.client.remove_service(service_id)
+    return figures
 
 
 async def one_round(

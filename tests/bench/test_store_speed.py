@@ -1,6 +1,7 @@
 """How quick the store is: commits, applying, restart with 100,000 objects, and what a snapshot costs the loop."""
 
 import asyncio
+import gc
 import time
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests.support.store_alone import open_alone
 
 OBJECTS = 100_000
 PER_COMMIT = 2_000
+TASKS = 100_000
 
 
 def task(n: int) -> Task:
@@ -95,6 +97,33 @@ async def measure(state: Path) -> None:
     await store.close()
     store = await open_timed(state, f"a snapshot, {OBJECTS:,} objects")
     await store.close()
+
+
+def resident_mb() -> float:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+
+
+async def measure_tasks(state: Path) -> None:
+    """What 100,000 tasks take while a manager runs, and to start with them."""
+    store = await open_alone(state, "c1")
+    before = resident_mb()
+    for first in range(0, TASKS, PER_COMMIT):
+        draft = store.draft()
+        for n in range(first, first + PER_COMMIT):
+            draft.put(task(n))
+        await store.commit(draft.transaction())
+    gc.collect()
+    grown = resident_mb() - before
+    print(f"\n  memory for {TASKS:,} tasks: {grown:.0f} MB with the log's tail", end="")
+    await store.save_snapshot()
+    await store.close()
+    print()
+    store = await open_timed(state, f"a snapshot, {TASKS:,} tasks")
+    await store.close()
+
+
+def test_memory_of_many_tasks(tmp_path: Path) -> None:
+    asyncio.run(measure_tasks(tmp_path))  # first: later on, memory that is free already would be taken
 
 
 def test_store_speed(tmp_path: Path) -> None:
