@@ -28,6 +28,7 @@ class Faults:
         self.torn = False
         self.kinds = [self.crash] * 4 + [self.isolate] * 2 + [self.cut_one_way] * 2 + [self.heal] * 3
         self.kinds += [self.slow_disk, self.stall, self.hand_over, self.rough_sea, self.lose_disk]
+        self.kinds += [self.full_disk, self.turn_clock]
         if self.agents:
             self.kinds += [self.cut_agent] * 2
         self.calm_delay_ms = (0.3, 2.0)
@@ -65,7 +66,7 @@ class Faults:
         """Mend everything."""
         self.heal()
         for manager in self.world.managers.values():
-            manager.disk_ms = 1.0
+            manager.disk_ms, manager.full_until_ms = 1.0, 0.0
             if manager.core is None:
                 manager.boot()
 
@@ -158,6 +159,15 @@ class Faults:
     def slow_disk(self) -> None:
         """Let a disk take its time."""
         self._victim().disk_ms = self.dice.choice((1.0, 50.0, 400.0))
+
+    def full_disk(self) -> None:
+        """Let a disk have no room for a while."""
+        self._victim().full_until_ms = self.world.clock.now_ms + self.dice.choice((200, 2000, 8000))
+
+    def turn_clock(self) -> None:
+        """Set a clock on the wall to another time: an hour, or years, ahead or back."""
+        days = self.dice.choice((0.04, 0.04, 1000))
+        self._victim().wall_ahead_ms = self.dice.choice((-1, 0, 1)) * days * 86_400_000
 
     def stall(self) -> None:
         """Let a process stand still: no tick, nothing heard, until it goes on where it was."""

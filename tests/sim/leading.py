@@ -33,8 +33,8 @@ class Leading:
     def __init__(self, manager: "Manager", term: int) -> None:
         self.manager, self.world, self.term = manager, manager.world, term
         self.over = False
-        clock_ns = lambda: int(self.world.clock.now_ms * 1e6)  # noqa: E731
-        self.planners = Leader(manager.tables, Random(f"{self.world.seed} {term}"), self._now(), clock_ns)
+        dice = Random(f"{self.world.seed} {term}")
+        self.planners = Leader(manager.tables, dice, self._now(), manager.wall_ns)
         self.sessions = Sessions(manager.tables)
         self.lines: dict[str, Line] = {}
         self._writes: list[events.WriteNode | events.WriteStatuses] = []
@@ -55,7 +55,7 @@ class Leading:
             line.hang_up()
 
     def _now(self) -> int:
-        return int(self.world.clock.now_ms)
+        return int(self.manager.now_ms)
 
     # --- planning ---
 
@@ -69,8 +69,8 @@ class Leading:
         """Be there when the planners next want to know the time."""
         due = self.planners.wake_at_ms
         if due is not None and (self._wake_ms is None or due < self._wake_ms):
-            self._wake_ms = max(due, self.world.clock.now_ms)
-            wait = self._wake_ms - self.world.clock.now_ms
+            self._wake_ms = max(due, self.manager.now_ms)
+            wait = self._wake_ms - self.manager.now_ms
             self.world.clock.after(wait, self._wake)
 
     def _wake(self) -> None:

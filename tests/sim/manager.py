@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 Outcome = Callable[[Commit | Exception], None]
 UNKNOWN = errors.Unavailable("nobody knows whether it was written")
 DOUBT_MS = 3_000
+EPOCH_MS = 1e12
 
 
 class Manager:
@@ -40,7 +41,8 @@ class Manager:
         self.lives = 0
         self.disk = MemoryDisk(world.new_member_id(), syncs=world.faults.disks_sync)
         self.disk_ms = 1.0
-        self.stalled_until_ms = 0.0
+        self.full_until_ms = self.stalled_until_ms = 0.0
+        self.wall_ahead_ms = 0.0  # how far its clock on the wall is from the true time
         self.core: Raft | None = None
         self.boot(founding)
 
@@ -57,6 +59,7 @@ class Manager:
     def boot(self, founding: bool = False) -> None:
         """Start from the disk."""
         self.lives += 1
+        self.up_since_ms = self.world.clock.now_ms - self.world.dice.uniform(0, 1e6)
         self.dice = Random(f"{self.world.seed} {self.name} {self.lives}")
         founder = self.world.membership_of(self) if founding else None
         stored = self.disk.load()
@@ -67,6 +70,7 @@ class Manager:
             self.tables = snapshot.decode(found.mark.index, found.chunks)
         self.applied = stored.snapshot.index
         self.writing: Ready | None = None
+        self.borne: Ready | None = None  # applied before it was written, as the disk is full
         self.waiting: dict[int, Outcome] = {}
         self.reads: dict[int, Callable[[int | None], None]] = {}
         self.asked = 0
@@ -89,6 +93,15 @@ class Manager:
         self.disk = MemoryDisk(self.world.new_member_id(), syncs=self.world.faults.disks_sync)
 
     # --- time ---
+
+    @property
+    def now_ms(self) -> float:
+        """What its steady clock says, which begins anew with the machine."""
+        return self.world.clock.now_ms - self.up_since_ms
+
+    def wall_ns(self) -> int:
+        """What it thinks the time is."""
+        return int((EPOCH_MS + self.world.clock.now_ms + self.wall_ahead_ms) * 1e6)
 
     def _tick_of(self, life: int) -> None:
         if self.core is None or life != self.lives:
@@ -148,6 +161,15 @@ class Manager:
 
     def _write(self, ready: Ready) -> None:
         assert self.core is not None
+        self.writing = ready
+        life = self.lives
+        if self.world.clock.now_ms < self.full_until_ms:
+            self._bear_full_disk(self.core, ready)
+            pause = limits.raft_full_disk_pause_ms
+            self.world.clock.after(
+                pause, lambda: self._write(ready) if life == self.lives and self.core else None
+            )
+            return
         self.world.logs.written(self.core, ready.entries)
         state = ready.hard_state
         if ready.snapshot is not None:
@@ -155,9 +177,16 @@ class Manager:
             state = None
         if state is not None or ready.entries:
             self.disk.write(state, ready.entries)
-        self.writing = ready
-        life = self.lives
         self.world.clock.after(self.disk_ms * self.world.dice.uniform(0.5, 2.0), lambda: self._written(life))
+
+    def _bear_full_disk(self, core: Raft, ready: Ready) -> None:
+        """Apply what a majority holds, though this disk may not, and let somebody else lead."""
+        if ready.snapshot is None and self.borne is not ready:
+            self._apply_all(ready)
+            self.borne = ready
+        if core.leadership is not None:
+            core.leadership.hand_over()
+        self._send(core.take_messages())
 
     def _written(self, life: int) -> None:
         if self.core is None or life != self.lives or self.writing is None:
@@ -172,8 +201,7 @@ class Manager:
     def _finish(self, ready: Ready) -> None:
         assert self.core is not None
         self._send(ready.replies)
-        for entry in ready.committed:
-            self._apply(entry)
+        self._apply_all(ready)
         for answer in ready.reads:
             if (tell := self.reads.pop(answer.key, None)) is not None:
                 tell(answer.index)
@@ -240,6 +268,11 @@ class Manager:
 
     # --- the store ---
 
+    def _apply_all(self, ready: Ready) -> None:
+        for entry in ready.committed:
+            if entry.index > self.applied or ready is not self.borne:
+                self._apply(entry)
+
     def _apply(self, entry: Entry) -> None:
         assert entry.index == self.applied + 1, "applied out of order"
         self.world.promises.apply(self.id, entry)
@@ -262,8 +295,7 @@ class Manager:
             tell(errors.NotLeader("off"))
             return
         proposal = self.world.new_proposal()
-        at_ns = int(self.world.clock.now_ms * 1e6)
-        data = entries.encode(entries.Entry(transaction, at_ns, proposal))
+        data = entries.encode(entries.Entry(transaction, self.wall_ns(), proposal))
         try:
             self.core.propose([data])
         except errors.CoveyError as error:
