@@ -52,7 +52,7 @@ class Manager:
 
     @property
     def leads(self) -> bool:
-        return self.core is not None and self.core.standing.role is Role.LEADER
+        return self.core is not None and self.core.leadership is not None
 
     # --- power ---
 
@@ -137,8 +137,8 @@ class Manager:
         check(self.core)
         if self.leads:
             self.world.logs.leads(self.core, self.world.promises.applied)
-        if self.leads and self.world.promises.leads(self.core.standing.term, self.id):
-            self.world.faults.elected(self)
+            if self.world.promises.leads(self.core.standing.term, self.id):
+                self.world.faults.elected(self)
 
     # --- carrying out what the core wants ---
 
