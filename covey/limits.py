@@ -140,7 +140,9 @@ join_backoff_ms_min = 200
 join_backoff_ms_max = 5_000
 leader_wait_ms = 10_000
 status_ask_timeout_s = 1.0  # how long a manager waits for the leader when asked how the cluster stands
-leadership_doubt_ms = 5_000  # a leader whose writes nobody takes hears that long after that it leads no more
+leadership_doubt_ms = (
+    1_500  # a leader whose writes nobody takes hears by then that it leads no more, or leads on
+)
 leader_missed_ms = 5_000  # then a manager asks the others who is a member by now
 leader_look_ms = 500  # how often a manager notes when it last heard from the leader
 forward_wait_s = 10.0  # how long a request waits for a leader: several elections

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from covey import limits
-from covey.errors import LogFailed, Unavailable
+from covey.errors import LogFailed, NotLeader, Unavailable
 from manager.store.driver import Store
 from manager.store.log.seam import Standing
 
@@ -18,7 +18,8 @@ Serve = Callable[[Standing], Awaitable[None]]
 async def while_leading(store: Store, serve: Serve) -> None:
     """Have `serve` run whenever this manager leads, until cancelled or until the log ends (and raise what ended it).
 
-    Raises what `serve` raises, unless it is that leadership was lost.
+    Raises what `serve` raises, unless it is that leadership was lost. If it was not (it was to be handed over, and
+    nobody took it), `serve` begins anew.
     """
     standing = store.standing
     while True:
@@ -27,6 +28,7 @@ async def while_leading(store: Store, serve: Serve) -> None:
         await _one_term(store, serve, standing)
         standing = store.standing
         if standing.leads:
+            log.info("this manager leads on, and begins anew")
             continue
         others = f"node {standing.leader} does" if standing.leader else "nobody does, as far as it knows"
         log.info("this manager does not lead any more; %s", others)
@@ -40,7 +42,7 @@ async def _one_term(store: Store, serve: Serve, standing: Standing) -> None:
         if not losing.done() and _may_mean_loss(serving):
             # The log refused before it said that another one leads: it is about to.
             await asyncio.wait((losing,), timeout=limits.leadership_doubt_ms / 1000)
-        if not losing.done():
+        if not losing.done() and not _was_refused(serving):
             serving.result()
             await losing  # the store is closing
     finally:
@@ -49,7 +51,8 @@ async def _one_term(store: Store, serve: Serve, standing: Standing) -> None:
         await asyncio.wait((serving, losing))
     if not serving.cancelled() and (error := serving.exception()) is not None:
         _pass_over(error)
-    losing.result()
+    if not losing.cancelled():
+        losing.result()
 
 
 async def _begin(store: Store, serve: Serve, standing: Standing) -> None:
@@ -71,14 +74,20 @@ def _may_mean_loss(serving: asyncio.Task[None]) -> bool:
     return error is not None and _is_loss(error)
 
 
-def _is_loss(error: BaseException) -> bool:
+def _was_refused(serving: asyncio.Task[None]) -> bool:
+    """Tell whether the log refused for a while, and nothing was written: nobody took the lead that was to be handed over."""
+    error = serving.exception()
+    return error is not None and _is_loss(error, NotLeader)
+
+
+def _is_loss(error: BaseException, kind: type[Unavailable] = Unavailable) -> bool:
     """Tell whether an error says no more than that nobody takes what this manager proposes."""
     if isinstance(error, BaseExceptionGroup):
-        return all(_is_loss(each) for each in error.exceptions)
-    return isinstance(error, Unavailable | asyncio.CancelledError) and not isinstance(error, LogFailed)
+        return all(_is_loss(each, kind) for each in error.exceptions)
+    return isinstance(error, kind | asyncio.CancelledError) and not isinstance(error, LogFailed)
 
 
 def _pass_over(error: BaseException) -> None:
     if not _is_loss(error):
         raise error
-    log.info("what the leader had begun is left to the next one: %s", error)
+    log.info("what the leader had begun is left for later: %s", error)

@@ -131,6 +131,18 @@ def test_what_fails_otherwise_ends_the_manager(failure: Exception) -> None:
     on_a_stand(scene)
 
 
+def test_a_lead_that_nobody_took_over_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("covey.limits.leadership_doubt_ms", 10)
+
+    async def scene(stand: Stand, running: "asyncio.Task[None]") -> None:
+        stand.failure = NotLeader("leadership is being handed over")
+        stand.fail.set()
+        await stand.until(lambda: len(stand.began) == 2)
+        assert not running.done()
+
+    on_a_stand(scene)
+
+
 def test_a_part_that_finds_nobody_though_this_manager_leads_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("covey.limits.leadership_doubt_ms", 10)
 
