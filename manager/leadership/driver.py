@@ -75,7 +75,7 @@ def _may_mean_loss(serving: asyncio.Task[None]) -> bool:
 
 
 def _was_refused(serving: asyncio.Task[None]) -> bool:
-    """Tell whether the log refused for a while, and nothing was written: nobody took the lead that was to be handed over."""
+    """Tell whether the log only refused for a while: nobody took the lead that was to be handed over."""
     error = serving.exception()
     return error is not None and _is_loss(error, NotLeader)
 
