@@ -121,7 +121,7 @@ class Agent:
     def _dial(self, number: int, address: str) -> None:
         manager, network = self.world.managers.get(address), self.world.network
         there_and_back = network.carries(self.name, address) and network.carries(address, self.name)
-        if manager is None or manager.core is None or not there_and_back:
+        if manager is None or not manager.is_member or not there_and_back:
             self.world.clock.after(20, lambda: self.feed(talk.Disconnected(number, "no answer")))
             return
         self.line = Line(self, manager, number, network.connect(self.name, address))

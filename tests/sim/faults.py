@@ -39,13 +39,27 @@ class Faults:
             self.managers, self.changes, self.pause_ms, self.for_ms = 5, 0, 3000, 40_000
             self.calm_delay_ms = (1.0, 60.0)
             self.kinds = [self.crash, self.heal, self.isolate]
+        # People who promote and demote all the time, and leaders that die while they change who is a member.
+        self.restless = world.profile == "members"
+        if self.restless:
+            self.managers, self.changes, self.pause_ms, self.for_ms = dice.choice((4, 5)), 10, 1500, 20_000
+            self.kinds = [self.crash, self.heal, self.isolate, self.hand_over]
 
     def elected(self, manager: "Manager") -> None:
         """Somebody leads: in a hasty run, not for long."""
-        if not self.hasty or not self.begun or self.world.calm or self.dice.random() < 0.2:
+        if self.hasty and self.dice.random() < 0.8:
+            self._cut_short(manager)
+
+    def changed(self, manager: "Manager") -> None:
+        """A leader has changed who is a member: in a restless run, it may not have time to tell."""
+        if self.restless and self.dice.random() < 0.3:
+            self._cut_short(manager)
+
+    def _cut_short(self, manager: "Manager") -> None:
+        if not self.begun or self.world.calm:
             return
         others = [name for name in self.world.managers if name != manager.name]
-        for deaf in self.dice.sample(others, self.dice.choice((0, 2, 3, 3, 4))):
+        for deaf in self.dice.sample(others, min(self.dice.choice((0, 2, 3, 3, 4)), len(others))):
             self.world.network.cut |= {(manager.name, deaf), (deaf, manager.name)}
         self.world.clock.after(self.dice.uniform(10, 250), lambda: self._strike(manager))
 

@@ -198,10 +198,12 @@ class Leading:
                     core.membership, id, quorum.present(core.status())
                 ):
                     core.change(quorum.without(core.membership, id))
+                    self.world.faults.changed(self.manager)
                 case PromoteLearner(id=id):
                     member = core.membership.get(id)
                     if member is not None:
                         core.change(quorum.with_member(core.membership, replace(member, voter=True)))
+                        self.world.faults.changed(self.manager)
                 case TransferLeadership(to=to):
                     core.transfer(to)
         except (errors.FailedPrecondition, errors.NotLeader):

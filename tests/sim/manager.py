@@ -54,6 +54,11 @@ class Manager:
     def leads(self) -> bool:
         return self.core is not None and self.core.leadership is not None
 
+    @property
+    def is_member(self) -> bool:
+        """Whether it is on, and one of the managers: others listen to no agents."""
+        return self.core is not None and self.core.membership.get(self.id) is not None
+
     # --- power ---
 
     def boot(self, founding: bool = False) -> None:

@@ -8,6 +8,7 @@ import pytest
 from manager.allocator.addresses import Addresses
 from manager.dispatcher.liveness import Expected, Liveness
 from manager.raft.log import Log
+from manager.raft.membership import Memberships
 from manager.raft.outbox import Outbox
 from manager.store.tables import Tables
 from tests.sim.__main__ import attempt
@@ -23,6 +24,11 @@ def elect_any_log(patch: pytest.MonkeyPatch) -> None:
 def promise_before_the_disk(patch: pytest.MonkeyPatch) -> None:
     """A vote or an acknowledgement that is sent before it is written."""
     patch.setattr(Outbox, "promise", Outbox.send)
+
+
+def keep_a_truncated_membership(patch: pytest.MonkeyPatch) -> None:
+    """An entry that is replaced takes the membership in it with it (thesis 4.1): here it stays in force."""
+    patch.setattr(Memberships, "truncate", lambda self, index: None)
 
 
 def apply_by_the_own_clock(patch: pytest.MonkeyPatch) -> None:
@@ -57,6 +63,7 @@ def expect_agents_at_once(patch: pytest.MonkeyPatch) -> None:
 PLANTS = [
     (elect_any_log, "raft"),
     (promise_before_the_disk, "hasty"),
+    (keep_a_truncated_membership, "members"),
     (apply_by_the_own_clock, "raft"),
     (give_addresses_anew, "cluster"),
     (expect_agents_at_once, "cluster"),

@@ -4,7 +4,7 @@
     world.run()            # raises Violated, or an assertion of the product's own
 
 `profile` "raft" has managers and clients only, and is quick; "hasty" too, with leaders that die as soon as they lead;
-"cluster" has agents, services and planners as well.
+"members" too, with managers that come and go all the time; "cluster" has agents, services and planners as well.
 """
 
 from collections.abc import Callable
@@ -165,6 +165,7 @@ class World:
                         wanted = next_step(core.membership, newcomer, quorum.present(core.status()), core.id)
                         if wanted is not None:
                             core.change(wanted)
+                            self.faults.changed(leader)
                             leader.work()
                     except (errors.FailedPrecondition, errors.NotLeader, errors.Unavailable):
                         continue  # it asks again

@@ -4,7 +4,8 @@
 
 An operation takes effect at one moment between its beginning and its end. The search looks for an order of such
 moments in which every read gives what was written last (Wing and Gong, 1993), and remembers where it has been:
-the same operations done with the same value in the register need no second look (Lowe, 2017).
+the same operations done with the same value in the register need no second look (Lowe, 2017). Where there are but
+reads and writes of unique values, no search is needed.
 
 What nobody knows the outcome of may have happened at any time after it began, or never: `ended` is NEVER. It is
 left out if nobody ever saw what it wrote, as then it makes no difference. What certainly did not happen does not
@@ -13,8 +14,9 @@ is local (Herlihy and Wing, 1990).
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 NEVER = math.inf
@@ -43,11 +45,42 @@ class Operation:
 
 def check(history: Sequence[Operation], initial: str = "") -> None:
     """Raise `NotLinearizable`, with the part of the history that nothing can explain."""
-    seen = {op.value for op in history if op.kind == "read"} | {op.found for op in history}
-    ops = sorted(
-        (op for op in history if op.ended != NEVER or (op.kind != "read" and op.value in seen)),
-        key=lambda op: op.began,
-    )
+    ops = sorted(_known(history), key=lambda op: op.began)
+    written = [op.value for op in ops if op.kind == "write"]
+    if all(op.kind != "swap" for op in ops) and len({initial, *written}) == 1 + len(written):
+        check_zones(ops, initial)
+    else:
+        check_orders(ops, initial)
+
+
+def check_zones(ops: Sequence[Operation], initial: str) -> None:
+    """Check reads and writes of unique values, in quadratic time (Gibbons and Korach, 1997).
+
+    A write and the reads that have seen it stand together in any order. So they come before others as soon as one of
+    them had ended before one of the others began; and no two may each come before the other.
+    """
+    together: dict[str, list[Operation]] = {initial: [Operation("write", initial, -NEVER, -NEVER)]}
+    for op in sorted(ops, key=lambda op: op.kind != "write"):
+        if op.kind == "write":
+            together[op.value] = [op]
+        elif op.value not in together or op.ended < together[op.value][0].began:
+            raise NotLinearizable(f"no order explains it, nobody had written that: {op}")
+        else:
+            together[op.value].append(op)
+    zones = [(min(op.ended for op in ops), max(op.began for op in ops), ops) for ops in together.values()]
+    for ended, began, some in zones:
+        if ended >= began:
+            continue  # all at once: then the others contradict themselves, if at all
+        for other_ended, other_began, others in zones:
+            if others is not some and ended < other_began and other_ended < began:
+                around = "\n  ".join(map(str, sorted(some + others, key=lambda op: op.began)))
+                raise NotLinearizable(
+                    f"no order explains it, {some[0].value!r} and {others[0].value!r} both come first:\n  {around}"
+                )
+
+
+def check_orders(ops: Sequence[Operation], initial: str) -> None:
+    """Search for an order (Wing and Gong)."""
     furthest = _search(ops, initial)
     if furthest < len(ops):
         stuck = sorted((op for op in ops if op.ended != NEVER), key=lambda op: op.ended)
@@ -55,6 +88,20 @@ def check(history: Sequence[Operation], initial: str = "") -> None:
         raise NotLinearizable(
             f"of {len(ops)} operations no order explains more than {furthest}; about there:\n  {around}"
         )
+
+
+def _known(history: Sequence[Operation]) -> Iterator[Operation]:
+    """Leave out what makes no difference, and give what has no end the latest one: when somebody had seen it."""
+    seen: dict[str, float] = {}
+    for op in history:
+        if (value := op.value if op.kind == "read" else op.found if op.kind == "swap" else None) is not None:
+            seen[value] = min(seen.get(value, NEVER), op.ended)
+    times_written = Counter(op.value for op in history if op.kind != "read")
+    for op in history:
+        if op.ended != NEVER:
+            yield op
+        elif op.kind != "read" and op.value in seen:
+            yield replace(op, ended=seen[op.value]) if times_written[op.value] == 1 else op
 
 
 def _search(ops: Sequence[Operation], initial: str) -> int:

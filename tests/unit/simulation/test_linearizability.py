@@ -1,10 +1,19 @@
 """The checker of histories: it knows both kinds."""
 
+from collections import Counter
+from collections.abc import Callable, Sequence
 from random import Random
 
 import pytest
 
-from tests.support.linearizability import NEVER, NotLinearizable, Operation, check
+from tests.support.linearizability import (
+    NEVER,
+    NotLinearizable,
+    Operation,
+    check,
+    check_orders,
+    check_zones,
+)
 
 
 def w(value: str, began: float, ended: float) -> Operation:
@@ -99,5 +108,42 @@ def test_one_stale_read_among_many_operations(seed: int) -> None:
 
 
 def test_a_failure_shows_where() -> None:
-    with pytest.raises(NotLinearizable, match=r"(?s)more than 2.*4\.\.5 read 'a'"):
+    with pytest.raises(NotLinearizable, match=r"(?s)'a' and 'b'.*4\.\.5 read 'a'"):
         check([w("a", 0, 1), w("b", 2, 3), r("a", 4, 5)])
+    with pytest.raises(NotLinearizable, match=r"(?s)more than 2.*4\.\.5 read 'a'"):
+        check([w("a", 0, 1), s("a", "b", 2, 3), r("a", 4, 5)])
+
+
+def any_history(dice: Random) -> list[Operation]:
+    """A few operations at random times, with answers at random: about half of them make sense."""
+    written = [str(number) for number in range(dice.randint(1, 4))]
+    history = []
+    for value in written:
+        began = dice.uniform(0, 10)
+        history.append(w(value, began, began + dice.uniform(0, 6)))
+    for _ in range(dice.randint(1, 4)):
+        began = dice.uniform(0, 14)
+        history.append(r(dice.choice(["", *written]), began, began + dice.uniform(0, 6)))
+    return sorted(history, key=lambda op: op.began)
+
+
+def accepts(check: Callable[[Sequence[Operation], str], None], history: Sequence[Operation]) -> bool:
+    try:
+        check(history, "")
+    except NotLinearizable:
+        return False
+    return True
+
+
+def test_both_ways_to_check_agree() -> None:
+    dice, found = Random(1), Counter[bool]()
+    for _ in range(3000):
+        history = any_history(dice)
+        answer = accepts(check_orders, history)
+        assert accepts(check_zones, history) == answer, history
+        found[answer] += 1
+    assert min(found[True], found[False]) > 500
+
+
+def test_many_at_once_cost_little() -> None:
+    check([w(str(number), 0, 100) for number in range(300)] + [r(str(n), 0, 100) for n in range(300)])
