@@ -31,6 +31,8 @@ class Faults:
         self.kinds += [self.full_disk, self.turn_clock]
         if self.agents:
             self.kinds += [self.cut_agent] * 2
+        else:  # or a word that is late by seconds makes a leader think an agent dead, and it is right to
+            world.network.stream_delay_ms_max = 300.0
         self.calm_delay_ms = (0.3, 2.0)
         # Leaders that die before anybody has heard much of them, and entries that travel one by one: what it takes for
         # the entry of an old term to reach a majority, and be replaced all the same (figure 8).

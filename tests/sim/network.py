@@ -14,6 +14,7 @@ class Network:
         self.cut: set[tuple[str, str]] = set()
         self.loss = self.duplication = 0.0
         self.delay_ms = (0.3, 2.0)
+        self.stream_delay_ms_max = 1e9
 
     def carries(self, source: str, target: str) -> bool:
         """Whether anything goes that way now."""
@@ -55,7 +56,8 @@ class Connection:
     def send(self, sender: str, deliver: Callable[[], None]) -> None:
         """Send to the other end, behind everything sent before."""
         receiver = self.ends[1] if sender == self.ends[0] else self.ends[0]
-        due = max(self._clock.now_ms + self._network._delay(), self._last_ms[sender])
+        delay = min(self._network._delay(), self._network.stream_delay_ms_max)
+        due = max(self._clock.now_ms + delay, self._last_ms[sender])
         self._last_ms[sender] = due
         self._clock.after(due - self._clock.now_ms, lambda: self._arrive(sender, receiver, deliver, due))
 
