@@ -147,6 +147,8 @@ class Agent:
                 return [Wished(table.network_id, Wish(table=table))]
             case talk.DropTable(network_id):
                 self._parts.database.put("table", network_id, None)
+            case talk.TellWithdrawn(task_ids):
+                return [work.Withdrawn(task_ids)]
             case work.Learn(network):
                 return [Wished(network.id, Wish(network=network))]
             case work.Unlearn(network_id):

@@ -105,6 +105,7 @@ status_batch_ms = 20
 assignment_batch_ms = 20
 session_queue_messages_max = 10_000
 dispatcher_events_max = 20_000  # heard and not looked at yet; then agents' streams are not read for a while
+withdrawal_wait_ms = 2_000  # how long a task that is to stop waits for all nodes to send it nothing new
 flush_tasks_max = 1_000  # tasks that one turn of the dispatcher looks at, to tell nodes what changed
 reconnect_backoff_ms_min = 100
 reconnect_backoff_ms_max = 8_000
@@ -167,6 +168,16 @@ restart_delay_ns = 5_000_000_000
 restart_old_task_wait_ms = 60_000
 update_monitor_ns = 5_000_000_000
 update_old_task_wait_ms = 60_000
+update_start_deadline_ns = (
+    300_000_000_000  # a new task that does not run by then has failed; Swarm waits for ever
+)
+drain_ns = 5_000_000_000  # how long connections of a task that is to stop may go on
+drain_deadline_ns = 60_000_000_000  # how long a drained node's tasks may wait for others to take over
+restart_backoff_failures = 3  # quick ends in a row, before the delay of restarts doubles each time
+restart_backoff_ms_max = 300_000
+restart_stable_ms = 10_000  # a task that ran for longer did not end quickly
+scheduler_failures_max = 5  # of one revision on one node, within the window: then other nodes go first
+scheduler_failure_window_ms = 300_000
 stop_grace_ns = 10_000_000_000
 task_history_per_slot = 5
 planner_debounce_ms = 5

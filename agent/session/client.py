@@ -33,6 +33,7 @@ from .messages import (
     StatusReport,
     TablesApplied,
     Up,
+    Withdrawn,
 )
 
 UP: dict[type[Up], str] = {
@@ -52,6 +53,7 @@ DOWN: dict[str, type[Down]] = {
     "redirect": Redirect,
     "alive": Alive,
     "membership": Membership,
+    "withdrawn": Withdrawn,
 }
 _UP_MESSAGES = {name: type(getattr(AgentMessage(), name)) for name in UP.values()}
 

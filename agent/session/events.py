@@ -146,4 +146,11 @@ class Follow:
     membership: Membership
 
 
-Effect = Dial | Send | HangUp | Assign | UseTable | DropTable | Remember | Subscribe | Follow
+@dataclass(frozen=True, slots=True)
+class TellWithdrawn:
+    """These tasks get no new connections from anywhere any more."""
+
+    task_ids: tuple[str, ...]
+
+
+Effect = Dial | Send | HangUp | Assign | UseTable | DropTable | Remember | Subscribe | Follow | TellWithdrawn

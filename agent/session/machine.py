@@ -31,6 +31,7 @@ from .events import (
     Subscribe,
     TableInForce,
     TasksDropped,
+    TellWithdrawn,
     UseTable,
 )
 from .following import Following, following
@@ -46,6 +47,7 @@ from .messages import (
     StatusAcknowledged,
     TablesApplied,
     TableVersion,
+    Withdrawn,
 )
 from .outbox import Outbox
 from .tables import apply_delta
@@ -258,6 +260,8 @@ class Session:
                 return (Subscribe(message),)
             case Membership():
                 return (*self._learn(message.managers), *self.following.told(message))
+            case Withdrawn(task_ids):
+                return (TellWithdrawn(task_ids),)
             case Alive():
                 return ()
 

@@ -75,6 +75,12 @@ class Membership(Part, frozen=True):
     managers: tuple[str, ...] = ()
 
 
+class Withdrawn(Part, frozen=True):
+    """No node with a living session sends these tasks new connections any more."""
+
+    task_ids: tuple[str, ...] = ()
+
+
 class LogOptions(Part, frozen=True):
     """Which log records are wanted. `tail` None or negative means all; `since_ns` is UTC."""
 
@@ -105,4 +111,5 @@ Down = (
     | Redirect
     | Alive
     | Membership
+    | Withdrawn
 )

@@ -16,6 +16,7 @@ from agent.network.seam import Sandbox
 from agent.runtime.capabilities import resolve
 from agent.runtime.seam import Container
 from covey.errors import InvalidArgument
+from covey.model.names import task_name
 from covey.model.objects import Revision, Task
 from covey.model.specs import ContainerSpec, Mount
 from covey.model.states import MountKind
@@ -25,11 +26,6 @@ from .files import NodeFacts, hostname_of, hosts_file
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _RTMIN, _RTMAX = 34, 64  # as glibc's; the numbers signal(7) calls by name
 _REAL_TIME = re.compile(r"RTM(IN|AX)([+-]\d+)?")
-
-
-def task_name(task: Task, service_name: str) -> str:
-    """The name people see: `web.3.<task id>`, or `web.<node id>.<task id>` of a global service."""
-    return f"{service_name}.{task.slot or task.node_id}.{task.id}"
 
 
 def image_reference(spec: ContainerSpec) -> str:
@@ -116,7 +112,7 @@ def _environment(
 ) -> tuple[str, ...]:
     spec = revision.spec
     ours = (
-        f"COVEY_TASK_NAME={task_name(task, spec.name)}",
+        f"COVEY_TASK_NAME={task_name(spec, task)}",
         f"COVEY_NODE_NAME={node.name}",
         f"COVEY_SERVICE_NAME={spec.name}",
     )
@@ -144,7 +140,7 @@ def _mounts(mounts: tuple[Mount, ...], volumes: tuple[str, ...]) -> tuple[Mount,
 def _own_labels(task: Task, revision: Revision) -> dict[str, str]:
     return {
         "covey.task.id": task.id,
-        "covey.task.name": task_name(task, revision.spec.name),
+        "covey.task.name": task_name(revision.spec, task),
         "covey.service.id": task.service_id,
         "covey.service.name": revision.spec.name,
         "covey.node.id": task.node_id,

@@ -94,13 +94,20 @@ class TableSettled:
 
 
 @dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """No node with a living session sends these tasks new connections any more."""
+
+    task_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class WallClock:
     """The time of day, UTC, for statuses. Nothing is decided by it."""
 
     now_ns: int
 
 
-Event = Restored | Assigned | Finished | Exited | TableSettled | WallClock
+Event = Restored | Assigned | Finished | Exited | TableSettled | Withdrawn | WallClock
 
 
 @dataclass(frozen=True, slots=True)

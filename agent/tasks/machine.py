@@ -46,6 +46,7 @@ from .events import (
     Unreport,
     WallClock,
     Watch,
+    Withdrawn,
 )
 from .files import NodeFacts, resolver_of
 from .lifecycle import Act, Become, Box, Ended, Goal, Stop, Wait, goal_of, next_step
@@ -102,6 +103,8 @@ class Tasks:
                     self._advance(record)
             case TableSettled(network_id):
                 self._settle(network_id)
+            case Withdrawn():
+                pass
         self._fill_slots()
         out, self._out = self._out, []
         return out

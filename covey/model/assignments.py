@@ -5,16 +5,21 @@ numbered differences: each names the version it applies to, and one that does no
 something was missed, so the agent ends the session and starts anew.
 """
 
-from covey.model.objects import ClusterVersion, Endpoint, Network, Part, Revision, Task, TaskStatus
+from covey.model.objects import ClusterVersion, Endpoint, Network, Node, Part, Revision, Task, TaskStatus
 
 
 class AssignmentSet(Part, frozen=True):
-    """Everything one node must know to run its tasks. Tuples are ordered by id."""
+    """Everything one node must know to run its tasks. Tuples are ordered by id.
+
+    `nodes` is the node itself as the managers have it, with no more than its labels and what it said of
+    itself: templates ask for them.
+    """
 
     tasks: tuple[Task, ...] = ()
     revisions: tuple[Revision, ...] = ()
     networks: tuple[Network, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()
+    nodes: tuple[Node, ...] = ()
 
 
 class Assignments(Part, frozen=True):
@@ -31,6 +36,7 @@ class Assignments(Part, frozen=True):
     removed_revisions: tuple[str, ...] = ()
     removed_networks: tuple[str, ...] = ()
     removed_endpoints: tuple[str, ...] = ()
+    removed_nodes: tuple[str, ...] = ()
 
 
 class TaskReport(Part, frozen=True):

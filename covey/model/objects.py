@@ -7,8 +7,17 @@ ever decided by comparing two hosts' clocks.
 
 from msgspec import Struct
 
-from covey.model.specs import ClusterSpec, NetworkSpec, NodeSpec, Platform, PortConfig, Resources, ServiceSpec
-from covey.model.states import EndpointState, NodeRole, NodeState, TaskState, UpdateState
+from covey.model.specs import (
+    ClusterSpec,
+    GenericResource,
+    NetworkSpec,
+    NodeSpec,
+    Platform,
+    PortConfig,
+    Resources,
+    ServiceSpec,
+)
+from covey.model.states import EndpointState, HealthState, NodeRole, NodeState, TaskState, UpdateState
 
 
 class Part(Struct, frozen=True, gc=False, omit_defaults=True, forbid_unknown_fields=True):
@@ -107,7 +116,8 @@ class Service(Part, frozen=True):
     """A service. Its spec is that of its current revision.
 
     `ports` are the published ports as allocated (every `published_port` known). A service whose
-    `pending_delete` is set only waits for its tasks to end.
+    `pending_delete` is set only waits for its tasks to end. A `stopped` one keeps all it is but has no tasks
+    until it is started again.
     """
 
     id: str = ""
@@ -121,13 +131,18 @@ class Service(Part, frozen=True):
     allocation_error: str = ""
     update_status: UpdateStatus = UpdateStatus()
     pending_delete: bool = False
+    stopped: bool = False
 
 
 class Revision(Part, frozen=True):
     """One version of a service's whole spec, never changed.
 
     `number` counts from 1. Two revisions with the same `restart_generation` differ only in what needs no
-    new tasks (the number of replicas, labels, a constraint that tasks still satisfy).
+    new tasks (the number of replicas, labels, a constraint that tasks still satisfy). Every revision of a job
+    is a restart generation of its own: an iteration.
+
+    `author` is who asked for it: the caller as the managers know it, and in brackets the user as the client
+    says. `restores` is the number of the revision that a rollback brought back, 0 if it is none.
     """
 
     id: str = ""
@@ -136,10 +151,16 @@ class Revision(Part, frozen=True):
     number: int = 0
     restart_generation: int = 0
     spec: ServiceSpec = ServiceSpec()
+    author: str = ""
+    restores: int = 0
 
 
 class TaskStatus(Part, frozen=True):
-    """How far a task has come. `err` says why, in words; `exit_code` is None while nobody knows it."""
+    """How far a task has come. `err` says why, in words; `exit_code` is None while nobody knows it.
+
+    A task whose container has a health check is STARTING until that passes. Once it is found UNHEALTHY it
+    gets no more traffic, is stopped, and fails.
+    """
 
     state: TaskState = TaskState.NEW
     message: str = ""
@@ -147,13 +168,15 @@ class TaskStatus(Part, frozen=True):
     at_ns: int = 0
     exit_code: int | None = None
     pid: int = 0
+    health: HealthState = HealthState.NONE
 
 
 class Task(Part, frozen=True):
     """One run of a service's container, on one node, at most once.
 
-    `slot` counts from 1 for replicated services and is 0 for global ones, whose place is their node.
-    `desired_state` only rises; a restart is a new task in the same place.
+    `slot` counts from 1 for replicated services, from 0 for replicated jobs, and is 0 for global ones, whose
+    place is their node. `desired_state` only rises, and is COMPLETE for a job's; a restart is a new task in
+    the same place. `generic` are the generic resources it was given, named ones by their names.
     """
 
     id: str = ""
@@ -164,6 +187,7 @@ class Task(Part, frozen=True):
     node_id: str = ""
     desired_state: TaskState = TaskState.RUNNING
     status: TaskStatus = TaskStatus()
+    generic: tuple[GenericResource, ...] = ()
 
 
 class Subnet(Part, frozen=True):

@@ -68,6 +68,22 @@ class RegistryAuth(Spec, frozen=True):
     password: str = ""
 
 
+class HealthCheck(Spec, frozen=True):
+    """How a container's health is found out, in Docker's terms; of an unset (zero) field the image's holds.
+
+    `test` is `("NONE",)` for no check at all, `("CMD", program, argument, ...)`, or `("CMD-SHELL", command)`;
+    empty means that of the image. After `retries` failures in a row the container is unhealthy. Failures in
+    `start_period_ns` do not count until a check has passed; meanwhile checks come every `start_interval_ns`.
+    """
+
+    test: tuple[str, ...] = ()
+    interval_ns: int = 0
+    timeout_ns: int = 0
+    start_period_ns: int = 0
+    start_interval_ns: int = 0
+    retries: int = 0
+
+
 class ContainerSpec(Spec, frozen=True):
     """What runs in each task's container.
 
@@ -101,6 +117,18 @@ class ContainerSpec(Spec, frozen=True):
     hosts: tuple[str, ...] = ()
     dns: DnsConfig | None = None
     registry_auth: RegistryAuth | None = None
+    health: HealthCheck | None = None
+
+
+class GenericResource(Spec, frozen=True):
+    """So many of a kind of thing that a node has (`value` empty), or one of that kind by its name (`count` 1).
+
+    A node may have `ssd=3`, or `gpu=UUID-1` and `gpu=UUID-2`. A reservation is always a count.
+    """
+
+    kind: str = ""
+    value: str = ""
+    count: int = 0
 
 
 class Resources(Spec, frozen=True):
@@ -109,6 +137,7 @@ class Resources(Spec, frozen=True):
     nano_cpus: int = 0
     memory_bytes: int = 0
     pids: int = 0
+    generic: tuple[GenericResource, ...] = ()
 
 
 class ResourceRequirements(Spec, frozen=True):
@@ -168,7 +197,11 @@ class TaskSpec(Spec, frozen=True):
 
 
 class ServiceMode(Spec, frozen=True):
-    """How many tasks: `replicas` for a replicated service; the job fields for jobs."""
+    """How many tasks: `replicas` for a replicated service; the other two for a replicated job.
+
+    Such a job is done once `total_completions` tasks have succeeded, of which at most `max_concurrent` run at
+    a time; 0 means all.
+    """
 
     kind: ServiceModeKind = ServiceModeKind.REPLICATED
     replicas: int = 1
@@ -177,7 +210,11 @@ class ServiceMode(Spec, frozen=True):
 
 
 class UpdateConfig(Spec, frozen=True):
-    """How a change is rolled out. `parallelism` 0 means all tasks at once."""
+    """How a change is rolled out. `parallelism` 0 means all tasks at once.
+
+    A new task that does not run within `start_deadline_ns` counts as failed; 0 means that it is waited for
+    without end.
+    """
 
     parallelism: int = 1
     delay_ns: int = 0
@@ -185,6 +222,7 @@ class UpdateConfig(Spec, frozen=True):
     monitor_ns: int = limits.update_monitor_ns
     max_failure_ratio: float = 0.0
     order: UpdateOrder = UpdateOrder.STOP_FIRST
+    start_deadline_ns: int = limits.update_start_deadline_ns
 
 
 class PortConfig(Spec, frozen=True):
@@ -198,10 +236,15 @@ class PortConfig(Spec, frozen=True):
 
 
 class EndpointSpec(Spec, frozen=True):
-    """How a service is reached."""
+    """How a service is reached.
+
+    A task that is to stop gets no new connections, and those it has may go on for `drain_ns` at most before
+    it is asked to stop; 0 means that it is asked at once.
+    """
 
     mode: EndpointMode = EndpointMode.VIP
     ports: tuple[PortConfig, ...] = ()
+    drain_ns: int = limits.drain_ns
 
 
 class ServiceSpec(Spec, frozen=True):
@@ -217,11 +260,16 @@ class ServiceSpec(Spec, frozen=True):
 
 
 class NodeSpec(Spec, frozen=True):
-    """What people ask of a node."""
+    """What people ask of a node.
+
+    Draining it moves its tasks elsewhere, each once another one is ready to take over; what has not gone
+    after `drain_deadline_ns` is stopped all the same. 0 means that everything is stopped at once.
+    """
 
     labels: dict[str, str] = {}
     role: NodeRole = NodeRole.WORKER
     availability: Availability = Availability.ACTIVE
+    drain_deadline_ns: int = limits.drain_deadline_ns
 
 
 class IpamConfig(Spec, frozen=True):

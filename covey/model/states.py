@@ -30,6 +30,11 @@ class TaskState(IntEnum):
         """Tell whether a task in this state has ended for good."""
         return self >= TaskState.COMPLETE
 
+    @property
+    def wants_up(self) -> bool:
+        """Tell whether a task of which this is desired is meant to run, now or soon: a job's to its end."""
+        return self < TaskState.SHUTDOWN
+
 
 class NodeRole(IntEnum):
     """What a node's certificate lets it be."""
@@ -62,6 +67,16 @@ class ServiceModeKind(IntEnum):
     GLOBAL = 1
     REPLICATED_JOB = 2
     GLOBAL_JOB = 3
+
+    @property
+    def everywhere(self) -> bool:
+        """Tell whether there is a task on every node, rather than so many in all."""
+        return self in (ServiceModeKind.GLOBAL, ServiceModeKind.GLOBAL_JOB)
+
+    @property
+    def job(self) -> bool:
+        """Tell whether tasks are meant to end by themselves."""
+        return self in (ServiceModeKind.REPLICATED_JOB, ServiceModeKind.GLOBAL_JOB)
 
 
 class RestartCondition(IntEnum):
@@ -127,6 +142,15 @@ class MountKind(IntEnum):
     BIND = 0
     VOLUME = 1
     TMPFS = 2
+
+
+class HealthState(IntEnum):
+    """What a container's health check says. NONE: it has no check. STARTING: it has not passed it yet."""
+
+    NONE = 0
+    STARTING = 1
+    HEALTHY = 2
+    UNHEALTHY = 3
 
 
 class EndpointState(IntEnum):

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from covey.v1 import objects_pb2 as covey_dot_v1_dot_objects__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x63ovey/v1/assignments.proto\x12\x08\x63ovey.v1\x1a\x16\x63ovey/v1/objects.proto\"\xa1\x01\n\rAssignmentSet\x12\x1d\n\x05tasks\x18\x01 \x03(\x0b\x32\x0e.covey.v1.Task\x12%\n\trevisions\x18\x02 \x03(\x0b\x32\x12.covey.v1.Revision\x12#\n\x08networks\x18\x03 \x03(\x0b\x32\x11.covey.v1.Network\x12%\n\tendpoints\x18\x04 \x03(\x0b\x32\x12.covey.v1.Endpoint\"\x85\x02\n\x0b\x41ssignments\x12\x0c\n\x04\x66ull\x18\x01 \x01(\x08\x12,\n\napplies_to\x18\x02 \x01(\x0b\x32\x18.covey.v1.ClusterVersion\x12)\n\x07version\x18\x03 \x01(\x0b\x32\x18.covey.v1.ClusterVersion\x12(\n\x07\x63hanged\x18\x04 \x01(\x0b\x32\x17.covey.v1.AssignmentSet\x12\x15\n\rremoved_tasks\x18\x05 \x03(\t\x12\x19\n\x11removed_revisions\x18\x06 \x03(\t\x12\x18\n\x10removed_networks\x18\x07 \x03(\t\x12\x19\n\x11removed_endpoints\x18\x08 \x03(\t\"C\n\nTaskReport\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12$\n\x06status\x18\x02 \x01(\x0b\x32\x14.covey.v1.TaskStatusb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x63ovey/v1/assignments.proto\x12\x08\x63ovey.v1\x1a\x16\x63ovey/v1/objects.proto\"\xc0\x01\n\rAssignmentSet\x12\x1d\n\x05tasks\x18\x01 \x03(\x0b\x32\x0e.covey.v1.Task\x12%\n\trevisions\x18\x02 \x03(\x0b\x32\x12.covey.v1.Revision\x12#\n\x08networks\x18\x03 \x03(\x0b\x32\x11.covey.v1.Network\x12%\n\tendpoints\x18\x04 \x03(\x0b\x32\x12.covey.v1.Endpoint\x12\x1d\n\x05nodes\x18\x05 \x03(\x0b\x32\x0e.covey.v1.Node\"\x9c\x02\n\x0b\x41ssignments\x12\x0c\n\x04\x66ull\x18\x01 \x01(\x08\x12,\n\napplies_to\x18\x02 \x01(\x0b\x32\x18.covey.v1.ClusterVersion\x12)\n\x07version\x18\x03 \x01(\x0b\x32\x18.covey.v1.ClusterVersion\x12(\n\x07\x63hanged\x18\x04 \x01(\x0b\x32\x17.covey.v1.AssignmentSet\x12\x15\n\rremoved_tasks\x18\x05 \x03(\t\x12\x19\n\x11removed_revisions\x18\x06 \x03(\t\x12\x18\n\x10removed_networks\x18\x07 \x03(\t\x12\x19\n\x11removed_endpoints\x18\x08 \x03(\t\x12\x15\n\rremoved_nodes\x18\t \x03(\t\"C\n\nTaskReport\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12$\n\x06status\x18\x02 \x01(\x0b\x32\x14.covey.v1.TaskStatusb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,9 +33,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'covey.v1.assignments_pb2', 
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ASSIGNMENTSET']._serialized_start=65
-  _globals['_ASSIGNMENTSET']._serialized_end=226
-  _globals['_ASSIGNMENTS']._serialized_start=229
-  _globals['_ASSIGNMENTS']._serialized_end=490
-  _globals['_TASKREPORT']._serialized_start=492
-  _globals['_TASKREPORT']._serialized_end=559
+  _globals['_ASSIGNMENTSET']._serialized_end=257
+  _globals['_ASSIGNMENTS']._serialized_start=260
+  _globals['_ASSIGNMENTS']._serialized_end=544
+  _globals['_TASKREPORT']._serialized_start=546
+  _globals['_TASKREPORT']._serialized_end=613
 # @@protoc_insertion_point(module_scope)

@@ -15,9 +15,20 @@ class Reachability(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REACHABILITY_UNKNOWN: _ClassVar[Reachability]
     REACHABILITY_UNREACHABLE: _ClassVar[Reachability]
     REACHABILITY_REACHABLE: _ClassVar[Reachability]
+
+class PlanAction(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PLAN_ACTION_CREATE: _ClassVar[PlanAction]
+    PLAN_ACTION_STOP: _ClassVar[PlanAction]
+    PLAN_ACTION_KEEP: _ClassVar[PlanAction]
+    PLAN_ACTION_WAIT: _ClassVar[PlanAction]
 REACHABILITY_UNKNOWN: Reachability
 REACHABILITY_UNREACHABLE: Reachability
 REACHABILITY_REACHABLE: Reachability
+PLAN_ACTION_CREATE: PlanAction
+PLAN_ACTION_STOP: PlanAction
+PLAN_ACTION_KEEP: PlanAction
+PLAN_ACTION_WAIT: PlanAction
 
 class GetClusterRequest(_message.Message):
     __slots__ = ()
@@ -208,16 +219,18 @@ class GetServiceResponse(_message.Message):
     def __init__(self, detail: _Optional[_Union[ServiceDetail, _Mapping]] = ...) -> None: ...
 
 class UpdateServiceRequest(_message.Message):
-    __slots__ = ("service_id", "version", "spec", "resolve_image")
+    __slots__ = ("service_id", "version", "spec", "resolve_image", "force")
     SERVICE_ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     RESOLVE_IMAGE_FIELD_NUMBER: _ClassVar[int]
+    FORCE_FIELD_NUMBER: _ClassVar[int]
     service_id: str
     version: int
     spec: _specs_pb2.ServiceSpec
     resolve_image: bool
-    def __init__(self, service_id: _Optional[str] = ..., version: _Optional[int] = ..., spec: _Optional[_Union[_specs_pb2.ServiceSpec, _Mapping]] = ..., resolve_image: _Optional[bool] = ...) -> None: ...
+    force: bool
+    def __init__(self, service_id: _Optional[str] = ..., version: _Optional[int] = ..., spec: _Optional[_Union[_specs_pb2.ServiceSpec, _Mapping]] = ..., resolve_image: _Optional[bool] = ..., force: _Optional[bool] = ...) -> None: ...
 
 class UpdateServiceResponse(_message.Message):
     __slots__ = ("warnings",)
@@ -234,6 +247,146 @@ class RemoveServiceRequest(_message.Message):
 class RemoveServiceResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class RollBackServiceRequest(_message.Message):
+    __slots__ = ("service_id", "version", "revision")
+    SERVICE_ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    service_id: str
+    version: int
+    revision: int
+    def __init__(self, service_id: _Optional[str] = ..., version: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class RollBackServiceResponse(_message.Message):
+    __slots__ = ("revision",)
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    revision: int
+    def __init__(self, revision: _Optional[int] = ...) -> None: ...
+
+class StopServiceRequest(_message.Message):
+    __slots__ = ("service_id",)
+    SERVICE_ID_FIELD_NUMBER: _ClassVar[int]
+    service_id: str
+    def __init__(self, service_id: _Optional[str] = ...) -> None: ...
+
+class StopServiceResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class StartServiceRequest(_message.Message):
+    __slots__ = ("service_id",)
+    SERVICE_ID_FIELD_NUMBER: _ClassVar[int]
+    service_id: str
+    def __init__(self, service_id: _Optional[str] = ...) -> None: ...
+
+class StartServiceResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class PlanServiceRequest(_message.Message):
+    __slots__ = ("service_id", "version", "spec", "resolve_image", "force")
+    SERVICE_ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    RESOLVE_IMAGE_FIELD_NUMBER: _ClassVar[int]
+    FORCE_FIELD_NUMBER: _ClassVar[int]
+    service_id: str
+    version: int
+    spec: _specs_pb2.ServiceSpec
+    resolve_image: bool
+    force: bool
+    def __init__(self, service_id: _Optional[str] = ..., version: _Optional[int] = ..., spec: _Optional[_Union[_specs_pb2.ServiceSpec, _Mapping]] = ..., resolve_image: _Optional[bool] = ..., force: _Optional[bool] = ...) -> None: ...
+
+class PlanStep(_message.Message):
+    __slots__ = ("action", "task_id", "slot", "node_id", "node_name", "revision", "reason", "replaces")
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    NODE_NAME_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    REPLACES_FIELD_NUMBER: _ClassVar[int]
+    action: PlanAction
+    task_id: str
+    slot: int
+    node_id: str
+    node_name: str
+    revision: int
+    reason: str
+    replaces: str
+    def __init__(self, action: _Optional[_Union[PlanAction, str]] = ..., task_id: _Optional[str] = ..., slot: _Optional[int] = ..., node_id: _Optional[str] = ..., node_name: _Optional[str] = ..., revision: _Optional[int] = ..., reason: _Optional[str] = ..., replaces: _Optional[str] = ...) -> None: ...
+
+class FieldChange(_message.Message):
+    __slots__ = ("path", "before", "after")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    before: str
+    after: str
+    def __init__(self, path: _Optional[str] = ..., before: _Optional[str] = ..., after: _Optional[str] = ...) -> None: ...
+
+class PlanServiceResponse(_message.Message):
+    __slots__ = ("steps", "changes", "warnings", "rollout")
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    ROLLOUT_FIELD_NUMBER: _ClassVar[int]
+    steps: _containers.RepeatedCompositeFieldContainer[PlanStep]
+    changes: _containers.RepeatedCompositeFieldContainer[FieldChange]
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    rollout: str
+    def __init__(self, steps: _Optional[_Iterable[_Union[PlanStep, _Mapping]]] = ..., changes: _Optional[_Iterable[_Union[FieldChange, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., rollout: _Optional[str] = ...) -> None: ...
+
+class ExplainServiceRequest(_message.Message):
+    __slots__ = ("target",)
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    target: str
+    def __init__(self, target: _Optional[str] = ...) -> None: ...
+
+class RuledOut(_message.Message):
+    __slots__ = ("filter", "nodes", "detail", "remedy")
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    REMEDY_FIELD_NUMBER: _ClassVar[int]
+    filter: str
+    nodes: _containers.RepeatedScalarFieldContainer[str]
+    detail: str
+    remedy: str
+    def __init__(self, filter: _Optional[str] = ..., nodes: _Optional[_Iterable[str]] = ..., detail: _Optional[str] = ..., remedy: _Optional[str] = ...) -> None: ...
+
+class TaskExplanation(_message.Message):
+    __slots__ = ("task", "name", "node_name", "text")
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    NODE_NAME_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    task: _objects_pb2.Task
+    name: str
+    node_name: str
+    text: str
+    def __init__(self, task: _Optional[_Union[_objects_pb2.Task, _Mapping]] = ..., name: _Optional[str] = ..., node_name: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
+
+class ExplainServiceResponse(_message.Message):
+    __slots__ = ("service_id", "summary", "advice", "tasks", "ruled_out", "open", "nodes")
+    SERVICE_ID_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    ADVICE_FIELD_NUMBER: _ClassVar[int]
+    TASKS_FIELD_NUMBER: _ClassVar[int]
+    RULED_OUT_FIELD_NUMBER: _ClassVar[int]
+    OPEN_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    service_id: str
+    summary: str
+    advice: _containers.RepeatedScalarFieldContainer[str]
+    tasks: _containers.RepeatedCompositeFieldContainer[TaskExplanation]
+    ruled_out: _containers.RepeatedCompositeFieldContainer[RuledOut]
+    open: _containers.RepeatedScalarFieldContainer[str]
+    nodes: int
+    def __init__(self, service_id: _Optional[str] = ..., summary: _Optional[str] = ..., advice: _Optional[_Iterable[str]] = ..., tasks: _Optional[_Iterable[_Union[TaskExplanation, _Mapping]]] = ..., ruled_out: _Optional[_Iterable[_Union[RuledOut, _Mapping]]] = ..., open: _Optional[_Iterable[str]] = ..., nodes: _Optional[int] = ...) -> None: ...
 
 class ListRevisionsRequest(_message.Message):
     __slots__ = ("service_id",)

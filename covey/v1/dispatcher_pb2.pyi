@@ -67,7 +67,7 @@ class TableVersion(_message.Message):
     def __init__(self, network_id: _Optional[str] = ..., version: _Optional[_Union[_objects_pb2.ClusterVersion, _Mapping]] = ...) -> None: ...
 
 class ManagerMessage(_message.Message):
-    __slots__ = ("session_started", "status_acknowledged", "assignments", "table", "table_delta", "log_subscription", "redirect", "alive", "membership")
+    __slots__ = ("session_started", "status_acknowledged", "assignments", "table", "table_delta", "log_subscription", "redirect", "alive", "membership", "withdrawn")
     SESSION_STARTED_FIELD_NUMBER: _ClassVar[int]
     STATUS_ACKNOWLEDGED_FIELD_NUMBER: _ClassVar[int]
     ASSIGNMENTS_FIELD_NUMBER: _ClassVar[int]
@@ -77,6 +77,7 @@ class ManagerMessage(_message.Message):
     REDIRECT_FIELD_NUMBER: _ClassVar[int]
     ALIVE_FIELD_NUMBER: _ClassVar[int]
     MEMBERSHIP_FIELD_NUMBER: _ClassVar[int]
+    WITHDRAWN_FIELD_NUMBER: _ClassVar[int]
     session_started: SessionStarted
     status_acknowledged: StatusAcknowledged
     assignments: _assignments_pb2.Assignments
@@ -86,7 +87,8 @@ class ManagerMessage(_message.Message):
     redirect: Redirect
     alive: Alive
     membership: Membership
-    def __init__(self, session_started: _Optional[_Union[SessionStarted, _Mapping]] = ..., status_acknowledged: _Optional[_Union[StatusAcknowledged, _Mapping]] = ..., assignments: _Optional[_Union[_assignments_pb2.Assignments, _Mapping]] = ..., table: _Optional[_Union[_tables_pb2.NetworkTable, _Mapping]] = ..., table_delta: _Optional[_Union[_tables_pb2.NetworkTableDelta, _Mapping]] = ..., log_subscription: _Optional[_Union[LogSubscription, _Mapping]] = ..., redirect: _Optional[_Union[Redirect, _Mapping]] = ..., alive: _Optional[_Union[Alive, _Mapping]] = ..., membership: _Optional[_Union[Membership, _Mapping]] = ...) -> None: ...
+    withdrawn: Withdrawn
+    def __init__(self, session_started: _Optional[_Union[SessionStarted, _Mapping]] = ..., status_acknowledged: _Optional[_Union[StatusAcknowledged, _Mapping]] = ..., assignments: _Optional[_Union[_assignments_pb2.Assignments, _Mapping]] = ..., table: _Optional[_Union[_tables_pb2.NetworkTable, _Mapping]] = ..., table_delta: _Optional[_Union[_tables_pb2.NetworkTableDelta, _Mapping]] = ..., log_subscription: _Optional[_Union[LogSubscription, _Mapping]] = ..., redirect: _Optional[_Union[Redirect, _Mapping]] = ..., alive: _Optional[_Union[Alive, _Mapping]] = ..., membership: _Optional[_Union[Membership, _Mapping]] = ..., withdrawn: _Optional[_Union[Withdrawn, _Mapping]] = ...) -> None: ...
 
 class Redirect(_message.Message):
     __slots__ = ("leader", "managers")
@@ -107,6 +109,12 @@ class Membership(_message.Message):
     role: _types_pb2.NodeRole
     managers: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, role: _Optional[_Union[_types_pb2.NodeRole, str]] = ..., managers: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Withdrawn(_message.Message):
+    __slots__ = ("task_ids",)
+    TASK_IDS_FIELD_NUMBER: _ClassVar[int]
+    task_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, task_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class SessionStarted(_message.Message):
     __slots__ = ("session_id", "heartbeat_period_ms", "version", "managers", "vxlan_port")

@@ -132,7 +132,7 @@ class UpdateStatus(_message.Message):
     def __init__(self, state: _Optional[_Union[_types_pb2.UpdateState, str]] = ..., started_at_ns: _Optional[int] = ..., completed_at_ns: _Optional[int] = ..., message: _Optional[str] = ...) -> None: ...
 
 class Service(_message.Message):
-    __slots__ = ("id", "meta", "name", "revision_id", "previous_revision_id", "last_revision_number", "virtual_ips", "ports", "allocation_error", "update_status", "pending_delete")
+    __slots__ = ("id", "meta", "name", "revision_id", "previous_revision_id", "last_revision_number", "virtual_ips", "ports", "allocation_error", "update_status", "pending_delete", "stopped")
     ID_FIELD_NUMBER: _ClassVar[int]
     META_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -144,6 +144,7 @@ class Service(_message.Message):
     ALLOCATION_ERROR_FIELD_NUMBER: _ClassVar[int]
     UPDATE_STATUS_FIELD_NUMBER: _ClassVar[int]
     PENDING_DELETE_FIELD_NUMBER: _ClassVar[int]
+    STOPPED_FIELD_NUMBER: _ClassVar[int]
     id: str
     meta: Meta
     name: str
@@ -155,42 +156,49 @@ class Service(_message.Message):
     allocation_error: str
     update_status: UpdateStatus
     pending_delete: bool
-    def __init__(self, id: _Optional[str] = ..., meta: _Optional[_Union[Meta, _Mapping]] = ..., name: _Optional[str] = ..., revision_id: _Optional[str] = ..., previous_revision_id: _Optional[str] = ..., last_revision_number: _Optional[int] = ..., virtual_ips: _Optional[_Iterable[_Union[VirtualIp, _Mapping]]] = ..., ports: _Optional[_Iterable[_Union[_specs_pb2.PortConfig, _Mapping]]] = ..., allocation_error: _Optional[str] = ..., update_status: _Optional[_Union[UpdateStatus, _Mapping]] = ..., pending_delete: _Optional[bool] = ...) -> None: ...
+    stopped: bool
+    def __init__(self, id: _Optional[str] = ..., meta: _Optional[_Union[Meta, _Mapping]] = ..., name: _Optional[str] = ..., revision_id: _Optional[str] = ..., previous_revision_id: _Optional[str] = ..., last_revision_number: _Optional[int] = ..., virtual_ips: _Optional[_Iterable[_Union[VirtualIp, _Mapping]]] = ..., ports: _Optional[_Iterable[_Union[_specs_pb2.PortConfig, _Mapping]]] = ..., allocation_error: _Optional[str] = ..., update_status: _Optional[_Union[UpdateStatus, _Mapping]] = ..., pending_delete: _Optional[bool] = ..., stopped: _Optional[bool] = ...) -> None: ...
 
 class Revision(_message.Message):
-    __slots__ = ("id", "meta", "service_id", "number", "restart_generation", "spec")
+    __slots__ = ("id", "meta", "service_id", "number", "restart_generation", "spec", "author", "restores")
     ID_FIELD_NUMBER: _ClassVar[int]
     META_FIELD_NUMBER: _ClassVar[int]
     SERVICE_ID_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     RESTART_GENERATION_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    RESTORES_FIELD_NUMBER: _ClassVar[int]
     id: str
     meta: Meta
     service_id: str
     number: int
     restart_generation: int
     spec: _specs_pb2.ServiceSpec
-    def __init__(self, id: _Optional[str] = ..., meta: _Optional[_Union[Meta, _Mapping]] = ..., service_id: _Optional[str] = ..., number: _Optional[int] = ..., restart_generation: _Optional[int] = ..., spec: _Optional[_Union[_specs_pb2.ServiceSpec, _Mapping]] = ...) -> None: ...
+    author: str
+    restores: int
+    def __init__(self, id: _Optional[str] = ..., meta: _Optional[_Union[Meta, _Mapping]] = ..., service_id: _Optional[str] = ..., number: _Optional[int] = ..., restart_generation: _Optional[int] = ..., spec: _Optional[_Union[_specs_pb2.ServiceSpec, _Mapping]] = ..., author: _Optional[str] = ..., restores: _Optional[int] = ...) -> None: ...
 
 class TaskStatus(_message.Message):
-    __slots__ = ("state", "message", "err", "at_ns", "exit_code", "pid")
+    __slots__ = ("state", "message", "err", "at_ns", "exit_code", "pid", "health")
     STATE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     ERR_FIELD_NUMBER: _ClassVar[int]
     AT_NS_FIELD_NUMBER: _ClassVar[int]
     EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
+    HEALTH_FIELD_NUMBER: _ClassVar[int]
     state: _types_pb2.TaskState
     message: str
     err: str
     at_ns: int
     exit_code: int
     pid: int
-    def __init__(self, state: _Optional[_Union[_types_pb2.TaskState, str]] = ..., message: _Optional[str] = ..., err: _Optional[str] = ..., at_ns: _Optional[int] = ..., exit_code: _Optional[int] = ..., pid: _Optional[int] = ...) -> None: ...
+    health: _types_pb2.HealthState
+    def __init__(self, state: _Optional[_Union[_types_pb2.TaskState, str]] = ..., message: _Optional[str] = ..., err: _Optional[str] = ..., at_ns: _Optional[int] = ..., exit_code: _Optional[int] = ..., pid: _Optional[int] = ..., health: _Optional[_Union[_types_pb2.HealthState, str]] = ...) -> None: ...
 
 class Task(_message.Message):
-    __slots__ = ("id", "meta", "service_id", "revision_id", "slot", "node_id", "desired_state", "status")
+    __slots__ = ("id", "meta", "service_id", "revision_id", "slot", "node_id", "desired_state", "status", "generic")
     ID_FIELD_NUMBER: _ClassVar[int]
     META_FIELD_NUMBER: _ClassVar[int]
     SERVICE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -199,6 +207,7 @@ class Task(_message.Message):
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     DESIRED_STATE_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
+    GENERIC_FIELD_NUMBER: _ClassVar[int]
     id: str
     meta: Meta
     service_id: str
@@ -207,7 +216,8 @@ class Task(_message.Message):
     node_id: str
     desired_state: _types_pb2.TaskState
     status: TaskStatus
-    def __init__(self, id: _Optional[str] = ..., meta: _Optional[_Union[Meta, _Mapping]] = ..., service_id: _Optional[str] = ..., revision_id: _Optional[str] = ..., slot: _Optional[int] = ..., node_id: _Optional[str] = ..., desired_state: _Optional[_Union[_types_pb2.TaskState, str]] = ..., status: _Optional[_Union[TaskStatus, _Mapping]] = ...) -> None: ...
+    generic: _containers.RepeatedCompositeFieldContainer[_specs_pb2.GenericResource]
+    def __init__(self, id: _Optional[str] = ..., meta: _Optional[_Union[Meta, _Mapping]] = ..., service_id: _Optional[str] = ..., revision_id: _Optional[str] = ..., slot: _Optional[int] = ..., node_id: _Optional[str] = ..., desired_state: _Optional[_Union[_types_pb2.TaskState, str]] = ..., status: _Optional[_Union[TaskStatus, _Mapping]] = ..., generic: _Optional[_Iterable[_Union[_specs_pb2.GenericResource, _Mapping]]] = ...) -> None: ...
 
 class Subnet(_message.Message):
     __slots__ = ("cidr", "gateway", "ip_range")

@@ -70,8 +70,24 @@ class RegistryAuth(_message.Message):
     password: str
     def __init__(self, username: _Optional[str] = ..., password: _Optional[str] = ...) -> None: ...
 
+class HealthCheck(_message.Message):
+    __slots__ = ("test", "interval_ns", "timeout_ns", "start_period_ns", "start_interval_ns", "retries")
+    TEST_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_NS_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_NS_FIELD_NUMBER: _ClassVar[int]
+    START_PERIOD_NS_FIELD_NUMBER: _ClassVar[int]
+    START_INTERVAL_NS_FIELD_NUMBER: _ClassVar[int]
+    RETRIES_FIELD_NUMBER: _ClassVar[int]
+    test: _containers.RepeatedScalarFieldContainer[str]
+    interval_ns: int
+    timeout_ns: int
+    start_period_ns: int
+    start_interval_ns: int
+    retries: int
+    def __init__(self, test: _Optional[_Iterable[str]] = ..., interval_ns: _Optional[int] = ..., timeout_ns: _Optional[int] = ..., start_period_ns: _Optional[int] = ..., start_interval_ns: _Optional[int] = ..., retries: _Optional[int] = ...) -> None: ...
+
 class ContainerSpec(_message.Message):
-    __slots__ = ("image", "image_digest", "command", "args", "env", "labels", "user", "groups", "workdir", "hostname", "stop_signal", "stop_grace_ns", "mounts", "read_only", "init", "capability_add", "capability_drop", "seccomp_unconfined", "no_new_privileges", "sysctls", "ulimits", "oom_score_adj", "hosts", "dns", "registry_auth")
+    __slots__ = ("image", "image_digest", "command", "args", "env", "labels", "user", "groups", "workdir", "hostname", "stop_signal", "stop_grace_ns", "mounts", "read_only", "init", "capability_add", "capability_drop", "seccomp_unconfined", "no_new_privileges", "sysctls", "ulimits", "oom_score_adj", "hosts", "dns", "registry_auth", "health")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -111,6 +127,7 @@ class ContainerSpec(_message.Message):
     HOSTS_FIELD_NUMBER: _ClassVar[int]
     DNS_FIELD_NUMBER: _ClassVar[int]
     REGISTRY_AUTH_FIELD_NUMBER: _ClassVar[int]
+    HEALTH_FIELD_NUMBER: _ClassVar[int]
     image: str
     image_digest: str
     command: _containers.RepeatedScalarFieldContainer[str]
@@ -136,17 +153,30 @@ class ContainerSpec(_message.Message):
     hosts: _containers.RepeatedScalarFieldContainer[str]
     dns: DnsConfig
     registry_auth: RegistryAuth
-    def __init__(self, image: _Optional[str] = ..., image_digest: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., args: _Optional[_Iterable[str]] = ..., env: _Optional[_Iterable[str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., user: _Optional[str] = ..., groups: _Optional[_Iterable[str]] = ..., workdir: _Optional[str] = ..., hostname: _Optional[str] = ..., stop_signal: _Optional[str] = ..., stop_grace_ns: _Optional[int] = ..., mounts: _Optional[_Iterable[_Union[Mount, _Mapping]]] = ..., read_only: _Optional[bool] = ..., init: _Optional[bool] = ..., capability_add: _Optional[_Iterable[str]] = ..., capability_drop: _Optional[_Iterable[str]] = ..., seccomp_unconfined: _Optional[bool] = ..., no_new_privileges: _Optional[bool] = ..., sysctls: _Optional[_Mapping[str, str]] = ..., ulimits: _Optional[_Iterable[_Union[Ulimit, _Mapping]]] = ..., oom_score_adj: _Optional[int] = ..., hosts: _Optional[_Iterable[str]] = ..., dns: _Optional[_Union[DnsConfig, _Mapping]] = ..., registry_auth: _Optional[_Union[RegistryAuth, _Mapping]] = ...) -> None: ...
+    health: HealthCheck
+    def __init__(self, image: _Optional[str] = ..., image_digest: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., args: _Optional[_Iterable[str]] = ..., env: _Optional[_Iterable[str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., user: _Optional[str] = ..., groups: _Optional[_Iterable[str]] = ..., workdir: _Optional[str] = ..., hostname: _Optional[str] = ..., stop_signal: _Optional[str] = ..., stop_grace_ns: _Optional[int] = ..., mounts: _Optional[_Iterable[_Union[Mount, _Mapping]]] = ..., read_only: _Optional[bool] = ..., init: _Optional[bool] = ..., capability_add: _Optional[_Iterable[str]] = ..., capability_drop: _Optional[_Iterable[str]] = ..., seccomp_unconfined: _Optional[bool] = ..., no_new_privileges: _Optional[bool] = ..., sysctls: _Optional[_Mapping[str, str]] = ..., ulimits: _Optional[_Iterable[_Union[Ulimit, _Mapping]]] = ..., oom_score_adj: _Optional[int] = ..., hosts: _Optional[_Iterable[str]] = ..., dns: _Optional[_Union[DnsConfig, _Mapping]] = ..., registry_auth: _Optional[_Union[RegistryAuth, _Mapping]] = ..., health: _Optional[_Union[HealthCheck, _Mapping]] = ...) -> None: ...
+
+class GenericResource(_message.Message):
+    __slots__ = ("kind", "value", "count")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    value: str
+    count: int
+    def __init__(self, kind: _Optional[str] = ..., value: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
 
 class Resources(_message.Message):
-    __slots__ = ("nano_cpus", "memory_bytes", "pids")
+    __slots__ = ("nano_cpus", "memory_bytes", "pids", "generic")
     NANO_CPUS_FIELD_NUMBER: _ClassVar[int]
     MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
     PIDS_FIELD_NUMBER: _ClassVar[int]
+    GENERIC_FIELD_NUMBER: _ClassVar[int]
     nano_cpus: int
     memory_bytes: int
     pids: int
-    def __init__(self, nano_cpus: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., pids: _Optional[int] = ...) -> None: ...
+    generic: _containers.RepeatedCompositeFieldContainer[GenericResource]
+    def __init__(self, nano_cpus: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., pids: _Optional[int] = ..., generic: _Optional[_Iterable[_Union[GenericResource, _Mapping]]] = ...) -> None: ...
 
 class ResourceRequirements(_message.Message):
     __slots__ = ("limits", "reservations")
@@ -231,20 +261,22 @@ class ServiceMode(_message.Message):
     def __init__(self, kind: _Optional[_Union[_types_pb2.ServiceModeKind, str]] = ..., replicas: _Optional[int] = ..., total_completions: _Optional[int] = ..., max_concurrent: _Optional[int] = ...) -> None: ...
 
 class UpdateConfig(_message.Message):
-    __slots__ = ("parallelism", "delay_ns", "failure_action", "monitor_ns", "max_failure_ratio", "order")
+    __slots__ = ("parallelism", "delay_ns", "failure_action", "monitor_ns", "max_failure_ratio", "order", "start_deadline_ns")
     PARALLELISM_FIELD_NUMBER: _ClassVar[int]
     DELAY_NS_FIELD_NUMBER: _ClassVar[int]
     FAILURE_ACTION_FIELD_NUMBER: _ClassVar[int]
     MONITOR_NS_FIELD_NUMBER: _ClassVar[int]
     MAX_FAILURE_RATIO_FIELD_NUMBER: _ClassVar[int]
     ORDER_FIELD_NUMBER: _ClassVar[int]
+    START_DEADLINE_NS_FIELD_NUMBER: _ClassVar[int]
     parallelism: int
     delay_ns: int
     failure_action: _types_pb2.FailureAction
     monitor_ns: int
     max_failure_ratio: float
     order: _types_pb2.UpdateOrder
-    def __init__(self, parallelism: _Optional[int] = ..., delay_ns: _Optional[int] = ..., failure_action: _Optional[_Union[_types_pb2.FailureAction, str]] = ..., monitor_ns: _Optional[int] = ..., max_failure_ratio: _Optional[float] = ..., order: _Optional[_Union[_types_pb2.UpdateOrder, str]] = ...) -> None: ...
+    start_deadline_ns: int
+    def __init__(self, parallelism: _Optional[int] = ..., delay_ns: _Optional[int] = ..., failure_action: _Optional[_Union[_types_pb2.FailureAction, str]] = ..., monitor_ns: _Optional[int] = ..., max_failure_ratio: _Optional[float] = ..., order: _Optional[_Union[_types_pb2.UpdateOrder, str]] = ..., start_deadline_ns: _Optional[int] = ...) -> None: ...
 
 class PortConfig(_message.Message):
     __slots__ = ("name", "protocol", "target_port", "published_port", "publish_mode")
@@ -261,12 +293,14 @@ class PortConfig(_message.Message):
     def __init__(self, name: _Optional[str] = ..., protocol: _Optional[_Union[_types_pb2.Protocol, str]] = ..., target_port: _Optional[int] = ..., published_port: _Optional[int] = ..., publish_mode: _Optional[_Union[_types_pb2.PublishMode, str]] = ...) -> None: ...
 
 class EndpointSpec(_message.Message):
-    __slots__ = ("mode", "ports")
+    __slots__ = ("mode", "ports", "drain_ns")
     MODE_FIELD_NUMBER: _ClassVar[int]
     PORTS_FIELD_NUMBER: _ClassVar[int]
+    DRAIN_NS_FIELD_NUMBER: _ClassVar[int]
     mode: _types_pb2.EndpointMode
     ports: _containers.RepeatedCompositeFieldContainer[PortConfig]
-    def __init__(self, mode: _Optional[_Union[_types_pb2.EndpointMode, str]] = ..., ports: _Optional[_Iterable[_Union[PortConfig, _Mapping]]] = ...) -> None: ...
+    drain_ns: int
+    def __init__(self, mode: _Optional[_Union[_types_pb2.EndpointMode, str]] = ..., ports: _Optional[_Iterable[_Union[PortConfig, _Mapping]]] = ..., drain_ns: _Optional[int] = ...) -> None: ...
 
 class ServiceSpec(_message.Message):
     __slots__ = ("name", "labels", "task", "mode", "update", "rollback", "endpoint")
@@ -294,7 +328,7 @@ class ServiceSpec(_message.Message):
     def __init__(self, name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., task: _Optional[_Union[TaskSpec, _Mapping]] = ..., mode: _Optional[_Union[ServiceMode, _Mapping]] = ..., update: _Optional[_Union[UpdateConfig, _Mapping]] = ..., rollback: _Optional[_Union[UpdateConfig, _Mapping]] = ..., endpoint: _Optional[_Union[EndpointSpec, _Mapping]] = ...) -> None: ...
 
 class NodeSpec(_message.Message):
-    __slots__ = ("labels", "role", "availability")
+    __slots__ = ("labels", "role", "availability", "drain_deadline_ns")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -305,10 +339,12 @@ class NodeSpec(_message.Message):
     LABELS_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
     AVAILABILITY_FIELD_NUMBER: _ClassVar[int]
+    DRAIN_DEADLINE_NS_FIELD_NUMBER: _ClassVar[int]
     labels: _containers.ScalarMap[str, str]
     role: _types_pb2.NodeRole
     availability: _types_pb2.Availability
-    def __init__(self, labels: _Optional[_Mapping[str, str]] = ..., role: _Optional[_Union[_types_pb2.NodeRole, str]] = ..., availability: _Optional[_Union[_types_pb2.Availability, str]] = ...) -> None: ...
+    drain_deadline_ns: int
+    def __init__(self, labels: _Optional[_Mapping[str, str]] = ..., role: _Optional[_Union[_types_pb2.NodeRole, str]] = ..., availability: _Optional[_Union[_types_pb2.Availability, str]] = ..., drain_deadline_ns: _Optional[int] = ...) -> None: ...
 
 class IpamConfig(_message.Message):
     __slots__ = ("subnet", "ip_range", "gateway")

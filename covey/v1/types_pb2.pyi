@@ -95,6 +95,13 @@ class MountKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MOUNT_KIND_VOLUME: _ClassVar[MountKind]
     MOUNT_KIND_TMPFS: _ClassVar[MountKind]
 
+class HealthState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    HEALTH_STATE_NONE: _ClassVar[HealthState]
+    HEALTH_STATE_STARTING: _ClassVar[HealthState]
+    HEALTH_STATE_HEALTHY: _ClassVar[HealthState]
+    HEALTH_STATE_UNHEALTHY: _ClassVar[HealthState]
+
 class EndpointState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     ENDPOINT_STATE_JOINING: _ClassVar[EndpointState]
@@ -152,6 +159,10 @@ PUBLISH_MODE_HOST: PublishMode
 MOUNT_KIND_BIND: MountKind
 MOUNT_KIND_VOLUME: MountKind
 MOUNT_KIND_TMPFS: MountKind
+HEALTH_STATE_NONE: HealthState
+HEALTH_STATE_STARTING: HealthState
+HEALTH_STATE_HEALTHY: HealthState
+HEALTH_STATE_UNHEALTHY: HealthState
 ENDPOINT_STATE_JOINING: EndpointState
 ENDPOINT_STATE_ACTIVE: EndpointState
 ENDPOINT_STATE_DRAINING: EndpointState

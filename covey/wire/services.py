@@ -76,6 +76,35 @@ class Control:
     remove_service = Unary(
         name, "RemoveService", control_pb2.RemoveServiceRequest, control_pb2.RemoveServiceResponse, OPERATORS
     )
+    roll_back_service = Unary(
+        name,
+        "RollBackService",
+        control_pb2.RollBackServiceRequest,
+        control_pb2.RollBackServiceResponse,
+        OPERATORS,
+    )
+    stop_service = Unary(
+        name, "StopService", control_pb2.StopServiceRequest, control_pb2.StopServiceResponse, OPERATORS
+    )
+    start_service = Unary(
+        name, "StartService", control_pb2.StartServiceRequest, control_pb2.StartServiceResponse, OPERATORS
+    )
+    plan_service = Unary(
+        name,
+        "PlanService",
+        control_pb2.PlanServiceRequest,
+        control_pb2.PlanServiceResponse,
+        OPERATORS,
+        Where.READ,
+    )
+    explain_service = Unary(
+        name,
+        "ExplainService",
+        control_pb2.ExplainServiceRequest,
+        control_pb2.ExplainServiceResponse,
+        OPERATORS,
+        Where.READ,
+    )
     list_revisions = ServerStream(
         name,
         "ListRevisions",

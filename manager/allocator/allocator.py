@@ -227,11 +227,7 @@ class Allocator:
         for task_id in dict.fromkeys((*todo, *list(self._retries)[: max(objects_max - len(todo), 0)])):
             self._retries.pop(task_id, None)
             task = draft.get(Task, task_id)
-            if (
-                task is None
-                or task.status.state > TaskState.PENDING
-                or task.desired_state > TaskState.RUNNING
-            ):
+            if task is None or task.status.state > TaskState.PENDING or not task.desired_state.wants_up:
                 self._blocked.pop(task_id, None)
                 continue
             self._plan_task(draft, task, now_ns)

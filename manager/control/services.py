@@ -72,7 +72,7 @@ def describe(view: View, service: Service) -> ServiceDetail:
     """Put together what people see of a service; credentials stay here."""
     revision = current_revision(view, service)
     tasks = view.find(Task, BY_SERVICE, service.id)
-    wanted = [task for task in tasks if task.desired_state <= TaskState.RUNNING]
+    wanted = [task for task in tasks if task.desired_state.wants_up]
     if revision.spec.mode.kind is ServiceModeKind.REPLICATED:
         desired = revision.spec.mode.replicas
     else:

@@ -1,16 +1,12 @@
 """The table of a network, and what changed between two versions of it."""
 
+from covey.model.names import task_name
 from covey.model.objects import ClusterVersion, Endpoint, Network, Node, Revision, Service, Task, VirtualIp
 from covey.model.specs import ServiceSpec
 from covey.model.states import EndpointMode, PublishMode
 from covey.model.tables import EndpointRow, NetworkTable, NetworkTableDelta, ServiceRow
 from manager.dispatcher.difference import changes
 from manager.store.view import BY_NETWORK, View
-
-
-def task_name(service: str, task: Task) -> str:
-    """Return the name people see: `web.3.<task>`, or `web.<node>.<task>` for a global service's task."""
-    return f"{service}.{task.slot or task.node_id}.{task.id}"
 
 
 def network_table(view: View, network: Network, version: ClusterVersion) -> NetworkTable:
@@ -43,7 +39,7 @@ def _endpoint_row(view: View, endpoint: Endpoint) -> EndpointRow | None:
         revision = view.get(Revision, task.revision_id) if task is not None else None
         if task is None or revision is None:
             return None
-        name = task_name(revision.spec.name, task)
+        name = task_name(revision.spec, task)
         hostname = revision.spec.task.container.hostname or task.id[:12]
     return EndpointRow(
         endpoint_id=endpoint.id,

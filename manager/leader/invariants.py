@@ -15,7 +15,6 @@ from covey.model.states import (
     EndpointState,
     Protocol,
     PublishMode,
-    ServiceModeKind,
     TaskState,
     UpdateOrder,
 )
@@ -132,7 +131,7 @@ def _places(view: View) -> Iterator[str]:
     for task in view.all(Task):
         if task.desired_state is TaskState.RUNNING and not task.status.state.terminal:
             revision = view.get(Revision, task.revision_id)
-            everywhere = revision is not None and revision.spec.mode.kind is ServiceModeKind.GLOBAL
+            everywhere = revision is not None and revision.spec.mode.kind.everywhere
             places[task.service_id, task.slot, task.node_id if everywhere else ""].append(task)
     for (service_id, slot, node_id), tasks in places.items():
         revisions = [view.get(Revision, task.revision_id) for task in tasks]

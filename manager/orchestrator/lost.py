@@ -28,7 +28,7 @@ def leave_lost_nodes(scene: Scene) -> None:
                 continue
             if not turn.left(task.node_id) and not _out_of_place(scene, task):
                 continue
-            if task.desired_state <= TaskState.RUNNING:
+            if task.desired_state.wants_up:
                 task = turn.desire(task, TaskState.SHUTDOWN)
             if _ownerless(scene, task):
                 task = turn.orphan(task)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from covey.model.constraint import parse_all
 from covey.model.objects import Node, Revision, Service, Task
-from covey.model.states import ServiceModeKind, TaskState
+from covey.model.states import TaskState
 
 from .memory import Memory
 from .turn import Turn
@@ -36,7 +36,7 @@ class Place:
     def add(self, task: Task) -> None:
         """Take up a task that is not here yet."""
         self.tasks = (*self.tasks, task)
-        if task.desired_state <= TaskState.RUNNING:
+        if task.desired_state.wants_up:
             if task.status.state < TaskState.COMPLETE:
                 self.live = (*self.live, task)
             else:
@@ -56,7 +56,7 @@ class Place:
 
 def is_live(task: Task) -> bool:
     """Tell whether a task runs or is meant to."""
-    return task.desired_state <= TaskState.RUNNING and task.status.state < TaskState.COMPLETE
+    return task.desired_state.wants_up and task.status.state < TaskState.COMPLETE
 
 
 def age(task: Task) -> tuple[bool, int, int, str]:
@@ -82,7 +82,7 @@ class Scene:
     @property
     def everywhere(self) -> bool:
         """Tell a global service from a replicated one."""
-        return self.revision.spec.mode.kind is ServiceModeKind.GLOBAL
+        return self.revision.spec.mode.kind.everywhere
 
     def stale(self, task: Task) -> bool:
         """Tell whether a task must give way to one of the current revision.
@@ -128,7 +128,7 @@ def fits(node: Node, revision: Revision) -> bool:
 def scene_of(turn: Turn, service: Service, memory: Memory, tasks: Iterable[Task]) -> Scene:
     """Arrange the tasks of a service by place, the places in order."""
     revision = turn.revision(service.revision_id)
-    everywhere = revision.spec.mode.kind is ServiceModeKind.GLOBAL
+    everywhere = revision.spec.mode.kind.everywhere
     places: dict[PlaceKey, Place] = {}
     leaving: list[Task] = []
     for task in tasks:

@@ -61,14 +61,10 @@ class Scheduler:
     def _observe_task(self, id: str, task: Task | None, view: View) -> None:
         claim = None
         if task is not None and holds_node(task):
-            active = task.desired_state <= TaskState.RUNNING
+            active = task.desired_state.wants_up
             claim = Claim(task.node_id, task.service_id, task.slot, active, self._demand(task, view))
         self._fleet.observe_claim(id, claim)
-        waits = (
-            task is not None
-            and task.status.state is TaskState.PENDING
-            and task.desired_state <= TaskState.RUNNING
-        )
+        waits = task is not None and task.status.state is TaskState.PENDING and task.desired_state.wants_up
         if not waits or task is None:
             self._forget(id)
         elif task.node_id:

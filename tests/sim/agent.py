@@ -147,7 +147,7 @@ class Agent:
         for task in told.values():
             known = self.tasks.get(task.id)
             self.tasks[task.id] = task
-            if task.desired_state > TaskState.RUNNING:
+            if not task.desired_state.wants_up:
                 self._stop(task)
             elif known is None and task.id not in self.states:
                 self._step(task.id, 0)

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 import msgspec
 
 from covey.model.objects import Object, Task
-from covey.model.states import TaskState
 from manager.leader.invariants import validate
 from manager.raft.entry import Entry
 from manager.store.kinds import Kind
@@ -149,7 +148,7 @@ class Starts:
 
     def told_to_end(self, task: Task) -> None:
         """Hear that an agent is to stop a task that runs."""
-        if task.desired_state > TaskState.RUNNING:
+        if not task.desired_state.wants_up:
             self.ended.add(task.id)
 
     def undisturbed(self) -> None:

@@ -9,8 +9,8 @@ from agent.tasks.container import container_of, image_reference, signal_number
 from agent.tasks.files import NodeFacts, hosts_file, resolver_of
 from covey.errors import InvalidArgument
 from covey.model.objects import Endpoint, Network, Revision, Task
-from covey.model.specs import ContainerSpec, DnsConfig, Mount, NetworkSpec, ServiceSpec, TaskSpec
-from covey.model.states import MountKind
+from covey.model.specs import ContainerSpec, DnsConfig, Mount, NetworkSpec, ServiceMode, ServiceSpec, TaskSpec
+from covey.model.states import MountKind, ServiceModeKind
 
 NODE = NodeFacts("n1", "host1", (Upstream("9.9.9.9"),), ("example.org",))
 FRONT = Network(id="net", spec=NetworkSpec(name="front"))
@@ -22,6 +22,7 @@ SANDBOX = Sandbox(
         Attachment(INGRESS, Endpoint(id="e2", addresses=("10.255.0.5",))),
     ),
 )
+REPLICATED = ServiceMode()
 IMAGE = ImageConfig(
     entrypoint=("/entry",),
     cmd=("serve",),
@@ -34,9 +35,9 @@ IMAGE = ImageConfig(
 )
 
 
-def made(spec: ContainerSpec, image: ImageConfig = IMAGE, slot: int = 3) -> Container:
-    task = Task(id="task1" + "x" * 20, service_id="web", slot=slot, node_id="n1")
-    revision = Revision(id="r1", spec=ServiceSpec(name="web", task=TaskSpec(container=spec)))
+def made(spec: ContainerSpec, image: ImageConfig = IMAGE, mode: ServiceMode = REPLICATED) -> Container:
+    task = Task(id="task1" + "x" * 20, service_id="web", slot=0 if mode.kind.everywhere else 3, node_id="n1")
+    revision = Revision(id="r1", spec=ServiceSpec(name="web", task=TaskSpec(container=spec), mode=mode))
     resolver = resolver_of(SANDBOX, "/netns/task1", spec, NODE)
     return container_of(
         task, revision, NODE, LocalImage("i", ("/l",), image), SANDBOX, "/netns/task1", resolver
@@ -75,7 +76,7 @@ def test_the_environment_is_the_images_then_the_specs_then_ours() -> None:
         "COVEY_NODE_NAME": "host1",
         "COVEY_SERVICE_NAME": "web",
     }
-    bare = made(ContainerSpec(), ImageConfig(cmd=("x",)), slot=0)
+    bare = made(ContainerSpec(), ImageConfig(cmd=("x",)), ServiceMode(kind=ServiceModeKind.GLOBAL))
     assert bare.env[0].startswith("PATH=/usr/local/sbin:")
     assert "COVEY_TASK_NAME=web.n1.task1xxxxxxxxxxxxxxxxxxxx" in bare.env
 
