@@ -14,6 +14,7 @@ SCALE_DOWN_S = 6.95  # 50 to 10: 6.2 to 7.7
 UPDATE_STOP_FIRST_S = 17.6
 UPDATE_START_FIRST_S = 4.1
 NODE_DOWN_S = 15.3
+DRAINED_S = 10.7  # 30 tasks of one node; three nodes
 TASKS_ELSEWHERE_S = 20.9
 CRASHED_S = 5.5 - 5  # its restart delay left out
 NAME_RESOLVES_S = 0.13  # on another node, after the task runs

@@ -3,6 +3,8 @@
 import asyncio
 import statistics
 import time
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from msgspec.structs import replace
 from covey.client.views import Progress
 from covey.model.objects import Task
 from covey.model.specs import UpdateConfig
-from covey.model.states import NodeState, TaskState, UpdateState
+from covey.model.states import Availability, NodeState, TaskState, UpdateState
 from devcluster import nodes as power
 from tests.bench import latency, peers
 from tests.bench.figures import QUICK, REPEATS, Figure, console, machine, show
@@ -32,6 +34,7 @@ def test_three_nodes() -> None:
             async with visiting(place, nodes) as town:
                 await sizes(town)
                 await names_and_addresses(town)
+                await drained_worker(town)
                 await dead_worker(town)
 
         asyncio.run(main())
@@ -96,6 +99,50 @@ async def new_name(town: Town, path: Path) -> Figure:
         await town.remove(started)
     what = "a new task's address is in the answers, after it runs"
     return Figure(what, taken, reference=peers.NAME_RESOLVES_S)
+
+
+async def drained_worker(town: Town) -> None:
+    """A worker with a third of the tasks is drained: when they run elsewhere, and when nothing is left on it."""
+    share = 3 if QUICK else 30
+    moved, empty = list[float](), list[float]()
+    for turn in range(REPEATS):
+        started = await town.start(town.spec(f"drained{turn}", 3 * share))
+        there = [task for task in started.tasks if town.names[task.node_id] == _HERE]
+        assert len(there) == share, f"{len(there)} of {3 * share} tasks are on {_HERE}"
+        began = time.monotonic()
+        await use(town, Availability.DRAIN)
+        await town.until(
+            started.service_id,
+            lambda seen: (
+                sum(runs(each) and town.names[each.node_id] != _HERE for each in seen.tasks) == 3 * share
+            ),
+            f"{3 * share} tasks elsewhere",
+        )
+        moved.append(time.monotonic() - began)
+        gone = partial(none_stands, [town.container(_HERE, task.id) / "pid" for task in there])
+        await wait_for(gone, f"nothing to run on {_HERE}")
+        empty.append(time.monotonic() - began)
+        await use(town, Availability.ACTIVE)
+        await town.remove(started)
+    show(
+        f"Three nodes: a worker with {share} tasks is drained, their network's connections included",
+        [
+            Figure("all its tasks run elsewhere", moved, reference=None if QUICK else peers.DRAINED_S),
+            Figure("none of its containers runs", empty, reference=None if QUICK else peers.DRAINED_S),
+        ],
+    )
+
+
+def none_stands(pid_files: Sequence[Path]) -> bool:
+    """Whether none of the containers' processes is there any more."""
+    pids = [file.read_text().strip() for file in pid_files if file.exists()]
+    return not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+async def use(town: Town, availability: Availability) -> None:
+    """Let the scheduler use the worker so."""
+    node = next(n for n in await town.client.nodes() if n.description.hostname == _HERE)
+    await town.client.update_node(node.id, node.meta.version, replace(node.spec, availability=availability))
 
 
 async def dead_worker(town: Town) -> None:
