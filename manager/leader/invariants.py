@@ -129,7 +129,7 @@ def _places(view: View) -> Iterator[str]:
     """One task at a time is meant to run in a place, unless an update starts first and stops second."""
     places: defaultdict[tuple[str, int, str], list[Task]] = defaultdict(list)
     for task in view.all(Task):
-        if task.desired_state is TaskState.RUNNING and not task.status.state.terminal:
+        if TaskState.RUNNING <= task.desired_state < TaskState.SHUTDOWN and not task.status.state.terminal:
             revision = view.get(Revision, task.revision_id)
             everywhere = revision is not None and revision.spec.mode.kind.everywhere
             places[task.service_id, task.slot, task.node_id if everywhere else ""].append(task)

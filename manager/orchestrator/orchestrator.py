@@ -4,12 +4,12 @@ from random import Random
 
 from covey import limits
 from covey.model.objects import Cluster, Network, Node, Object, Service, Task
-from covey.model.states import NodeState, ServiceModeKind
+from covey.model.states import NodeState
 from manager.store.draft import Draft
 from manager.store.transaction import Change
 from manager.store.view import BY_NODE, BY_SERVICE, View
 
-from . import deletion, everywhere, reaper, replicated, restart, rollout, start
+from . import deletion, everywhere, jobs, reaper, replicated, restart, rollout, start
 from .lost import leave_lost_nodes
 from .memory import Memory
 from .places import Scene, scene_of
@@ -153,12 +153,14 @@ class Orchestrator:
             self._due_ms[service_id] = wake_ms
 
     def _tend(self, scene: Scene) -> None:
-        kind, id, turn = scene.revision.spec.mode.kind, scene.service.id, scene.turn
-        assert kind in (ServiceModeKind.REPLICATED, ServiceModeKind.GLOBAL), "the API admits no jobs yet"
+        id, turn = scene.service.id, scene.turn
         leave_lost_nodes(scene)
-        places = everywhere.shape(scene) if scene.everywhere else replicated.shape(scene)
-        restart.fill(scene, places)
-        rollout.step(scene, places)
+        if scene.job:
+            jobs.work(scene)
+        else:
+            places = everywhere.shape(scene) if scene.everywhere else replicated.shape(scene)
+            restart.fill(scene, places)
+            rollout.step(scene, places)
         for place in scene.places.values():
             if turn.exhausted:
                 break

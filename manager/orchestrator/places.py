@@ -39,7 +39,7 @@ class Place:
         if task.desired_state.wants_up:
             if task.status.state < TaskState.COMPLETE:
                 self.live = (*self.live, task)
-            else:
+            elif not (task.desired_state is TaskState.COMPLETE and task.status.state is TaskState.COMPLETE):
                 self.fallen = (*self.fallen, task)
 
     def drop(self, task: Task) -> None:
@@ -84,6 +84,16 @@ class Scene:
         """Tell a global service from a replicated one."""
         return self.revision.spec.mode.kind.everywhere
 
+    @property
+    def job(self) -> bool:
+        """Tell whether tasks are meant to end by themselves."""
+        return self.revision.spec.mode.kind.job
+
+    @property
+    def goal(self) -> TaskState:
+        """What is desired of a task that may run."""
+        return TaskState.COMPLETE if self.job else TaskState.RUNNING
+
     def stale(self, task: Task) -> bool:
         """Tell whether a task must give way to one of the current revision.
 
@@ -100,6 +110,12 @@ class Scene:
             return False
         node = self.turn.node(task.node_id)
         return node is not None and not fits(node, self.revision)
+
+    def last(self, place: Place) -> Task | None:
+        """The task that decides what follows in a place; of a job, one of this iteration if there is any."""
+        if not self.job:
+            return place.newest
+        return max(place.tasks, key=lambda task: (not self.stale(task), age(task)), default=None)
 
     def create(self, place: Place, revision: Revision, desired: TaskState) -> Task:
         """Put a new task into a place."""

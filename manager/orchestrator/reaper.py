@@ -38,10 +38,15 @@ def _thin(scene: Scene, place: Place, kept: int) -> None:
     for task in by_age:
         if excess <= 0 or scene.turn.exhausted:
             return
-        if task.status.state.terminal and task.id != last.id:
+        if task.status.state.terminal and task.id != last.id and not counts(scene, task):
             scene.turn.forget(task)
             place.drop(task)
             excess -= 1
+
+
+def counts(scene: Scene, task: Task) -> bool:
+    """Tell whether a task is the proof that a job's place is done."""
+    return scene.job and task.status.state is TaskState.COMPLETE and not scene.stale(task)
 
 
 def _prune_revisions(scene: Scene) -> None:

@@ -48,9 +48,11 @@ def _supervise(scene: Scene, place: Place, fallen: tuple[Task, ...]) -> None:
 
 def _refill(scene: Scene, place: Place) -> None:
     """Fill a place in which nothing is meant to run: new, left by a lost task, or spent."""
-    last = place.newest
+    last = scene.last(place)
     if last is None:
-        scene.create(place, scene.revision, TaskState.RUNNING)
+        scene.create(place, scene.revision, scene.goal)
+    elif scene.job and scene.stale(last):
+        _follow(scene, place, last, delay_ms=0)  # a new iteration begins here
     elif last.status.state not in _ENDED_BY_ITSELF or _asked_anew(scene, place, last):
         _follow(scene, place, last, delay_ms=0)
 
@@ -81,7 +83,7 @@ def _revision_after(scene: Scene, last: Task) -> Revision:
 
     So a bad update that was paused does not creep on by restarts.
     """
-    return scene.turn.revision(last.revision_id) if scene.stale(last) else scene.revision
+    return scene.turn.revision(last.revision_id) if scene.stale(last) and not scene.job else scene.revision
 
 
 def allowed(scene: Scene, place: Place, last: Task) -> bool:

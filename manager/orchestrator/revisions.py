@@ -51,7 +51,7 @@ def next_revision(
     A restart generation is the number of the revision that began it, so it is never used twice.
     """
     number = service.last_revision_number + 1
-    restart = force or needs_new_tasks(current.spec, new_spec)
+    restart = force or new_spec.mode.kind.job or needs_new_tasks(current.spec, new_spec)
     generation = number if restart else current.restart_generation
     return Revision(
         id=new_id(dice), service_id=service.id, number=number, restart_generation=generation, spec=new_spec
@@ -92,11 +92,12 @@ def rolled_back(service: Service, current: Revision, to: Revision, dice: Random)
     It has the restart generation of `to`, so that tasks of `to` which still run are right as they are,
     and keeps the present number of replicas: how many was not what went wrong.
     """
+    number = service.last_revision_number + 1
     return Revision(
         id=new_id(dice),
         service_id=service.id,
-        number=service.last_revision_number + 1,
-        restart_generation=to.restart_generation,
+        number=number,
+        restart_generation=number if to.spec.mode.kind.job else to.restart_generation,  # a job runs anew
         spec=replace(to.spec, mode=current.spec.mode),
     )
 

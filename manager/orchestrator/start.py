@@ -24,7 +24,7 @@ def promote(scene: Scene, place: Place) -> None:
         since_ms = memory.waiting_ms.setdefault(task.id, turn.now_ms)
         start_ms = max(start_ms, since_ms + limits.restart_old_task_wait_ms)
     if start_ms <= turn.now_ms:
-        scene.desire(place, [task], TaskState.RUNNING)
+        scene.desire(place, [task], scene.goal)
     else:
         turn.wake_at(start_ms)
 

@@ -62,6 +62,7 @@ class PlannerCluster:
         self.tables = Tables()
         self.checked = True
         self.fails: Callable[[Task], TaskState | None] = lambda task: None  # which tasks end, and how
+        self.finishes: Callable[[Task], bool] = lambda task: True  # which running tasks of jobs complete now
         self.silent: set[str] = set()  # nodes whose agents say nothing
         self.interfere: Callable[[], None] | None = None  # what happens while a plan is on its way
         self.news: deque[Commit] = deque()  # committed, and the leader has not heard of it yet
@@ -221,6 +222,8 @@ class PlannerCluster:
             return end
         if state < TaskState.RUNNING and state < task.desired_state:
             return LIFE[LIFE.index(state) + 1]
+        if task.desired_state is TaskState.COMPLETE and self.finishes(task):
+            return TaskState.COMPLETE
         return None
 
     def run(self, seconds: float = 1.0, step_ms: int = 100) -> None:
@@ -256,14 +259,17 @@ class PlannerCluster:
         assert revision is not None
         return revision
 
+    def generation(self, task: Task) -> int:
+        revision = self.tables.get(Revision, task.revision_id)
+        assert revision is not None
+        return revision.restart_generation
+
     def tasks(self, service_id: str) -> list[Task]:
         return list(self.tables.find(Task, BY_SERVICE, service_id))
 
     def live(self, service_id: str) -> list[Task]:
         tasks = [
-            t
-            for t in self.tasks(service_id)
-            if t.desired_state <= TaskState.RUNNING and not t.status.state.terminal
+            t for t in self.tasks(service_id) if t.desired_state.wants_up and not t.status.state.terminal
         ]
         return sorted(tasks, key=lambda t: (t.slot, t.node_id))
 
