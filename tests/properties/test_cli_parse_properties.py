@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from covey.cli.parse import amounts, attachments, environment, mounts, others, pairs, ports
 from covey.errors import InvalidArgument
+from covey.model import quantity
 from covey.model.specs import PortConfig
 
 READERS: list[Callable[[str], Any]] = [
@@ -47,8 +48,8 @@ def test_any_text_is_read_or_refused(read: Callable[[str], Any], text: str) -> N
 
 @given(st.integers(0, 2**62))
 def test_durations_and_sizes_read_back(number: int) -> None:
-    assert amounts.duration_ns(amounts.duration_text(number)) == number
-    assert amounts.size_bytes(amounts.size_text(number)) == number
+    assert amounts.duration_ns(quantity.duration_text(number)) == number
+    assert amounts.size_bytes(quantity.size_text(number)) == number
 
 
 @given(st.integers(1, 65000), st.integers(1, 65000), st.integers(0, 50), st.sampled_from(["tcp", "udp"]))

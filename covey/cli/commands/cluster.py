@@ -13,10 +13,10 @@ from covey.client.host import Host
 from covey.client.views import ClusterStatus, ManagerStatus, Reachability
 from covey.errors import CoveyError, FailedPrecondition
 from covey.io import files
+from covey.model.quantity import size_text
 
 from ..app import OK, REFUSED, run
 from ..options import example, given, output_format, stale, word
-from ..parse.amounts import size_text
 from ..show import text
 from ..show.jsonable import json_array
 from .membership import advertise, data_path

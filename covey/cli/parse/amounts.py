@@ -37,18 +37,6 @@ def duration_ns(text: str) -> int:
     return int(total)
 
 
-def duration_text(ns: int) -> str:
-    """Write nanoseconds so that `duration_ns` reads them back."""
-    if ns == 0:
-        return "0s"
-    said = []
-    for unit in ("h", "m", "s", "ms", "us", "ns"):
-        count, ns = divmod(ns, _UNITS_NS[unit])
-        if count:
-            said.append(f"{count}{unit}")
-    return "".join(said)
-
-
 def size_bytes(text: str) -> int:
     """Read a size (`1024`, `64m`, `1.5g`, `2GiB`) into bytes; units are powers of 1024, as in Docker."""
     form = _SIZE.fullmatch(text.strip())
@@ -58,14 +46,6 @@ def size_bytes(text: str) -> int:
     if size > _INT64_MAX:
         raise InvalidArgument(f"{text!r} is more than any machine has; write a smaller size")
     return int(size)
-
-
-def size_text(size: int) -> str:
-    """Write a size so that `size_bytes` reads it back: the largest unit that divides it."""
-    for unit in "pgtmk":
-        if size and size % 1024 ** _SIZE_POWERS[unit] == 0:
-            return f"{size // 1024 ** _SIZE_POWERS[unit]}{unit}"
-    return str(size)
 
 
 def nano_cpus(text: str) -> int:

@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from ..parse.amounts import duration_text, size_text
+from covey.model.quantity import duration_text, size_text
+
 from .jsonable import date, jsonable
 
 _STEP = 2

@@ -5,10 +5,9 @@ from typing import Any
 
 from covey import limits
 from covey.errors import InvalidArgument
+from covey.model.quantity import size_text
 from covey.model.specs import ServiceSpec
 from covey.model.states import EndpointMode, PublishMode, ServiceModeKind
-
-from ..parse.amounts import size_text
 
 
 def check(spec: ServiceSpec, given: Mapping[str, Any]) -> None:
