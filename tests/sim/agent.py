@@ -1,16 +1,28 @@
-"""One node's agent: the real session machine, and a runner that does as it is told and says so."""
+"""One node's agent: its real machines, wired as `agent/driver.py` wires them, and a simulated host."""
 
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from random import Random
 from typing import TYPE_CHECKING
 
 from agent.session import events as talk
 from agent.session import messages as words
 from agent.session.machine import Session
+from agent.tasks import events as work
+from agent.tasks import tables
+from agent.tasks.assigned import KINDS
+from agent.tasks.files import NodeFacts
+from agent.tasks.io.actions import _ACTS
+from agent.tasks.io.db import Remembered
+from agent.tasks.lifecycle import Act
+from agent.tasks.machine import Tasks
+from agent.tasks.tables import TableQueue, Wish, Wished
 from covey.machine import Tick
-from covey.model.assignments import TaskReport
-from covey.model.objects import NodeDescription, Task, TaskStatus
-from covey.model.states import TaskState
+from covey.model.assignments import AssignmentSet
+from covey.model.objects import NodeDescription
+from covey.model.tables import NetworkTable
 from manager.dispatcher import events
+from tests.sim.host import Host
 from tests.sim.network import Connection
 
 if TYPE_CHECKING:
@@ -19,7 +31,10 @@ if TYPE_CHECKING:
     from tests.sim.world import World
 
 _TICK_MS = 20
-_LIFE = (TaskState.ACCEPTED, TaskState.PREPARING, TaskState.STARTING, TaskState.RUNNING)
+_TABLE_MS = (1.0, 40.0)  # until kernel and DNS server follow a table
+
+Event = talk.Event | work.Event | tables.Event
+Effect = talk.Effect | work.Effect | tables.Effect
 
 
 class Line:
@@ -56,8 +71,8 @@ class Line:
         match message:
             case words.StatusReport(sequence, reports):
                 return events.StatusesReported(self.session_id, sequence, reports)
-            case words.TablesApplied(tables):
-                versions = tuple((each.network_id, each.version) for each in tables)
+            case words.TablesApplied(applied):
+                versions = tuple((each.network_id, each.version) for each in applied)
                 return events.TablesInForce(self.session_id, versions)
             case NodeDescription():
                 return events.NodeDescribed(self.session_id, message)
@@ -82,96 +97,196 @@ class Line:
 
 
 class Agent:
-    """The agent of the node `name`."""
+    """The agent of the node `name`. Its process may end and begin anew; the host and the disk stay."""
 
     def __init__(self, world: "World", name: str) -> None:
         self.world, self.name = world, name
         self.dice = Random(f"{world.seed} {name}")
-        description = NodeDescription(hostname=name, data_address=f"192.0.2.{name[1:]}")
-        self.session = Session(description, world.addresses(), self.dice)
+        self.host = Host(world, name)
+        self.disk: dict[tuple[str, str], object] = {}
+        self.description = NodeDescription(hostname=name, data_address=f"192.0.2.{name[1:]}")
         self.line: Line | None = None
-        self.tasks: dict[str, Task] = {}
-        self.states: dict[str, TaskState] = {}
-        self._tick()
+        self.lives = 0
+        self.numbers = 0
+        self.on = False
+        self.heard_ms: dict[str, float] = {}  # when it was first told that a task is to stop
+        self.withdrawn: set[str] = set()  # tasks of which it was told that nobody sends them anything new
+        self.boot()
 
-    def _tick(self) -> None:
-        self.feed(Tick(int(self.world.clock.now_ms)))
-        self.world.clock.after(_TICK_MS, self._tick)
+    # --- beginning and ending ---
 
-    def feed(self, event: talk.Event | Tick) -> None:
-        """Let the session hear something, and do what it wants."""
-        for effect in self.session.step(event):
-            match effect:
-                case talk.Dial(number, address):
-                    self._dial(number, address)
-                case talk.Send(number, message):
-                    self._say(number, message)
-                case talk.HangUp(number, _):
-                    if self.line is not None and self.line.number == number:
-                        self.line.connection.end()
-                case talk.Assign(assignments):
-                    self._assign(assignments)
-                case talk.UseTable(table):
-                    self.feed(talk.TableInForce(table.network_id, table.version))
-                case talk.Follow():
-                    self.feed(talk.Followed(ok=True))
-                case _:
-                    pass
+    def boot(self) -> None:
+        """Take over what the disk and the host have."""
+        self.on = True
+        self.lives += 1
+        held = {id: value for (kind, id), value in self.disk.items() if kind == "table"}
+        remembered = self.disk.get(("session", ""), Remembered(managers=self.world.addresses()))
+        assert isinstance(remembered, Remembered)
+        self.session = Session(
+            self.description,
+            remembered.managers,
+            self.dice,
+            remembered.last_seen,
+            held,  # type: ignore[arg-type]
+        )
+        self.session.number = self.numbers
+        self.tasks = Tasks(NodeFacts(self.name, self.name))
+        self.tables = TableQueue()
+        self.in_force: dict[str, NetworkTable] = {}
+        self.pulling: set[str] = set()
+        self._tell_time()
+        self._take_over(held)  # type: ignore[arg-type]
+        self._tick(self.lives)
+
+    def _take_over(self, held: dict[str, NetworkTable]) -> None:
+        kinds = {name: [v for (k, _), v in sorted(self.disk.items()) if k == name] for name in KINDS}
+        stored = AssignmentSet(**{f"{name}s": tuple(values) for name, values in kinds.items()})  # type: ignore[arg-type]
+        locals = {id: value for (kind, id), value in self.disk.items() if kind == "local"}
+        self._perform(self.tasks.step(work.Restored(stored, locals, self.host.observed())))  # type: ignore[arg-type]
+        self.in_force = dict(held)
+        self._perform(tables.InForce(each.network_id, each.version) for each in held.values())
+
+    def crash(self) -> None:
+        """End the process; containers go on."""
+        self.on = False
+        self.lives += 1
+        self.numbers = self.session.number
+        if self.line is not None:
+            self.line.connection.end()
+            self.line = None
+
+    def power_off(self) -> None:
+        """End everything on the host."""
+        self.crash()
+        self.host.power_off()
+
+    def _tick(self, life: int) -> None:
+        if life != self.lives:
+            return
+        wakes = (self.session.wake_ms, self.tasks.wake_ms, self.tables.wake_ms)
+        if any(wake is not None and wake <= self.world.clock.now_ms for wake in wakes):
+            self._tell_time()
+        self.world.clock.after(_TICK_MS, lambda: self._tick(life))
+
+    def _tell_time(self) -> None:
+        now = Tick(int(self.world.clock.now_ms))
+        self._perform(self.tasks.step(work.WallClock(int(self.world.clock.now_ms * 1e6))))
+        self._perform([*self.tasks.step(now), *self.tables.step(now), *self.session.step(now)])
+
+    # --- events to the machines, their effects to the world ---
+
+    def feed(self, event: Event) -> None:
+        """Let the machines hear something, and do what they want."""
+        if self.on:
+            self._tell_time()
+            self._perform(self._step(event))
+
+    def _step(self, event: Event) -> Sequence[Effect]:
+        if isinstance(event, talk.Event):
+            return self.session.step(event)
+        if isinstance(event, work.Event):
+            return self.tasks.step(event)
+        return self.tables.step(event)
+
+    def _perform(self, effects: Iterable[Effect]) -> None:
+        waiting = deque(effects)
+        while waiting:
+            for event in self._do(waiting.popleft()):
+                waiting.extend(self._step(event))
+
+    def _do(self, effect: Effect) -> Sequence[Event]:
+        """Do one effect; give the events that other machines must hear of at once."""
+        match effect:
+            case talk.Dial(number, address):
+                self._dial(number, address)
+            case talk.Send(number, message):
+                self._say(number, message)
+            case talk.HangUp(number, _):
+                if self.line is not None and self.line.number == number:
+                    self.line.connection.end()
+            case talk.Remember(last_seen, managers):
+                self.disk["session", ""] = Remembered(last_seen, managers)
+            case talk.Assign(assignments):
+                for task in assignments.changed.tasks:
+                    if not task.desired_state.wants_up:
+                        self.heard_ms.setdefault(task.id, self.world.clock.now_ms)
+                return [work.Assigned(assignments)]
+            case talk.UseTable(table):
+                self.disk["table", table.network_id] = table
+                return [Wished(table.network_id, Wish(table=table))]
+            case talk.DropTable(network_id):
+                self.disk.pop(("table", network_id), None)
+                self.in_force.pop(network_id, None)
+            case talk.TellWithdrawn(task_ids):
+                self.withdrawn.update(task_ids)
+                return [work.Withdrawn(task_ids)]
+            case talk.Follow():
+                return [talk.Followed(ok=True)]
+            case tables.InForce(network_id, version):
+                return [talk.TableInForce(network_id, version), work.TableSettled(network_id)]
+            case _:
+                return self._work(effect)
+        return ()
+
+    def _work(self, effect: Effect) -> Sequence[Event]:
+        match effect:
+            case work.Save(kind, id, None):
+                self.disk.pop((kind, id), None)
+            case work.Save(kind, id, value):
+                self.disk[kind, id] = value
+            case work.Learn(network):
+                return [Wished(network.id, Wish(network=network))]
+            case work.Unlearn(network_id):
+                return [Wished(network_id, Wish(gone=True))]
+            case work.Report(report):
+                return [talk.StatusChanged(report)]
+            case work.Unreport(task_ids):
+                return [talk.TasksDropped(task_ids)]
+            case tables.Apply(network_id, wish):
+                self._apply(network_id, wish)
+            case work.Watch(task_id):
+                self.host.watch(task_id, self._hearing())
+            case work.Cancel(task_id):
+                self.host.give_up_pull(task_id, self._hearing(), Act.PULL)
+            case work.Sweep(ids):
+                self.host.sweep(ids)
+            case _ if isinstance(effect, work.Action):
+                act = effect.act if isinstance(effect, work.Signal) else _ACTS[type(effect)]
+                self.host.perform(effect, act, self._hearing())
+            case _:
+                pass
+        return ()
+
+    def _hearing(self) -> Callable[[Event], None]:
+        """Who hears what comes of an action: this process, or nobody."""
+        life = self.lives
+        return lambda event: self.feed(event) if life == self.lives else None
+
+    def _apply(self, network_id: str, wish: Wish) -> None:
+        life = self.lives
+
+        def applied() -> None:
+            if life == self.lives:
+                if wish.table is not None:
+                    self.in_force[network_id] = wish.table
+                self.feed(tables.Applied(network_id))
+
+        self.world.clock.after(self.dice.uniform(*_TABLE_MS), applied)
+
+    # --- streams ---
 
     def _dial(self, number: int, address: str) -> None:
         manager, network = self.world.managers.get(address), self.world.network
+        hear = self._hearing()
         there_and_back = network.carries(self.name, address) and network.carries(address, self.name)
         if manager is None or not manager.is_member or not there_and_back:
-            self.world.clock.after(20, lambda: self.feed(talk.Disconnected(number, "no answer")))
+            self.world.clock.after(20, lambda: hear(talk.Disconnected(number, "no answer")))
             return
         self.line = Line(self, manager, number, network.connect(self.name, address))
         self.world.lines.append(self.line)
-        self.world.clock.after(2, lambda: self.feed(talk.Connected(number)))
+        self.world.clock.after(2, lambda: hear(talk.Connected(number)))
 
     def _say(self, number: int, message: words.Up) -> None:
         line = self.line
         if line is not None and line.number == number:
             line.connection.send(self.name, lambda: line.hear(message))
-
-    # --- tasks ---
-
-    def _assign(self, assignments: words.Assignments) -> None:
-        told = {task.id: task for task in assignments.changed.tasks}
-        gone = set(assignments.removed_tasks)
-        if assignments.full:
-            gone |= self.tasks.keys() - told.keys()
-        for id in gone:
-            task = self.tasks.pop(id, None)
-            if task is not None and self.states.get(id) == TaskState.RUNNING:
-                self.world.starts.ended.add(id)
-        for task in told.values():
-            known = self.tasks.get(task.id)
-            self.tasks[task.id] = task
-            if not task.desired_state.wants_up:
-                self._stop(task)
-            elif known is None and task.id not in self.states:
-                self._step(task.id, 0)
-            elif self.states.get(task.id, TaskState.NEW) > task.status.state:
-                self._report(task.id)  # it is behind what happened here
-
-    def _step(self, id: str, place: int) -> None:
-        if id not in self.tasks or self.states.get(id, TaskState.NEW) > TaskState.RUNNING:
-            return
-        state = _LIFE[place]
-        if state is TaskState.STARTING:
-            self.world.starts.started(self.name, self.tasks[id])
-        self.states[id] = state
-        self._report(id)
-        if place + 1 < len(_LIFE):
-            self.world.clock.after(self.dice.uniform(5, 60), lambda: self._step(id, place + 1))
-
-    def _stop(self, task: Task) -> None:
-        if self.states.get(task.id, TaskState.NEW) == TaskState.RUNNING:
-            self.world.starts.told_to_end(task)
-        if self.states.get(task.id, TaskState.NEW) <= TaskState.RUNNING:
-            self.states[task.id] = TaskState.SHUTDOWN
-        self._report(task.id)
-
-    def _report(self, id: str) -> None:
-        status = TaskStatus(state=self.states[id], at_ns=int(self.world.clock.now_ms * 1e6))
-        self.feed(talk.StatusChanged(TaskReport(id, status)))

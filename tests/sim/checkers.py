@@ -3,17 +3,15 @@
 Checked while the run goes on: one leader a term (election safety); the same entry at the same place for
 whoever applies it (state-machine safety); the same tables after it; whatever was acknowledged is among what
 is applied (leader completeness); no address given twice and no reference into nothing (the leader's own
-invariants); reads and writes in real time order (linearizability); no task started twice, none ended because
-a manager died.
+invariants); reads and writes in real time order (linearizability). What must be true of what runs is in `runs.py`.
 """
 
 import hashlib
-from collections import defaultdict
 from dataclasses import dataclass, field
 
 import msgspec
 
-from covey.model.objects import Object, Task
+from covey.model.objects import Object
 from manager.leader.invariants import validate
 from manager.raft.entry import Entry
 from manager.store.kinds import Kind
@@ -129,32 +127,3 @@ class Register:
     def at_the_end(self) -> None:
         """Look for an order that explains everything: without versions, as people see it."""
         check_history(self.history)
-
-
-@dataclass
-class Starts:
-    """Which tasks were started where, and which were told to end."""
-
-    on: dict[str, str] = field(default_factory=dict)
-    ended: set[str] = field(default_factory=set)
-    per_place: dict[tuple[str, int], set[str]] = field(default_factory=lambda: defaultdict(set))
-
-    def started(self, node: str, task: Task) -> None:
-        """Hear that an agent starts a task's container."""
-        if task.id in self.on:
-            raise Violated(f"task {task.id} is started on {node}, and was on {self.on[task.id]}")
-        self.on[task.id] = node
-        self.per_place[task.service_id, task.slot].add(task.id)
-
-    def told_to_end(self, task: Task) -> None:
-        """Hear that an agent is to stop a task that runs."""
-        if not task.desired_state.wants_up:
-            self.ended.add(task.id)
-
-    def undisturbed(self) -> None:
-        """Nothing but managers failed, and nobody asked for less: every place has seen one task."""
-        if self.ended:
-            raise Violated(f"tasks {sorted(self.ended)[:5]} were ended, and nobody had asked for that")
-        twice = {place: ids for place, ids in self.per_place.items() if len(ids) > 1}
-        if twice:
-            raise Violated(f"places were filled twice: {dict(list(twice.items())[:3])}")

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from covey import errors
 from covey.model.objects import Node, NodeDescription, Service
 from covey.model.specs import (
+    ContainerSpec,
     EndpointSpec,
     NetworkAttachmentSpec,
     NodeSpec,
@@ -99,7 +100,9 @@ class Client:
         ports = (PortConfig(target_port=80),) if self.dice.random() < 0.4 else ()
         spec = ServiceSpec(
             name=self.world.new_name("service"),
-            task=TaskSpec(networks=(NetworkAttachmentSpec(target="net-a"),)),
+            task=TaskSpec(
+                container=ContainerSpec(image="good:1"), networks=(NetworkAttachmentSpec(target="net-a"),)
+            ),
             mode=ServiceMode(replicas=self.dice.randint(1, 4)),
             endpoint=EndpointSpec(ports=ports),
         )

@@ -23,6 +23,7 @@ class Faults:
         self.changes = dice.choice((0, 0, 1))  # how eager people are to promote and demote
         self.services_max = 6
         self.agents = world.profile == "cluster" and dice.random() < 0.3  # theirs are struck too
+        self.drains = False  # tasks that stop are withdrawn first
         self.begun = False
         self.disks_sync = True
         self.torn = False

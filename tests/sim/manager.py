@@ -287,6 +287,8 @@ class Manager:
         decoded = entries.decode(entry.data)
         outcome = self.tables.apply(decoded.transaction, entry.index, decoded.at_ns)
         self.world.promises.after(self.id, self.tables)
+        if isinstance(outcome, Commit) and self.world.agents:
+            self.world.history.committed(outcome, self.tables)
         if isinstance(outcome, Commit) and self.leading is not None:
             self.leading.committed(outcome)
         if (tell := self.waiting.pop(decoded.proposal, None)) is not None:

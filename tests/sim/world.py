@@ -13,7 +13,7 @@ from random import Random
 from covey import errors, limits
 from covey.model.objects import Cluster, Network, Node, NodeDescription, NodeStatus, Service
 from covey.model.specs import ClusterSpec, NetworkSpec, NodeSpec
-from covey.model.states import Availability, NodeRole, TaskState
+from covey.model.states import Availability, NodeRole
 from manager.control import services
 from manager.leader.invariants import validate
 from manager.raft.core import Raft
@@ -22,13 +22,15 @@ from manager.roles import quorum
 from manager.roles.admission import next_step
 from manager.store.draft import Draft
 from tests.sim.agent import Agent, Line
-from tests.sim.checkers import Promises, Register, Starts, Violated, digest_of
+from tests.sim.checkers import Promises, Register, Violated, digest_of
 from tests.sim.client import REGISTERS, Client
 from tests.sim.clock import Clock
 from tests.sim.faults import Faults
+from tests.sim.history import History
 from tests.sim.logs import Logs
 from tests.sim.manager import Manager
 from tests.sim.network import Network as Net
+from tests.sim.runs import Runs
 
 CALM_MS = 90_000.0
 
@@ -43,7 +45,8 @@ class World:
         self.dice = Random(seed)
         self.clock = Clock()
         self.network = Net(self.clock, Random(f"{seed} network"))
-        self.promises, self.logs, self.starts = Promises(), Logs(), Starts()
+        self.promises, self.logs = Promises(), Logs()
+        self.history, self.runs = History(), Runs(self)
         self.registers = [Register() for _ in range(REGISTERS)]
         self.faults = Faults(self)
         self.calm = False
@@ -76,6 +79,9 @@ class World:
 
     def addresses(self) -> tuple[str, ...]:
         return tuple(self.managers)
+
+    def agent(self, name: str) -> Agent:
+        return next(agent for agent in self.agents if agent.name == name)
 
     def by_id(self, id: int) -> Manager | None:
         return next((manager for manager in self.managers.values() if manager.id == id), None)
@@ -187,7 +193,7 @@ class World:
         for register in self.registers:
             register.at_the_end()
         if self.profile == "cluster" and not self.faults.agents:
-            self.starts.undisturbed()
+            self.runs.undisturbed()
 
     def _unwell(self) -> str:
         leader = self.leader()
@@ -204,7 +210,7 @@ class World:
         return self._unserved(leader)
 
     def _unserved(self, leader: Manager) -> str:
-        running = [s for agent in self.agents for s in agent.states.values() if s is TaskState.RUNNING]
+        running = self.runs.now
         wanted = 0
         for service in leader.tables.all(Service):
             wanted += services.current_revision(leader.tables, service).spec.mode.replicas
