@@ -174,6 +174,7 @@ update_start_deadline_ns = (
 drain_ns = 5_000_000_000  # how long connections of a task that is to stop may go on
 drain_deadline_ns = 60_000_000_000  # how long a drained node's tasks may wait for others to take over
 restart_backoff_failures = 3  # quick ends in a row, before the delay of restarts doubles each time
+restart_backoff_ms_min = 1_000  # what is doubled if the delay is shorter, or none at all
 restart_backoff_ms_max = 300_000
 restart_stable_ms = 10_000  # a task that ran for longer did not end quickly
 scheduler_failures_max = 5  # of one revision on one node, within the window: then other nodes go first
@@ -221,6 +222,7 @@ node_certificate_backdate_hours = 1
 root_certificate_days = 20 * 365
 signing_request_bytes_max = 16 * 1024
 hostname_length_chars_max = 255
+user_chars_max = 64  # of who is at the keyboard, as a client says
 bootstrap_host_burst = 20  # a join takes two requests
 bootstrap_host_requests_per_s = 2
 bootstrap_burst = 400
@@ -259,6 +261,8 @@ image_pull_timeout_s = 1800.0
 image_query_timeout_s = 30.0
 image_resolve_timeout_s = 10.0  # within a request, which ends after `rpc_timeout_s`
 image_pulls_at_once = 3
+exec_output_bytes_max = 4096  # of what a command in a container writes, as Docker keeps of health checks
+exec_starts_at_once = 2  # beginning one costs the processor some 30 ms; containers' starts go before
 
 # --- tasks (agent/tasks) ----------------------------------------------------------------------------
 task_retry_delay_ms = 1_000  # as Swarm's agent waits after a temporary error

@@ -1,7 +1,8 @@
 """The fake make: networks in memory, with the same rules as the real ones and a switch to fail."""
 
+import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from covey.errors import CoveyError
 from covey.model.objects import Network
@@ -15,7 +16,8 @@ from .seam import Networks, Sandbox
 class FakeNetworks:
     """Remembers what it was asked. `fail` maps a task or network id to the error its next call raises.
 
-    `denied` are the networks that `reconcile` says the host denies.
+    `denied` are the networks that `reconcile` says the host denies; `connected` maps the pid of a container
+    that has connections to what is set once the last one has ended.
     """
 
     directory: str = "/fake/netns"
@@ -24,6 +26,7 @@ class FakeNetworks:
     sandboxes: dict[str, Sandbox] = field(default_factory=dict[str, Sandbox])
     fail: dict[str, CoveyError] = field(default_factory=dict[str, CoveyError])
     denied: frozenset[str] = frozenset()
+    connected: dict[int, asyncio.Event] = field(default_factory=dict[int, asyncio.Event])
     closed: bool = False
 
     async def learn(self, network: Network) -> None:
@@ -44,6 +47,17 @@ class FakeNetworks:
         """See `Networks.detach`."""
         self._trip(task_id)
         self.sandboxes.pop(task_id, None)
+
+    async def close_ports(self, task_id: str) -> None:
+        """See `Networks.close_ports`."""
+        self._trip(task_id)
+        if task_id in self.sandboxes:
+            self.sandboxes[task_id] = replace(self.sandboxes[task_id], host_ports=())
+
+    async def quiet(self, pid: int) -> None:
+        """See `Networks.quiet`."""
+        if pid in self.connected:
+            await self.connected[pid].wait()
 
     async def apply(self, table: NetworkTable) -> None:
         """See `Networks.apply`."""

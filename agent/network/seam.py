@@ -65,6 +65,21 @@ class Networks(Protocol):
         """Remove the task's namespace and everything that led to it."""
         ...
 
+    async def close_ports(self, task_id: str) -> None:
+        """Forward the task's host-mode ports no more, from now on; connections that are open go on.
+
+        No error if it has none, or is not here.
+        """
+        ...
+
+    async def quiet(self, pid: int) -> None:
+        """Return once no inbound TCP connection is left in the network namespace of process `pid`.
+
+        It may wait without end: the caller bounds it, and cancels it. At once if the process has ended.
+        Unlike the others it holds up no other call.
+        """
+        ...
+
     async def apply(self, table: NetworkTable) -> None:
         """Put a network's newest table into force: forwarding, virtual addresses, published ports."""
         ...

@@ -13,13 +13,16 @@ from signal import SIGKILL
 
 from msgspec import Struct, field
 
-from covey.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
+from covey import limits
+from covey.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, Unavailable
 
-from .seam import Container, ContainerState, Exit, Observed
+from .seam import Container, ContainerState, ExecResult, Exit, Observed
 
 
 class Behaviour(Struct, frozen=True):
     """What a command does: end at once with `exit_code`, or run on until a signal of `on_signal` comes.
+
+    It writes `log` first.
 
     As the first process of a pid namespace ignores what it does not handle, signals that are not listed do
     nothing, but for SIGKILL.
@@ -45,6 +48,8 @@ class FakeContainer(Struct):
     state: ContainerState = ContainerState.CREATED
     exit: Exit | None = None
     signals: list[int] = []
+    execs: list[tuple[str, ...]] = []  # under way in it
+    paused: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -146,6 +151,33 @@ class FakeRuntime:
         finally:
             task.cancel()
             self._waiting.discard(task)
+
+    async def exec(self, container_id: str, argv: Sequence[str], timeout_s: float) -> ExecResult:
+        """Do what the command's `Behaviour` says, or say that there is no such command."""
+        await asyncio.sleep(0)
+        container = self._get(container_id)
+        if container.state is not ContainerState.RUNNING:
+            raise FailedPrecondition(
+                f"container {container_id} is {container.state}: nothing can be run in it"
+            )
+        if container.paused:
+            raise Unavailable(f"container {container_id} is paused: nothing can be run in it now")
+        try:
+            behaviour = self.host.behaviour(argv)
+        except InvalidArgument as error:
+            return ExecResult(None, reason=str(error))
+        output = behaviour.log.encode()[: limits.exec_output_bytes_max].decode(errors="replace")
+        if behaviour.exit_code is not None:
+            return ExecResult(behaviour.exit_code, output)
+        container.execs.append(tuple(argv))
+        try:
+            async with asyncio.timeout(timeout_s):
+                await container.ended.wait()
+        except TimeoutError:
+            return ExecResult(None, output, f"it took longer than {timeout_s:g} s")
+        finally:
+            container.execs.remove(tuple(argv))
+        raise FailedPrecondition(f"container {container_id} has ended meanwhile")
 
     async def remove(self, container_id: str) -> None:
         """Forget it; waiters learn that it was killed."""

@@ -5,7 +5,7 @@ from collections import defaultdict, deque
 from collections.abc import Sequence
 from pathlib import Path
 
-from .seam import Container, Exit, Observed, Runtime
+from .seam import Container, ExecResult, Exit, Observed, Runtime
 
 
 class FaultyRuntime:
@@ -86,6 +86,14 @@ class FaultyRuntime:
         if error:
             raise error
         return end
+
+    async def exec(self, container_id: str, argv: Sequence[str], timeout_s: float) -> ExecResult:
+        """See the seam."""
+        error = await self._before("exec", container_id)
+        result = await self.inner.exec(container_id, argv, timeout_s)
+        if error:
+            raise error
+        return result
 
     async def remove(self, container_id: str) -> None:
         """See the seam."""

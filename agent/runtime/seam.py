@@ -88,6 +88,18 @@ class Observed(Struct, frozen=True, gc=False):
     stop_signal: str = ""
 
 
+class ExecResult(Struct, frozen=True, gc=False):
+    """How a command in a running container ended.
+
+    `code` None means that it did not end by itself, or never began; `reason` then says why. `output` is the
+    beginning of what it wrote to stdout and stderr, at most `limits.exec_output_bytes_max` bytes of it.
+    """
+
+    code: int | None
+    output: str = ""
+    reason: str = ""
+
+
 class Runtime(Protocol):
     """Runs containers on this host. Every method may be called concurrently for different containers.
 
@@ -120,6 +132,16 @@ class Runtime(Protocol):
 
     async def wait(self, container_id: str) -> Exit:
         """Wait until the container ends, however long; at once if it has. Any number may wait."""
+        ...
+
+    async def exec(self, container_id: str, argv: Sequence[str], timeout_s: float) -> ExecResult:
+        """Run a command in the running container, as its own user and with its own environment.
+
+        It may take `timeout_s` from when it began. When this returns or raises, cancellation included,
+        nothing of the command is left, also nothing that it started in the background; of an agent that is
+        killed meanwhile, the next one ends it in `open`. `FailedPrecondition` if the container does not run,
+        or ends meanwhile; `Unavailable` if the command could not be tried (a paused container, a full disk).
+        """
         ...
 
     async def remove(self, container_id: str) -> None:
