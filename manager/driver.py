@@ -102,7 +102,12 @@ class _Manager:
             self._kept.alive,
         )
         control = ControlServer(
-            self._store, self._dice, self._resolve_image, self._join_token, self._kept.group
+            self._store,
+            self._dice,
+            self._resolve_image,
+            self._join_token,
+            self._kept.group,
+            self._config.node_id,
         )
         bindings = [*control.bindings(), *status.bindings(), *BackupServer(self._store).bindings()]
         return self._forwarding.wrap([*bindings, *self._logs.reader_bindings()])

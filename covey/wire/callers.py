@@ -17,7 +17,7 @@ from covey.errors import PermissionDenied, Unauthenticated
 from covey.identity import PeerCertificate, read_peer
 from covey.model.states import NodeRole
 
-from .metadata import CALLER_HOST, CALLER_NODE, CALLER_ROLE, READ, STALE
+from .metadata import CALLER_HOST, CALLER_NODE, CALLER_ROLE, READ, STALE, user_of
 from .service import Caller, Method, Role
 
 RoleOf = Callable[[str, Method[Any, Any]], NodeRole | None]
@@ -45,7 +45,8 @@ def by_certificate(context: Any, method: Method[Any, Any], role_of: RoleOf) -> C
     certified = Role.MANAGER if identity.role is NodeRole.MANAGER else Role.WORKER
     role = _lesser(certified, identity.node_id, method, role_of)
     beside = metadata_of(context)
-    caller = Caller(role, identity.node_id, identity.cluster_id, host, stale=beside.get(READ) == STALE)
+    stale, user = beside.get(READ) == STALE, user_of(beside)
+    caller = Caller(role, identity.node_id, identity.cluster_id, host, stale=stale, user=user)
     return _original(caller, beside, method, role_of) if CALLER_ROLE in beside else caller
 
 
@@ -68,7 +69,13 @@ def _original(via: Caller, beside: Mapping[str, str], method: Method[Any, Any], 
     if role in (Role.WORKER, Role.MANAGER):
         role = _lesser(role, node_id, method, role_of)
     return Caller(
-        role, node_id, via.cluster_id, beside.get(CALLER_HOST, ""), via=via.node_id, stale=via.stale
+        role,
+        node_id,
+        via.cluster_id,
+        beside.get(CALLER_HOST, ""),
+        via=via.node_id,
+        stale=via.stale,
+        user=via.user,
     )
 
 

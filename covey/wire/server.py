@@ -17,7 +17,7 @@ from covey.errors import Bug, FailedPrecondition, InvalidArgument, Refused
 from . import services, tls
 from .callers import RoleOf, by_certificate, host_of, metadata_of
 from .gate import authorize
-from .metadata import READ, STALE
+from .metadata import READ, STALE, user_of
 from .service import Bidirectional, Binding, Caller, ClientStream, Method, Role, ServerStream, Unary
 from .status import raised_by, to_status
 
@@ -88,7 +88,8 @@ async def serve_bootstrap(address: str, bindings: Sequence[Binding], identity: t
 
 
 def _root(context: Any, method: Method[Any, Any]) -> Caller:
-    return Caller(Role.LOCAL, stale=metadata_of(context).get(READ) == STALE)
+    beside = metadata_of(context)
+    return Caller(Role.LOCAL, stale=beside.get(READ) == STALE, user=user_of(beside))
 
 
 def _listen(address: str, listen: Callable[[], int]) -> int:

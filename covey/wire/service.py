@@ -36,7 +36,8 @@ class Caller:
 
     `host` is the address the call comes from, without its port; empty for a unix socket. `via` is the node
     whose manager passed the call on; then everything else is of the caller it had. `stale`: what is read may
-    be out of date. What a handler puts into `beside` goes back as trailing metadata.
+    be out of date. `user` is who is at the keyboard, as the client says: to be shown, never to be trusted. What
+    a handler puts into `beside` goes back as trailing metadata.
     """
 
     role: Role
@@ -45,14 +46,18 @@ class Caller:
     host: str = ""
     via: str = ""
     stale: bool = False
+    user: str = ""
     beside: dict[str, str] = field(default_factory=dict[str, str], compare=False, repr=False)
 
     def __str__(self) -> str:
         """Name the caller in a log line or a refusal."""
-        if self.role is Role.LOCAL:
-            return "root on this host"
-        name = f"{self.role.value} {self.node_id}".rstrip()
-        return f"{name} at {self.host}" if self.host else name
+        name = (
+            f"{self.role.value} {self.node_id}".rstrip()
+            if self.role is not Role.LOCAL
+            else "root on this host"
+        )
+        name = f"{name} at {self.host}" if self.host else name
+        return f"{name} ({self.user})" if self.user else name
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 * `validate`: is a spec sound in itself? Its `containers` are a file of their own. Every `refusal` names the
   field, the value and the remedy.
 * `lookup`: which object is meant by an id, a prefix of one, or a name?
-* `services`, `networks`, `nodes`: what a request changes, as functions on a draft.
+* `networks`, `nodes`: what a request changes, as functions on a draft. `services` are a package of their own.
 * `server`: the gRPC side, on the control port and on the local socket.
 
 Nothing is stored before everything has been checked. What cannot be checked here (is the image there? is

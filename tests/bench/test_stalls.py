@@ -28,6 +28,7 @@ from covey.wire.codec import to_message
 from covey.wire.service import Caller, Role
 from manager.collector import spare_the_old
 from manager.control.server import ControlServer
+from manager.control.services.server import ServiceServer
 from manager.dispatcher.driver import Dispatcher
 from manager.dispatcher.server import DispatcherServer
 from manager.leader.driver import lead
@@ -159,9 +160,9 @@ async def run_all(store: Store, pulse: Pulse) -> None:
             await asyncio.sleep(0)
         assert count >= TASKS
     with pulse.during("one moment of WatchService"):
-        watching = control._watch_service(
-            control_pb2.WatchServiceRequest(service_id="web"), Caller(Role.LOCAL)
-        )
+        services = ServiceServer(store, dice, None, "")  # type: ignore[arg-type]
+        request = control_pb2.WatchServiceRequest(service_id="web")
+        watching = services._watch_service(request, Caller(Role.LOCAL))
         await anext(watching)
     with pulse.during("a node is lost"):
         lost = node(0)

@@ -10,7 +10,7 @@ from covey.errors import Unavailable
 from covey.model.objects import Cluster, Revision, Service
 from covey.v1 import control_pb2
 from covey.wire.service import Caller, Role
-from manager.control.server import ControlServer
+from manager.control.services.server import ServiceServer
 from manager.store.draft import Draft
 from manager.store.driver import Store
 from manager.store.log.fake import FakeLog
@@ -33,7 +33,7 @@ def test_a_watch_ends_where_no_leader_is_heard(monkeypatch: pytest.MonkeyPatch) 
             draft.put(Service(id="s", name="web", revision_id="r"))
 
         await store.update(fill)
-        control = ControlServer(store, Random(1), _nobody, _nobody)
+        control = ServiceServer(store, Random(1), _nobody, "")
         request = control_pb2.WatchServiceRequest(service_id="s")
         async with asyncio.timeout(20):
             watching = control._watch_service(request, Caller(Role.LOCAL))
