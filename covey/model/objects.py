@@ -176,7 +176,8 @@ class Task(Part, frozen=True):
 
     `slot` counts from 1 for replicated services, from 0 for replicated jobs, and is 0 for global ones, whose
     place is their node. `desired_state` only rises, and is COMPLETE for a job's; a restart is a new task in
-    the same place. `generic` are the generic resources it was given, named ones by their names.
+    the same place. `generic` are the generic resources it was given, named ones by their names. `quick_ends`
+    counts how many tasks before it in its place failed soon after they had started, in a row.
     """
 
     id: str = ""
@@ -188,6 +189,7 @@ class Task(Part, frozen=True):
     desired_state: TaskState = TaskState.RUNNING
     status: TaskStatus = TaskStatus()
     generic: tuple[GenericResource, ...] = ()
+    quick_ends: int = 0
 
 
 class Subnet(Part, frozen=True):

@@ -198,7 +198,7 @@ class TaskStatus(_message.Message):
     def __init__(self, state: _Optional[_Union[_types_pb2.TaskState, str]] = ..., message: _Optional[str] = ..., err: _Optional[str] = ..., at_ns: _Optional[int] = ..., exit_code: _Optional[int] = ..., pid: _Optional[int] = ..., health: _Optional[_Union[_types_pb2.HealthState, str]] = ...) -> None: ...
 
 class Task(_message.Message):
-    __slots__ = ("id", "meta", "service_id", "revision_id", "slot", "node_id", "desired_state", "status", "generic")
+    __slots__ = ("id", "meta", "service_id", "revision_id", "slot", "node_id", "desired_state", "status", "generic", "quick_ends")
     ID_FIELD_NUMBER: _ClassVar[int]
     META_FIELD_NUMBER: _ClassVar[int]
     SERVICE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -208,6 +208,7 @@ class Task(_message.Message):
     DESIRED_STATE_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     GENERIC_FIELD_NUMBER: _ClassVar[int]
+    QUICK_ENDS_FIELD_NUMBER: _ClassVar[int]
     id: str
     meta: Meta
     service_id: str
@@ -217,7 +218,8 @@ class Task(_message.Message):
     desired_state: _types_pb2.TaskState
     status: TaskStatus
     generic: _containers.RepeatedCompositeFieldContainer[_specs_pb2.GenericResource]
-    def __init__(self, id: _Optional[str] = ..., meta: _Optional[_Union[Meta, _Mapping]] = ..., service_id: _Optional[str] = ..., revision_id: _Optional[str] = ..., slot: _Optional[int] = ..., node_id: _Optional[str] = ..., desired_state: _Optional[_Union[_types_pb2.TaskState, str]] = ..., status: _Optional[_Union[TaskStatus, _Mapping]] = ..., generic: _Optional[_Iterable[_Union[_specs_pb2.GenericResource, _Mapping]]] = ...) -> None: ...
+    quick_ends: int
+    def __init__(self, id: _Optional[str] = ..., meta: _Optional[_Union[Meta, _Mapping]] = ..., service_id: _Optional[str] = ..., revision_id: _Optional[str] = ..., slot: _Optional[int] = ..., node_id: _Optional[str] = ..., desired_state: _Optional[_Union[_types_pb2.TaskState, str]] = ..., status: _Optional[_Union[TaskStatus, _Mapping]] = ..., generic: _Optional[_Iterable[_Union[_specs_pb2.GenericResource, _Mapping]]] = ..., quick_ends: _Optional[int] = ...) -> None: ...
 
 class Subnet(_message.Message):
     __slots__ = ("cidr", "gateway", "ip_range")

@@ -19,6 +19,7 @@ from covey.model.objects import (
     TaskStatus,
     VirtualIp,
 )
+from covey.model.reasons import with_reason
 from covey.model.specs import ClusterSpec
 from covey.model.states import EndpointMode, Protocol, TaskState
 from manager.store.draft import Draft
@@ -244,13 +245,13 @@ class Allocator:
             self._blocked[task.id] = None
             if task.status.err != reason or task.status.state is TaskState.NEW:
                 status = TaskStatus(TaskState.PENDING, "waiting for an address or a port", reason, now_ns)
-                draft.put(replace(task, status=status))
+                draft.put(replace(task, status=with_reason(task, status)))
             return
         freed = task.id in self._blocked
         self._blocked.pop(task.id, None)
         if task.status.state is TaskState.NEW or freed:
             status = TaskStatus(TaskState.PENDING, "waiting for a node", "", now_ns)
-            draft.put(replace(task, status=status))
+            draft.put(replace(task, status=with_reason(task, status)))
 
 
 def _cluster_spec(draft: Draft) -> ClusterSpec:

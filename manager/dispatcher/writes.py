@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from covey import limits
 from covey.model.assignments import TaskReport
 from covey.model.objects import Node, NodeStatus, Task, TaskStatus
+from covey.model.reasons import with_reason
 from covey.model.states import NodeState
 from manager.dispatcher.events import WriteNode, WriteStatuses
 from manager.store.draft import Draft
@@ -31,7 +32,7 @@ def write_statuses(draft: Draft, reports: Iterable[tuple[str, TaskReport]]) -> N
         task = draft.get(Task, report.task_id)
         if task is None or task.node_id != node_id or report.status.state < task.status.state:
             continue
-        draft.put(replace(task, status=_bounded(report.status)))
+        draft.put(replace(task, status=with_reason(task, _bounded(report.status))))
 
 
 def _bounded(status: TaskStatus) -> TaskStatus:

@@ -29,18 +29,37 @@ class Memory:
 
     `not_before_ms` holds back replacements, by their task id, until a restart's delay is over.
     `waiting_ms` says since when a task waits for its predecessors to end. `restarts_ms` are the moments of
-    restarts by place and by the task that ended, for policies that bound restarts within a window.
+    restarts by place and by the task that ended, for policies that bound restarts within a window; of one
+    restart generation, the last. `stable` are ended tasks that had run for a while.
     """
 
     not_before_ms: dict[str, int] = field(default_factory=dict[str, int])
     waiting_ms: dict[str, int] = field(default_factory=dict[str, int])
-    restarts_ms: dict[tuple[int, str], dict[str, int]] = field(
-        default_factory=dict[tuple[int, str], dict[str, int]]
+    restarts_ms: dict[tuple[int, str], tuple[int, dict[str, int]]] = field(
+        default_factory=dict[tuple[int, str], tuple[int, dict[str, int]]]
     )
+    stable: set[str] = field(default_factory=set[str])
     rollout: RolloutMemory | None = None
+
+    def note_restart(self, place: tuple[int, str], generation: int, task_id: str, now_ms: int) -> None:
+        """Remember that a task of a restart generation was followed by another."""
+        known = self.restarts_ms.get(place)
+        if known is None or known[0] != generation:
+            known = self.restarts_ms[place] = (generation, {})
+        known[1][task_id] = now_ms
+
+    def restarts_since(self, place: tuple[int, str], generation: int, since_ms: int) -> int:
+        """Count the restarts of a generation in a place after a moment; earlier ones are dropped."""
+        known = self.restarts_ms.get(place)
+        if known is None or known[0] != generation:
+            return 0
+        recent = {id: ms for id, ms in known[1].items() if ms > since_ms}
+        self.restarts_ms[place] = (generation, recent)
+        return len(recent)
 
     def forget_all_but(self, task_ids: set[str]) -> None:
         """Drop the timers of tasks that are no more."""
         for timers in (self.not_before_ms, self.waiting_ms):
             for id in [id for id in timers if id not in task_ids]:
                 del timers[id]
+        self.stable &= task_ids

@@ -9,7 +9,7 @@ from manager.store.draft import Draft
 from manager.store.transaction import Change
 from manager.store.view import BY_NODE, BY_SERVICE, View
 
-from . import deletion, everywhere, jobs, reaper, replicated, restart, rollout, start
+from . import backoff, deletion, everywhere, jobs, reaper, replicated, restart, rollout, start
 from .lost import leave_lost_nodes
 from .memory import Memory
 from .places import Scene, scene_of
@@ -51,7 +51,10 @@ class Orchestrator:
         if not isinstance(after, Task):
             if isinstance(before, Task):
                 self._dirty.add(before.service_id)
-        elif after.status.state.terminal or after.service_id in self._watched:
+            return
+        if isinstance(before, Task) and backoff.is_stable(before, after):
+            self._memory.setdefault(after.service_id, Memory()).stable.add(after.id)
+        if after.status.state.terminal or after.service_id in self._watched:
             self._dirty.add(after.service_id)
         elif (
             after.node_id and not (isinstance(before, Task) and before.node_id) and self._lost(after.node_id)

@@ -117,10 +117,17 @@ class Scene:
             return place.newest
         return max(place.tasks, key=lambda task: (not self.stale(task), age(task)), default=None)
 
-    def create(self, place: Place, revision: Revision, desired: TaskState) -> Task:
+    def create(
+        self,
+        place: Place,
+        revision: Revision,
+        desired: TaskState,
+        message: str = "created",
+        quick_ends: int = 0,
+    ) -> Task:
         """Put a new task into a place."""
         slot, node_id = place.key
-        task = self.turn.create(revision, slot, node_id, desired)
+        task = self.turn.create(revision, slot, node_id, desired, message, quick_ends)
         place.put(task)
         return task
 

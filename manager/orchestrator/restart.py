@@ -1,6 +1,7 @@
 """Restarts: what follows a task that ended, or that lost its node.
 
-A task that ended by itself is followed by another if the restart policy says so, after the policy's delay.
+A task that ended by itself is followed by another if the restart policy says so, after the policy's delay,
+or a longer one if this keeps happening (`backoff`).
 One that ended while it was still held back by such a delay (an image that is not there) is dealt with only
 once that delay is over, so that there is one attempt per delay.
 One that was stopped because its node left is followed at once. If the policy says no, the place is spent:
@@ -11,8 +12,8 @@ from covey.model.objects import Revision, Task
 from covey.model.specs import RestartPolicy
 from covey.model.states import RestartCondition, TaskState
 
-from . import rollout
-from .places import Place, PlaceKey, Scene, is_live
+from . import backoff, rollout
+from .places import Place, Scene, is_live
 
 _ENDED_BY_ITSELF = (TaskState.COMPLETE, TaskState.FAILED, TaskState.REJECTED)
 
@@ -43,7 +44,7 @@ def _supervise(scene: Scene, place: Place, fallen: tuple[Task, ...]) -> None:
     for task in fallen:
         place.put(scene.turn.desire(task, TaskState.SHUTDOWN))
     if not place.live and allowed(scene, place, last):
-        _follow(scene, place, last, scene.revision.spec.task.restart.delay_ns // 1_000_000)
+        _restart(scene, place, last)
 
 
 def _refill(scene: Scene, place: Place) -> None:
@@ -52,9 +53,10 @@ def _refill(scene: Scene, place: Place) -> None:
     if last is None:
         scene.create(place, scene.revision, scene.goal)
     elif scene.job and scene.stale(last):
-        _follow(scene, place, last, delay_ms=0)  # a new iteration begins here
+        _follow(scene, place, last)  # a new iteration begins here
     elif last.status.state not in _ENDED_BY_ITSELF or _asked_anew(scene, place, last):
-        _follow(scene, place, last, delay_ms=0)
+        # Moved with its node, or asked for by people: at once.
+        _follow(scene, place, last, quick=last.quick_ends if scene.turn.left(last.node_id) else 0)
 
 
 def _asked_anew(scene: Scene, place: Place, last: Task) -> bool:
@@ -64,17 +66,32 @@ def _asked_anew(scene: Scene, place: Place, last: Task) -> bool:
     stop, with its node, and ended by itself before a pass had room for its follower.
     """
     changed = last.revision_id != scene.revision.id
-    endless = not scene.revision.spec.task.restart.max_attempts
-    return not scene.stale(last) and (changed or endless) and allowed(scene, place, last)
+    policy = scene.revision.spec.task.restart
+    bounded_in_time = policy.max_attempts and policy.window_ns  # then the answer is another one later on
+    return not scene.stale(last) and (changed or not bounded_in_time) and allowed(scene, place, last)
 
 
-def _follow(scene: Scene, place: Place, last: Task, delay_ms: int) -> None:
+def _restart(scene: Scene, place: Place, last: Task) -> None:
+    """Follow a task that ended by itself, after a while."""
+    quick = backoff.quick_ends(scene, last)
+    if scene.turn.left(last.node_id):
+        _follow(scene, place, last, quick=quick)  # elsewhere, for which there is nothing to wait
+        return
+    delay_ms = backoff.delay_ms(scene, quick)
+    words = backoff.words(last, quick, delay_ms) if quick and delay_ms else "created"
+    _follow(scene, place, last, delay_ms, quick, words)
+
+
+def _follow(
+    scene: Scene, place: Place, last: Task, delay_ms: int = 0, quick: int = 0, words: str = "created"
+) -> None:
     """Put another task where `last` was, prepared now and started when its time has come."""
     memory, now_ms = scene.memory, scene.turn.now_ms
-    task = scene.create(place, _revision_after(scene, last), TaskState.READY)
+    task = scene.create(place, _revision_after(scene, last), TaskState.READY, words, quick)
     memory.not_before_ms[task.id] = now_ms + delay_ms
     if last.status.state in _ENDED_BY_ITSELF and scene.revision.spec.task.restart.window_ns:
-        memory.restarts_ms.setdefault(place.key, {})[last.id] = now_ms
+        generation = scene.turn.revision(last.revision_id).restart_generation
+        memory.note_restart(place.key, generation, last.id, now_ms)
     rollout.note_move(scene, place, last, task)
 
 
@@ -96,7 +113,7 @@ def allowed(scene: Scene, place: Place, last: Task) -> bool:
     if policy.max_attempts == 0:
         return True
     if policy.window_ns:
-        return _recent(scene, place.key, policy) < policy.max_attempts
+        return _recent(scene, place, last, policy) < policy.max_attempts
     generation = scene.turn.revision(last.revision_id).restart_generation
     ends = sum(
         1
@@ -107,13 +124,11 @@ def allowed(scene: Scene, place: Place, last: Task) -> bool:
     return ends <= policy.max_attempts  # the first run is no restart
 
 
-def _recent(scene: Scene, key: PlaceKey, policy: RestartPolicy) -> int:
-    """Count the restarts in a place within the policy's window; older ones are dropped."""
+def _recent(scene: Scene, place: Place, last: Task, policy: RestartPolicy) -> int:
+    """Count the restarts in a place within the policy's window, in the restart generation of `last`."""
     since_ms = scene.turn.now_ms - policy.window_ns // 1_000_000
-    restarts = scene.memory.restarts_ms.get(key, {})
-    recent = {id: ms for id, ms in restarts.items() if ms > since_ms}
-    scene.memory.restarts_ms[key] = recent
-    return len(recent)
+    generation = scene.turn.revision(last.revision_id).restart_generation
+    return scene.memory.restarts_since(place.key, generation, since_ms)
 
 
 def held_back_ms(scene: Scene, place: Place, task: Task) -> int:
@@ -125,6 +140,6 @@ def held_back_ms(scene: Scene, place: Place, task: Task) -> int:
     if known is None:
         others = [other for other in place.tasks if other.id != task.id and not is_live(other)]
         ended = any(t.status.state in _ENDED_BY_ITSELF and not scene.stale(t) for t in others)
-        delay_ms = scene.revision.spec.task.restart.delay_ns // 1_000_000 if ended else 0
+        delay_ms = backoff.delay_ms(scene, task.quick_ends) if ended else 0
         known = scene.memory.not_before_ms[task.id] = scene.turn.now_ms + delay_ms
     return known

@@ -78,7 +78,15 @@ class Turn:
             self.revisions[id] = found
         return found
 
-    def create(self, revision: Revision, slot: int, node_id: str, desired: TaskState) -> Task:
+    def create(
+        self,
+        revision: Revision,
+        slot: int,
+        node_id: str,
+        desired: TaskState,
+        message: str = "created",
+        quick_ends: int = 0,
+    ) -> Task:
         """Write a new task of `revision` into the draft."""
         task = Task(
             id=new_id(self.dice),
@@ -87,7 +95,8 @@ class Turn:
             slot=slot,
             node_id=node_id,
             desired_state=desired,
-            status=TaskStatus(state=TaskState.NEW, message="created", at_ns=self.now_ns),
+            status=TaskStatus(state=TaskState.NEW, message=message, at_ns=self.now_ns),
+            quick_ends=quick_ends,
         )
         self.draft.put(task)
         self.objects_left -= 2 + len(revision.spec.task.networks)

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from covey import limits
 from covey.model.objects import Endpoint, Node, Revision, Service, Task, TaskStatus
+from covey.model.reasons import with_reason
 from covey.model.states import TaskState
 from manager.store.draft import Draft
 from manager.store.transaction import Change
@@ -236,7 +237,7 @@ class _Writer:
         """Give a task its node, and its endpoints theirs."""
         status = TaskStatus(TaskState.ASSIGNED, "the scheduler chose a node", "", self._now_ns)
         node_id = host.node.id
-        self._draft.put(replace(task, node_id=node_id, status=status))
+        self._draft.put(replace(task, node_id=node_id, status=with_reason(task, status)))
         if group.revision.spec.task.networks or group.revision.spec.endpoint.ports:
             for endpoint in self._draft.find(Endpoint, BY_TASK, task.id):
                 self._draft.put(replace(endpoint, node_id=node_id))

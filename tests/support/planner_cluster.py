@@ -24,6 +24,7 @@ from covey.model.objects import (
     Task,
     TaskStatus,
 )
+from covey.model.reasons import with_reason
 from covey.model.specs import ClusterSpec, IpamConfig, NetworkSpec, NodeSpec, Platform, Resources, ServiceSpec
 from covey.model.states import Availability, NodeState, TaskState
 from manager.leader.invariants import validate
@@ -153,7 +154,8 @@ class PlannerCluster:
         present = self.tables.get(Task, task.id)
         assert present is not None
         assert state > present.status.state
-        after = replace(present, status=TaskStatus(state, state.name.lower(), err, self.now_ns()))
+        status = TaskStatus(state, state.name.lower(), err, self.now_ns())
+        after = replace(present, status=with_reason(present, status))
         self.write(lambda draft: draft.put(after))
 
     # --- what happens by itself ---
@@ -208,7 +210,7 @@ class PlannerCluster:
                 state = self._next(task)
                 if state is not None:
                     status = TaskStatus(state, state.name.lower(), "", self.now_ns())
-                    draft.put(replace(task, status=status))
+                    draft.put(replace(task, status=with_reason(task, status)))
 
         self.write(change)
 

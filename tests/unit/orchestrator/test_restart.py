@@ -158,7 +158,7 @@ def test_a_place_keeps_its_newest_tasks(history: int) -> None:
     service_id = cluster.create(replace(spec, task=replace(spec.task, restart=RestartPolicy(delay_ns=0))))
     for _ in range(6):
         cluster.run(1)
-        end(cluster, service_id)
+        end(cluster, service_id, TaskState.COMPLETE)
     cluster.run(1)
     assert len(cluster.tasks(service_id)) == max(history, 1)
     assert len(cluster.running(service_id)) == 1
