@@ -3,18 +3,19 @@
 Pure functions. The control API makes revisions with them; the orchestrator prunes.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from random import Random
 
 from msgspec.structs import replace
 
 from covey import limits
+from covey.errors import FailedPrecondition, InvalidArgument
 from covey.ids import new_id
 from covey.model.objects import Revision, Service, UpdateStatus
 from covey.model.specs import ContainerSpec, Placement, PortConfig, RestartPolicy, ServiceSpec, TaskSpec
 from covey.model.states import PublishMode, UpdateState
 
-_OVER = (UpdateState.PAUSED, UpdateState.ROLLBACK_PAUSED, UpdateState.ROLLBACK_COMPLETED)
+PAUSED = (UpdateState.PAUSED, UpdateState.ROLLBACK_PAUSED)
 
 
 def needs_new_tasks(old: ServiceSpec, new: ServiceSpec) -> bool:
@@ -38,23 +39,36 @@ def _of_endpoint(spec: ServiceSpec) -> tuple[bool, tuple[PortConfig, ...]]:
     return len(host) < len(spec.endpoint.ports), host
 
 
-def first_revision(service_id: str, spec: ServiceSpec, dice: Random) -> Revision:
-    """Make the revision a new service starts with."""
-    return Revision(id=new_id(dice), service_id=service_id, number=1, restart_generation=1, spec=spec)
+def first_revision(service_id: str, spec: ServiceSpec, dice: Random, *, author: str = "") -> Revision:
+    """Make the revision a new service starts with. `author` is who asked for it."""
+    return Revision(
+        id=new_id(dice), service_id=service_id, number=1, restart_generation=1, spec=spec, author=author
+    )
 
 
 def next_revision(
-    service: Service, current: Revision, new_spec: ServiceSpec, dice: Random, *, force: bool = False
+    service: Service,
+    current: Revision,
+    new_spec: ServiceSpec,
+    dice: Random,
+    *,
+    force: bool = False,
+    author: str = "",
 ) -> Revision:
     """Make the revision that follows `current`; with `force` it replaces all tasks in any case.
 
-    A restart generation is the number of the revision that began it, so it is never used twice.
+    A restart generation is the number of the revision that began it, so it is never used twice. Every
+    revision of a job begins one: it runs anew.
     """
     number = service.last_revision_number + 1
     restart = force or new_spec.mode.kind.job or needs_new_tasks(current.spec, new_spec)
-    generation = number if restart else current.restart_generation
     return Revision(
-        id=new_id(dice), service_id=service.id, number=number, restart_generation=generation, spec=new_spec
+        id=new_id(dice),
+        service_id=service.id,
+        number=number,
+        restart_generation=number if restart else current.restart_generation,
+        spec=new_spec,
+        author=author,
     )
 
 
@@ -62,12 +76,14 @@ def adopt(service: Service, current: Revision | None, revision: Revision) -> Ser
     """Give `service` as it is once `revision` is its current one.
 
     A new restart generation takes over from any rollout before it, so the update status starts anew; so
-    does that of a paused one, which any update lets go on, and of one that was rolled back, which is no news
-    of what was asked for since. Something smaller (a scale) leaves a running rollout alone.
+    does that of one that was rolled back, which is no news of what was asked for since. Something smaller
+    (a scale) leaves a running rollout alone, and lets a paused one go on.
     """
     anew = current is None or current.restart_generation != revision.restart_generation
-    if anew or service.update_status.state in _OVER:
+    if anew or service.update_status.state is UpdateState.ROLLBACK_COMPLETED:
         service = replace(service, update_status=UpdateStatus())
+    elif service.update_status.state in PAUSED:
+        service = resumed(service)
     return replace(
         service,
         revision_id=revision.id,
@@ -76,30 +92,92 @@ def adopt(service: Service, current: Revision | None, revision: Revision) -> Ser
     )
 
 
-def before(current: Revision, revisions: Sequence[Revision]) -> Revision | None:
-    """Find what a rollback of `current` goes back to: the newest older revision with other tasks."""
-    older = [
-        r
-        for r in revisions
-        if r.number < current.number and r.restart_generation != current.restart_generation
-    ]
+def resumed(service: Service) -> Service:
+    """Give `service` with its paused rollout going on, by the rules it went by; any other as it is."""
+    status = service.update_status
+    if status.state not in PAUSED:
+        return service
+    if status.state is UpdateState.ROLLBACK_PAUSED:
+        status = replace(status, state=UpdateState.ROLLBACK_STARTED, message="rollback in progress")
+    else:
+        status = replace(status, state=UpdateState.UPDATING, message="update in progress")
+    return replace(service, update_status=status)
+
+
+def before(current: Revision, revisions: Iterable[Revision]) -> Revision | None:
+    """Find what a rollback of `current` goes back to: the newest older revision with other tasks.
+
+    Tasks are other ones too where only the constraints differ that say where they may run.
+    """
+    older = [r for r in revisions if r.number < current.number and _other_tasks(r, current)]
     return max(older, key=lambda r: r.number, default=None)
 
 
-def rolled_back(service: Service, current: Revision, to: Revision, dice: Random) -> Revision:
+def _other_tasks(one: Revision, other: Revision) -> bool:
+    return (
+        one.restart_generation != other.restart_generation
+        or one.spec.task.placement.constraints != other.spec.task.placement.constraints
+    )
+
+
+def find_rollback(current: Revision, revisions: Iterable[Revision], number: int = 0) -> Revision:
+    """Find the revision that people ask to have back: by its number, or (0) the one before `current`.
+
+    With 0 it is the newest older one that differs in more than the number of replicas, which a rollback
+    keeps. Raises `InvalidArgument` for a number that is not there, `FailedPrecondition` if nothing is older.
+    """
+    history = sorted((r for r in revisions if r.number != current.number), key=lambda r: r.number)
+    kept = ", ".join(str(r.number) for r in history) or "none but the current one"
+    if number == current.number:
+        raise InvalidArgument(f"revision: {number} is the current one; there are also: {kept}")
+    if number:
+        found = next((r for r in history if r.number == number), None)
+        if found is None:
+            raise InvalidArgument(f"revision: there is no {number}; to be had are: {kept}")
+        return found
+    for revision in reversed(history):
+        spec = replace(revision.spec, mode=current.spec.mode)
+        if revision.number < current.number and (spec != current.spec or _other_tasks(revision, current)):
+            return revision
+    raise FailedPrecondition(
+        f"revision: there is none before {current.number} that differs in more than its replicas; "
+        f"name one with its number, to be had are: {kept}"
+    )
+
+
+def rolled_back(
+    service: Service, current: Revision, to: Revision, dice: Random, *, author: str = ""
+) -> Revision:
     """Make the revision that brings `to` back.
 
     It has the restart generation of `to`, so that tasks of `to` which still run are right as they are,
-    and keeps the present number of replicas: how many was not what went wrong.
+    and keeps the present number of replicas: how many was not what went wrong. A job runs anew.
     """
     number = service.last_revision_number + 1
     return Revision(
         id=new_id(dice),
         service_id=service.id,
         number=number,
-        restart_generation=number if to.spec.mode.kind.job else to.restart_generation,  # a job runs anew
+        restart_generation=number if to.spec.mode.kind.job else to.restart_generation,
         spec=replace(to.spec, mode=current.spec.mode),
+        author=author,
+        restores=to.number,
     )
+
+
+def rolling_back(
+    service: Service,
+    current: Revision,
+    back: Revision,
+    now_ns: int,
+    message: str = "manually requested rollback",
+) -> Service:
+    """Give `service` as it is once the rollback to `back` has begun. A job just runs what it ran before."""
+    service = adopt(service, current, back)
+    if back.spec.mode.kind.job:
+        return service
+    status = UpdateStatus(UpdateState.ROLLBACK_STARTED, now_ns, 0, message)
+    return replace(service, update_status=status)
 
 
 def prunable(service: Service, revisions: Sequence[Revision], in_use: Collection[str]) -> list[Revision]:

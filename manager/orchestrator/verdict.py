@@ -10,6 +10,7 @@ from . import revisions
 from .memory import RolloutMemory
 from .places import Scene
 
+AUTHOR = "covey"  # of a rollback that nobody asked for
 ROLLBACK = (UpdateState.ROLLBACK_STARTED, UpdateState.ROLLBACK_PAUSED, UpdateState.ROLLBACK_COMPLETED)
 
 
@@ -56,12 +57,10 @@ def _roll_back(scene: Scene, task_id: str) -> bool:
     to = revisions.before(scene.revision, history)
     if to is None:
         return False
-    back = revisions.rolled_back(scene.service, scene.revision, to, turn.dice)
+    back = revisions.rolled_back(scene.service, scene.revision, to, turn.dice, author=AUTHOR)
     turn.draft.put(back)
-    service = revisions.adopt(scene.service, scene.revision, back)
     message = f"rolling back update due to failure or early termination of task {task_id}"
-    status = UpdateStatus(UpdateState.ROLLBACK_STARTED, turn.now_ns, 0, message)
-    scene.service = replace(service, update_status=status)
+    scene.service = revisions.rolling_back(scene.service, scene.revision, back, turn.now_ns, message)
     turn.draft.put(scene.service)
     scene.memory.rollout = None
     turn.wake_at(turn.now_ms)
