@@ -31,6 +31,7 @@ class Memory:
     `waiting_ms` says since when a task waits for its predecessors to end. `restarts_ms` are the moments of
     restarts by place and by the task that ended, for policies that bound restarts within a window; of one
     restart generation, the last. `stable` are ended tasks that had run for a while.
+    `stood_still` is set while the service is stopped, and until its places are filled again.
     """
 
     not_before_ms: dict[str, int] = field(default_factory=dict[str, int])
@@ -39,6 +40,7 @@ class Memory:
         default_factory=dict[tuple[int, str], tuple[int, dict[str, int]]]
     )
     stable: set[str] = field(default_factory=set[str])
+    stood_still: bool = False
     rollout: RolloutMemory | None = None
 
     def note_restart(self, place: tuple[int, str], generation: int, task_id: str, now_ms: int) -> None:

@@ -9,7 +9,7 @@ from manager.store.draft import Draft
 from manager.store.transaction import Change
 from manager.store.view import BY_NODE, BY_SERVICE, View
 
-from . import backoff, deletion, everywhere, jobs, reaper, replicated, restart, rollout, start
+from . import backoff, deletion, everywhere, jobs, reaper, replicated, restart, rollout, standstill, start
 from .lost import leave_lost_nodes
 from .memory import Memory
 from .places import Scene, scene_of
@@ -158,16 +158,17 @@ class Orchestrator:
     def _tend(self, scene: Scene) -> None:
         id, turn = scene.service.id, scene.turn
         leave_lost_nodes(scene)
-        if scene.job:
+        if scene.service.stopped:
+            standstill.hold(scene)
+        elif scene.job:
             jobs.work(scene)
         else:
             places = everywhere.shape(scene) if scene.everywhere else replicated.shape(scene)
             restart.fill(scene, places)
+            scene.memory.stood_still = scene.memory.stood_still and turn.exhausted
             rollout.step(scene, places)
-        for place in scene.places.values():
-            if turn.exhausted:
-                break
-            start.promote(scene, place)
+        if not scene.service.stopped:
+            _promote(scene)
         reaper.reap(scene)
         scene.memory.forget_all_but({task.id for place in scene.places.values() for task in place.tasks})
         (self._global.add if scene.everywhere else self._global.discard)(id)
@@ -178,6 +179,13 @@ class Orchestrator:
         self._due_ms.pop(service_id, None)
         self._watched.discard(service_id)
         self._global.discard(service_id)
+
+
+def _promote(scene: Scene) -> None:
+    for place in scene.places.values():
+        if scene.turn.exhausted:
+            return
+        start.promote(scene, place)
 
 
 def _alike(before: Node, after: Node) -> bool:

@@ -100,7 +100,11 @@ def _revision_after(scene: Scene, last: Task) -> Revision:
 
     So a bad update that was paused does not creep on by restarts.
     """
-    return scene.turn.revision(last.revision_id) if scene.stale(last) and not scene.job else scene.revision
+    if scene.job or not scene.stale(last):
+        return scene.revision
+    if scene.memory.stood_still and not rollout.begun(scene.service):
+        return scene.revision
+    return scene.turn.revision(last.revision_id)
 
 
 def allowed(scene: Scene, place: Place, last: Task) -> bool:

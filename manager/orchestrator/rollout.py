@@ -53,6 +53,11 @@ def under_way(service: Service) -> bool:
     return service.update_status.state in _UNDER_WAY
 
 
+def begun(service: Service) -> bool:
+    """Tell whether a rollout of the service goes on, or stands still half way."""
+    return service.update_status.state in (*_UNDER_WAY, *_STANDSTILL)
+
+
 Split = tuple[tuple[Task, ...], tuple[Task, ...]]
 
 

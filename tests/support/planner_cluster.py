@@ -134,6 +134,9 @@ class PlannerCluster:
     def scale(self, service_id: str, replicas: int) -> None:
         self.update(service_id, lambda spec: replace(spec, mode=replace(spec.mode, replicas=replicas)))
 
+    def stop(self, service_id: str, stopped: bool = True) -> None:
+        self.write(lambda draft: draft.put(replace(self.service(service_id), stopped=stopped)))
+
     def remove(self, service_id: str) -> None:
         self.write(lambda draft: draft.put(replace(self.service(service_id), pending_delete=True)))
 
