@@ -83,6 +83,9 @@ class ContainerBed:
     def kill(self, name: str) -> None:
         os.kill(int(self.file(name, "pid").read_text()), signal.SIGKILL)
 
+    def processes(self, name: str) -> int:
+        return len(cgroups.processes(self.host.trees, f"{self.cgroup}/{name}"))
+
     def traces(self) -> list[str]:
         """What this bed has left on the host: mounts, cgroups of containers, processes."""
         mine = f"{self.directory}/"

@@ -1,7 +1,7 @@
 """What every make of the runtime seam must do, as scenes played on a test bed.
 
 The commands used are `sleep 3600` (which, as the first process of its namespace, ignores SIGTERM), `true`, `false`
-and the two shell lines below; a bed must know them.
+and the shell lines below; a bed must know them.
 """
 
 import asyncio
@@ -11,13 +11,18 @@ from typing import Protocol
 
 import pytest
 
-from agent.runtime.seam import Container, ContainerState, Exit, Observed, Runtime
+from agent.runtime.seam import Container, ContainerState, ExecResult, Exit, Observed, Runtime
+from covey import limits
 from covey.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
 from covey.model.specs import Mount
 from covey.model.states import MountKind
 
 EXITS_7 = ("sh", "-c", "exit 7")
 OBEYS_TERM = ("sh", "-c", "trap 'exit 5' TERM; while :; do sleep 0.05; done")
+SAYS_MUCH = ("sh", "-c", "head -c 9000 /dev/zero | tr '\\0' x; exit 3")
+SAYS_BOTH = ("sh", "-c", "echo out; sleep 0.1; echo err >&2")
+LEAVES_DAEMONS = ("sh", "-c", "setsid sleep 3601 & (trap '' TERM HUP; sleep 3602) & exit 4")
+HANGS_DEAF = ("sh", "-c", "echo so far; trap '' TERM HUP INT; setsid sleep 3603 & sleep 3604")
 PATIENCE_S = 30
 
 
@@ -38,6 +43,9 @@ class Bed(Protocol):
 
     def kill(self, name: str) -> None:
         """The container's process dies by SIGKILL, without the runtime being asked."""
+
+    def processes(self, name: str) -> int:
+        """How many processes are in the container."""
 
 
 Scene = Callable[[Bed], Awaitable[None]]
@@ -218,6 +226,125 @@ async def a_created_one_can_be_removed_unstarted(bed: Bed) -> None:
     await bed.runtime.create(bed.container("a", "true"))
     await bed.runtime.remove("a")
     assert await bed.runtime.list() == []
+
+
+async def run_in(bed: Bed, name: str, argv: tuple[str, ...], timeout_s: float = PATIENCE_S) -> ExecResult:
+    async with asyncio.timeout(PATIENCE_S * 2):
+        return await bed.runtime.exec(name, argv, timeout_s)
+
+
+async def hanging(bed: Bed, name: str) -> "asyncio.Task[ExecResult]":
+    """A command that runs on in the container, until something is done about it."""
+    task = asyncio.create_task(run_in(bed, name, HANGS_DEAF))
+    async with asyncio.timeout(PATIENCE_S):
+        while bed.processes(name) == 1:
+            await asyncio.sleep(0.01)
+    return task
+
+
+@scene
+async def a_command_runs_inside(bed: Bed) -> None:
+    await running(bed, "a", "sleep", "3600")
+    await bed.settled("a")
+    assert await run_in(bed, "a", ("true",)) == ExecResult(0)
+    assert await run_in(bed, "a", ("false",)) == ExecResult(1)
+    assert await run_in(bed, "a", EXITS_7) == ExecResult(7)
+    assert await run_in(bed, "a", SAYS_BOTH) == ExecResult(0, "out\nerr\n")
+    assert bed.processes("a") == 1
+    assert await seen(bed) == {"a": ContainerState.RUNNING}
+
+
+@scene
+async def only_the_beginning_of_what_a_command_says_is_kept(bed: Bed) -> None:
+    await running(bed, "a", "sleep", "3600")
+    await bed.settled("a")
+    assert await run_in(bed, "a", SAYS_MUCH) == ExecResult(3, "x" * limits.exec_output_bytes_max)
+
+
+@scene
+async def a_command_that_is_not_there_is_named(bed: Bed) -> None:
+    await running(bed, "a", "sleep", "3600")
+    await bed.settled("a")
+    result = await run_in(bed, "a", ("no-such-command",))
+    assert result.code is None
+    assert "no-such-command" in result.reason
+    assert bed.processes("a") == 1
+
+
+@scene
+async def a_command_leaves_nothing_in_the_background(bed: Bed) -> None:
+    await running(bed, "a", "sleep", "3600")
+    await bed.settled("a")
+    assert await run_in(bed, "a", LEAVES_DAEMONS) == ExecResult(4)
+    assert bed.processes("a") == 1
+
+
+@scene
+async def a_command_that_takes_too_long_is_ended_with_all_it_began(bed: Bed) -> None:
+    await running(bed, "a", "sleep", "3600")
+    await bed.settled("a")
+    result = await run_in(bed, "a", HANGS_DEAF, 0.5)
+    assert (result.code, result.output, result.reason) == (None, "so far\n", "it took longer than 0.5 s")
+    assert bed.processes("a") == 1
+    assert await run_in(bed, "a", ("true",)) == ExecResult(0), "and the next one runs"
+
+
+@scene
+async def a_command_that_is_called_off_is_ended_with_all_it_began(bed: Bed) -> None:
+    await running(bed, "a", "sleep", "3600")
+    await bed.settled("a")
+    running_in = await hanging(bed, "a")
+    running_in.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running_in
+    assert bed.processes("a") == 1
+
+
+@scene
+async def a_container_that_ends_ends_its_commands(bed: Bed) -> None:
+    await running(bed, "a", "sleep", "3600")
+    await bed.settled("a")
+    running_in = await hanging(bed, "a")
+    bed.kill("a")
+    with pytest.raises(FailedPrecondition, match="container a"):
+        await running_in
+    assert await end_of(bed, "a") == Exit(137)
+
+
+@scene
+async def only_a_running_container_takes_commands(bed: Bed) -> None:
+    await bed.runtime.create(bed.container("a", "sleep", "3600"))
+    with pytest.raises(FailedPrecondition, match="container a"):
+        await run_in(bed, "a", ("true",))
+    await running(bed, "b", "true")
+    await end_of(bed, "b")
+    with pytest.raises(FailedPrecondition, match="container b"):
+        await run_in(bed, "b", ("true",))
+    with pytest.raises(NotFound, match="nobody"):
+        await run_in(bed, "nobody", ("true",))
+
+
+@scene
+async def one_can_be_removed_while_a_command_runs(bed: Bed) -> None:
+    await running(bed, "a", "sleep", "3600")
+    await bed.settled("a")
+    running_in = await hanging(bed, "a")
+    await bed.runtime.remove("a")
+    with pytest.raises((FailedPrecondition, NotFound)):
+        await running_in
+    assert await bed.runtime.list() == []
+
+
+@scene
+async def many_commands_at_once(bed: Bed) -> None:
+    for name in ("a", "b", "c"):
+        await running(bed, name, "sleep", "3600")
+        await bed.settled(name)
+    results = await asyncio.gather(
+        *(run_in(bed, name, EXITS_7) for name in ("a", "b", "c") for _ in range(4))
+    )
+    assert results == [ExecResult(7)] * 12
+    assert [bed.processes(name) for name in ("a", "b", "c")] == [1, 1, 1]
 
 
 @scene

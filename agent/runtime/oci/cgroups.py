@@ -141,6 +141,51 @@ def join(trees: Sequence[Hierarchy], path: str, pid: int) -> None:
         (folder / "cgroup.procs").write_text(str(pid))
 
 
+def tree_of_execs(trees: Sequence[Hierarchy]) -> Hierarchy:
+    """The hierarchy in which commands run in a container get cgroups of their own, below the container's.
+
+    Moving a process waits for a grace period of the kernel in each hierarchy, and one is enough to find the
+    processes by. A v1 host's pids controller can forbid forks, too.
+    """
+    if layout(trees) is Layout.V2:
+        return trees[0]
+    real = [tree for tree in trees if tree.controllers and not tree.controllers[0].startswith("name=")]
+    return next((tree for tree in real if "pids" in tree.controllers), real[0])
+
+
+def make(tree: Hierarchy, path: str) -> None:
+    """Make the cgroup `path`, whose parent is there."""
+    _place(tree, path).mkdir()
+
+
+def children(tree: Hierarchy, path: str, prefix: str) -> list[str]:
+    """The cgroups right below `path` whose names begin with `prefix`."""
+    with suppress(FileNotFoundError):
+        names = sorted(each.name for each in _place(tree, path).iterdir() if each.name.startswith(prefix))
+        return [f"{path}/{name}" for name in names]
+    return []
+
+
+def forbid_forks(tree: Hierarchy, path: str) -> None:
+    """Let nothing new come to be in cgroup `path`: what is in it can then be killed faster than it forks.
+
+    On v2 that is done by stopping it (a stopped process can be killed there), on v1 by the pids controller.
+    """
+    name, value = ("cgroup.freeze", "1") if tree.v2 else ("pids.max", "0")
+    with suppress(OSError):
+        (_place(tree, path) / name).write_text(value)
+
+
+def pids_bound(trees: Sequence[Hierarchy], path: str) -> int:
+    """How many processes cgroup `path` may have, if it has as many; else 0."""
+    for tree in trees:
+        with suppress(OSError, ValueError):  # no such controller in this tree, or `max`: no bound
+            most = int((_place(tree, path) / "pids.max").read_text())
+            if int((_place(tree, path) / "pids.current").read_text()) >= most:
+                return most
+    return 0
+
+
 def _folders(trees: Sequence[Hierarchy], path: str) -> Iterator[Path]:
     """The directories of `path` in all hierarchies, children before their parents."""
     for tree in trees:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from agent.runtime.seam import Container, ContainerState, Exit, Observed
+from agent.runtime.seam import Container, ContainerState, ExecResult, Exit, Observed
 from covey import limits
 from covey.errors import CoveyError, FailedPrecondition, NotFound, Unavailable
 from covey.io.process import Finished, run
@@ -21,6 +21,7 @@ from . import cgroups, logs
 from .bundle import Bundle, Phase, Record
 from .host import Host, probe, process_start
 from .io.conmon import explain, launch, reopen_log
+from .io.execution import Executor
 from .io.watch import container_exit, open_process
 from .mounts import unmount
 from .preparation import Preparation, check_id
@@ -32,6 +33,8 @@ _CLEAN_UP_TRIES = 50
 _CLEAN_UP_PAUSE_S = 0.02
 _REOPEN_TRIES = 50
 _REOPEN_PAUSE_S = 0.002
+_KILLED = 128 + signals.SIGKILL
+_EXIT_NOTICE_S = 0.1
 
 
 class _Status(msgspec.Struct):
@@ -70,6 +73,8 @@ class OciRuntime:
         self._log_keeper: asyncio.Task[None] | None = None
         self._conmon_moves = False
         self._under_way: set[asyncio.Task[Any]] = set()
+        argv = (self._host.runtime, *self._runtime_options())
+        self._executor = Executor(self._host, argv, self._to_the_end)
 
     @property
     def host(self) -> Host:
@@ -168,6 +173,20 @@ class OciRuntime:
         entry = self._get(container_id)
         assert entry.exit is not None, "every known container is watched"
         return await asyncio.shield(entry.exit)
+
+    async def exec(self, container_id: str, argv: Sequence[str], timeout_s: float) -> ExecResult:
+        """See the seam. Takes about 30 ms more than the command."""
+        entry = self._get(container_id)
+        assert entry.exit is not None, "every known container is watched"
+        if entry.record.phase is not Phase.RUNNING or entry.pidfd < 0:
+            raise FailedPrecondition(f"container {container_id} does not run: nothing can be run in it")
+        cgroup = cgroups.location(entry.record.cgroup)
+        result = await self._executor.run(entry.bundle, cgroup, argv, timeout_s)
+        if result.code in (None, _KILLED):  # perhaps because the container's end is under way
+            await asyncio.wait([entry.exit], timeout=_EXIT_NOTICE_S)
+        if entry.pidfd < 0:
+            raise FailedPrecondition(f"container {container_id} has ended meanwhile")
+        return result
 
     async def remove(self, container_id: str) -> None:
         """See the seam. Works from whatever a crash left."""
@@ -308,6 +327,10 @@ class OciRuntime:
         self._watch(bundle, record)
         entry = self._entries[record.id]
         assert entry.exit is not None
+        try:
+            await self._executor.sweep(bundle, cgroups.location(record.cgroup))
+        except Unavailable as error:  # tried again with the next command
+            _log.warning("container %s: %s", bundle.id, error)
         if entry.pidfd < 0:  # ended meanwhile: have its exit ready for the first `list`
             await asyncio.wait([entry.exit])
 

@@ -10,7 +10,16 @@ from agent.runtime.faulty import FaultyRuntime
 from agent.runtime.seam import Container, Exit
 from covey.errors import Unavailable
 from covey.model.specs import Mount
-from tests.support.runtime_contract import EXITS_7, OBEYS_TERM, SCENES, Scene
+from tests.support.runtime_contract import (
+    EXITS_7,
+    HANGS_DEAF,
+    LEAVES_DAEMONS,
+    OBEYS_TERM,
+    SAYS_BOTH,
+    SAYS_MUCH,
+    SCENES,
+    Scene,
+)
 
 
 class FakeBed:
@@ -18,6 +27,10 @@ class FakeBed:
         commands = {
             " ".join(EXITS_7): Behaviour(exit_code=7),
             " ".join(OBEYS_TERM): Behaviour(on_signal={SIGTERM: 5}),
+            " ".join(SAYS_BOTH): Behaviour(exit_code=0, log="out\nerr\n"),
+            " ".join(SAYS_MUCH): Behaviour(exit_code=3, log="x" * 9000),
+            " ".join(LEAVES_DAEMONS): Behaviour(exit_code=4),
+            " ".join(HANGS_DEAF): Behaviour(log="so far\n"),
         }
         self.host = FakeHost(commands)
         self.host.missing_sources.add("/no/such/source")
@@ -42,6 +55,9 @@ class FakeBed:
 
     def kill(self, name: str) -> None:
         self.host.end(name, 137)
+
+    def processes(self, name: str) -> int:
+        return 1 + len(self.host.containers[name].execs)
 
 
 @pytest.mark.parametrize("play", SCENES, ids=lambda each: each.__name__)
