@@ -8,20 +8,22 @@ from msgspec.structs import replace
 
 from agent.network.seam import Attachment, Sandbox
 from covey.errors import Unavailable
+from covey.model import expansion, template
 from covey.model.assignments import Assignments, AssignmentSet
-from covey.model.objects import Endpoint, Network, Revision, Task
+from covey.model.objects import Endpoint, Network, Node, Revision, Task
 from covey.model.specs import RegistryAuth
 from covey.model.states import PublishMode
 
 from .events import Save
 
-Item = TypeVar("Item", Task, Revision, Network, Endpoint)
+Item = TypeVar("Item", Task, Revision, Network, Endpoint, Node)
 
-KINDS: dict[str, type[Task] | type[Revision] | type[Network] | type[Endpoint]] = {
+KINDS: dict[str, type[Task] | type[Revision] | type[Network] | type[Endpoint] | type[Node]] = {
     "task": Task,
     "revision": Revision,
     "network": Network,
     "endpoint": Endpoint,
+    "node": Node,
 }
 WITHHELD = RegistryAuth()  # on disk in the place of credentials, which never go there
 
@@ -34,6 +36,7 @@ class Held:
     revisions: dict[str, Revision] = field(default_factory=dict[str, Revision])
     networks: dict[str, Network] = field(default_factory=dict[str, Network])
     endpoints: dict[str, Endpoint] = field(default_factory=dict[str, Endpoint])
+    nodes: dict[str, Node] = field(default_factory=dict[str, Node])  # this one
     of_task: dict[str, dict[str, Endpoint]] = field(default_factory=dict[str, dict[str, Endpoint]])
 
     def load(self, stored: AssignmentSet) -> None:
@@ -47,6 +50,7 @@ class Held:
         saves += _merge("revision", self.revisions, changed.revisions, message.removed_revisions, full)
         saves += _merge("network", self.networks, changed.networks, message.removed_networks, full)
         saves += _merge("endpoint", self.endpoints, changed.endpoints, message.removed_endpoints, full)
+        saves += _merge("node", self.nodes, changed.nodes, message.removed_nodes, full)
         self.of_task = {}
         for endpoint in self.endpoints.values():
             self.of_task.setdefault(endpoint.task_id, {})[endpoint.network_id] = endpoint
@@ -58,6 +62,21 @@ class Held:
         if revision is None:
             raise Unavailable(f"the managers did not say what revision {task.revision_id} is")
         return revision
+
+    def expanded(self, task: Task) -> Revision:
+        """The task's revision, with the templates of its container filled in for it.
+
+        Raises `Unavailable` as `revision_of`, and `InvalidArgument` if what comes of a template cannot be used.
+        """
+        revision = self.revision_of(task)
+        spec = revision.spec
+        if not expansion.has_templates(spec.task.container):
+            return revision
+        node = self.nodes.get(task.node_id)
+        if node is None:
+            raise Unavailable(f"the managers did not say what node {task.node_id} is, and templates may ask")
+        container = expansion.expanded(spec.task.container, template.facts_of(spec, task, node))
+        return replace(revision, spec=replace(spec, task=replace(spec.task, container=container)))
 
     def sandbox(self, task: Task, revision: Revision, *, complete: bool = True) -> Sandbox:
         """The task's networks: those of its spec in their order, then the others (ingress).

@@ -269,7 +269,7 @@ class Tasks:
                 return Discard(task_id, record.goal is Goal.FORGET)
 
     def _create(self, record: Record) -> Create:
-        revision = self.held.revision_of(record.task)
+        revision = self.held.expanded(record.task)
         sandbox = self._sandbox(record)
         resolver = self._resolver(record, sandbox)
         assert record.image is not None

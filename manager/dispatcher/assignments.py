@@ -11,20 +11,32 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from covey.model.assignments import Assignments, AssignmentSet
-from covey.model.objects import ClusterVersion, Endpoint, Meta, Network, Revision, Service, Task, TaskStatus
+from covey.model.objects import (
+    ClusterVersion,
+    Endpoint,
+    Meta,
+    Network,
+    Node,
+    NodeDescription,
+    Revision,
+    Service,
+    Task,
+    TaskStatus,
+)
+from covey.model.specs import NodeSpec
 from covey.model.states import TaskState
 from manager.allocator.ports import numbered
 from manager.dispatcher.difference import changes
 from manager.store.view import BY_NODE, BY_TASK, View
 
-T = TypeVar("T", Task, Revision, Network, Endpoint)
+T = TypeVar("T", Task, Revision, Network, Endpoint, Node)
 
 _NO_META = Meta()
 _NO_STATUS = TaskStatus()
 
 
 def assignment_set(view: View, node_id: str) -> AssignmentSet:
-    """Collect what `node_id` must know: its tasks, and the revisions, endpoints and networks they need.
+    """Collect what `node_id` must know: its tasks, the revisions, endpoints and networks they need, and itself.
 
     Tasks stay in the set after they have ended, until they are deleted: their logs are still wanted.
     """
@@ -55,7 +67,16 @@ def assignment_set(view: View, node_id: str) -> AssignmentSet:
         revisions=_bare(revisions),
         networks=_bare(networks),
         endpoints=_bare(endpoints),
+        nodes=_itself(view.get(Node, node_id)),
     )
+
+
+def _itself(node: Node | None) -> tuple[Node, ...]:
+    """Give a node with what templates may ask for, whose changes are rare, and no more."""
+    if node is None:
+        return ()
+    said = NodeDescription(hostname=node.description.hostname, platform=node.description.platform)
+    return (Node(id=node.id, spec=NodeSpec(labels=node.spec.labels), description=said),)
 
 
 def _with_ports(revision: Revision, service: Service | None) -> Revision:
@@ -77,7 +98,7 @@ def _essence(task: Task) -> Task:
     return replace(task, status=_NO_STATUS)
 
 
-def _id(item: Task | Revision | Network | Endpoint) -> str:
+def _id(item: Task | Revision | Network | Endpoint | Node) -> str:
     return item.id
 
 
@@ -89,8 +110,11 @@ def difference(
     revisions, removed_revisions = changes(old.revisions, new.revisions, _id)
     networks, removed_networks = changes(old.networks, new.networks, _id)
     endpoints, removed_endpoints = changes(old.endpoints, new.endpoints, _id)
-    changed = AssignmentSet(tasks=tasks, revisions=revisions, networks=networks, endpoints=endpoints)
-    removed = (removed_tasks, removed_revisions, removed_networks, removed_endpoints)
+    nodes, removed_nodes = changes(old.nodes, new.nodes, _id)
+    changed = AssignmentSet(
+        tasks=tasks, revisions=revisions, networks=networks, endpoints=endpoints, nodes=nodes
+    )
+    removed = (removed_tasks, removed_revisions, removed_networks, removed_endpoints, removed_nodes)
     if changed == AssignmentSet() and not any(removed):
         return None
     return Assignments(
@@ -101,6 +125,7 @@ def difference(
         removed_revisions=removed_revisions,
         removed_networks=removed_networks,
         removed_endpoints=removed_endpoints,
+        removed_nodes=removed_nodes,
     )
 
 

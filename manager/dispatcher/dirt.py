@@ -35,7 +35,8 @@ class Dirt:
                         self.nodes.update(e.node_id for e in view.find(Endpoint, BY_NETWORK, item.id))
                     case Service():
                         self.networks.update(_networks_of(view, item))
-                    case Node() if _moved(change):
+                    case Node() if _shown(change.before) != _shown(change.after):
+                        self.nodes.add(item.id)
                         self.networks.update(e.network_id for e in view.find(Endpoint, BY_NODE, item.id))
                     case _:
                         pass
@@ -53,12 +54,12 @@ def _only_progress(change: Change) -> bool:
     return replace(before, status=nothing, meta=after.meta) == replace(after, status=nothing)
 
 
-def _moved(change: Change) -> bool:
-    """Tell whether a node appeared or changed the address of its VTEP."""
-    before, after = change.before, change.after
-    old = before.description.data_address if isinstance(before, Node) else ""
-    new = after.description.data_address if isinstance(after, Node) else ""
-    return old != new
+def _shown(item: object) -> object:
+    """Give what others are told of a node: where its VTEP is, and what templates ask for."""
+    if not isinstance(item, Node):
+        return None
+    said = item.description
+    return said.data_address, said.hostname, said.platform, item.spec.labels
 
 
 def _networks_of(view: View, service: Service) -> set[str]:

@@ -1,5 +1,7 @@
 """The table of a network, and what changed between two versions of it."""
 
+from covey.errors import InvalidArgument
+from covey.model.expansion import hostname_of
 from covey.model.names import task_name
 from covey.model.objects import ClusterVersion, Endpoint, Network, Node, Revision, Service, Task, VirtualIp
 from covey.model.specs import ServiceSpec
@@ -40,7 +42,7 @@ def _endpoint_row(view: View, endpoint: Endpoint) -> EndpointRow | None:
         if task is None or revision is None:
             return None
         name = task_name(revision.spec, task)
-        hostname = revision.spec.task.container.hostname or task.id[:12]
+        hostname = _hostname(revision.spec, task, node)
     return EndpointRow(
         endpoint_id=endpoint.id,
         number=endpoint.number,
@@ -53,6 +55,14 @@ def _endpoint_row(view: View, endpoint: Endpoint) -> EndpointRow | None:
         hostname=hostname,
         service_id=endpoint.service_id,
     )
+
+
+def _hostname(spec: ServiceSpec, task: Task, node: Node) -> str:
+    """Give the host name its agent gives the container: of one whose name cannot be had, nothing runs."""
+    try:
+        return hostname_of(spec, task, node)
+    except InvalidArgument:
+        return ""
 
 
 def _services_on(view: View, network: Network) -> list[Service]:

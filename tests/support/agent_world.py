@@ -205,6 +205,7 @@ class World:
             revisions=tuple(kinds["revision"]),  # type: ignore[arg-type]
             networks=tuple(kinds["network"]),  # type: ignore[arg-type]
             endpoints=tuple(kinds["endpoint"]),  # type: ignore[arg-type]
+            nodes=tuple(kinds["node"]),  # type: ignore[arg-type]
         )
         world = World(
             boxes=self.boxes, exits=self.exits, starts=self.starts, disk=self.disk, now_ms=self.now_ms

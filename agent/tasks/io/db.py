@@ -121,6 +121,7 @@ class Database:
             revisions=tuple(rows["revision"].values()),
             networks=tuple(rows["network"].values()),
             endpoints=tuple(rows["endpoint"].values()),
+            nodes=tuple(rows["node"].values()),
         )
         return Stored(assigned, rows["local"], rows["table"], rows["session"].get("", Remembered()))
 
