@@ -86,9 +86,8 @@ class Allocator:
     def _observe_task(self, id: str, before: object, after: object) -> None:
         if isinstance(before, Task) and isinstance(after, Task):
             old, new = before.status.state, after.status.state
-            if before.desired_state is after.desired_state and old is new:
-                return
-            if before.desired_state is after.desired_state and TaskState.PENDING <= new < TaskState.RUNNING:
+            same = before.desired_state is after.desired_state and before.status.health is after.status.health
+            if same and (old is new or TaskState.PENDING <= new < TaskState.RUNNING):
                 return
         if after is None:
             self._blocked.pop(id, None)

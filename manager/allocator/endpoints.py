@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from covey.ids import new_id
 from covey.model.objects import Endpoint, Network, Task
 from covey.model.specs import ServiceSpec
-from covey.model.states import EndpointState, PublishMode, TaskState
+from covey.model.states import EndpointState, HealthState, PublishMode, TaskState
 from manager.store.draft import Draft
 from manager.store.view import BY_TASK
 
@@ -42,10 +42,12 @@ def settle(draft: Draft, addresses: Addresses, task_id: str) -> bool:
 
 
 def state_for(task: Task) -> EndpointState:
-    """Whether traffic may go to a task that has not ended."""
-    if task.desired_state >= TaskState.SHUTDOWN:
+    """Whether traffic may go to a task that has not ended: once it runs and, if it has a check, is healthy."""
+    if not task.desired_state.wants_up or task.status.health is HealthState.UNHEALTHY:
         return EndpointState.DRAINING
-    return EndpointState.ACTIVE if task.status.state is TaskState.RUNNING else EndpointState.JOINING
+    if task.status.state is TaskState.RUNNING and task.status.health is not HealthState.STARTING:
+        return EndpointState.ACTIVE
+    return EndpointState.JOINING
 
 
 def give(draft: Draft, addresses: Addresses, task: Task, networks: list[str], dice: Random) -> str:

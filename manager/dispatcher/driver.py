@@ -22,6 +22,7 @@ from covey.v1.dispatcher_pb2 import (
     Redirect,
     SessionStarted,
     StatusAcknowledged,
+    Withdrawn,
 )
 from covey.wire.codec import to_message
 from manager.dispatcher.events import (
@@ -36,6 +37,7 @@ from manager.dispatcher.events import (
     StartSession,
     StatusesWritten,
     TellMembership,
+    TellWithdrawn,
     WriteNode,
     WriteStatuses,
 )
@@ -234,7 +236,7 @@ class Dispatcher:
                 self._send(effect.session_id, self._message(effect))
 
     def _message(
-        self, effect: StartSession | AnswerAlive | TellMembership | Acknowledge | Send
+        self, effect: StartSession | AnswerAlive | TellMembership | TellWithdrawn | Acknowledge | Send
     ) -> ManagerMessage:
         match effect:
             case StartSession(session_id, period_ms, version, managers):
@@ -251,6 +253,8 @@ class Dispatcher:
             case TellMembership(_, role, managers):
                 membership = Membership(role=types_pb2.NodeRole.Name(role), managers=managers)
                 return ManagerMessage(membership=membership)
+            case TellWithdrawn(_, task_ids):
+                return ManagerMessage(withdrawn=Withdrawn(task_ids=task_ids))
             case Acknowledge(_, sequence):
                 return ManagerMessage(status_acknowledged=StatusAcknowledged(sequence=sequence))
             case Send(_, message):

@@ -139,6 +139,14 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class TellWithdrawn:
+    """Tell an agent that no node sends these tasks of its anything new any more."""
+
+    session_id: str
+    task_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Acknowledge:
     """Tell an agent that its reports up to `sequence` are committed."""
 
@@ -174,5 +182,13 @@ class WriteStatuses:
 
 
 Effect = (
-    StartSession | AnswerAlive | TellMembership | Send | Acknowledge | EndSession | WriteNode | WriteStatuses
+    StartSession
+    | AnswerAlive
+    | TellMembership
+    | Send
+    | TellWithdrawn
+    | Acknowledge
+    | EndSession
+    | WriteNode
+    | WriteStatuses
 )

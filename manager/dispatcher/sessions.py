@@ -6,11 +6,12 @@ Order of effects: writes come before the messages that depend on them, and an ac
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from covey import limits
 from covey.machine import Machine, Tick
 from covey.model.assignments import AssignmentSet, TaskReport
-from covey.model.objects import Cluster, ClusterVersion, Network, Node
+from covey.model.objects import Cluster, ClusterVersion, Endpoint, Network, Node
 from covey.model.states import NodeState
 from covey.model.tables import NetworkTable, NetworkTableDelta
 from manager.dispatcher.assignments import assignment_set, difference, full
@@ -34,13 +35,15 @@ from manager.dispatcher.events import (
     StatusesWritten,
     TablesInForce,
     TellMembership,
+    TellWithdrawn,
     WriteNode,
     WriteStatuses,
 )
 from manager.dispatcher.liveness import Expected, Forgotten, Heard, Left, Liveness, heartbeat_period_ms
 from manager.dispatcher.tables import network_table, table_delta
+from manager.dispatcher.withdrawals import Key, Withdrawals
 from manager.store.transaction import Commit
-from manager.store.view import View
+from manager.store.view import BY_NODE, View
 
 _NEVER = ClusterVersion()
 _NOTHING = AssignmentSet()
@@ -86,6 +89,7 @@ class Sessions:
     tables: dict[str, NetworkTable] = field(default_factory=dict[str, NetworkTable])
     dirt: Dirt = field(default_factory=Dirt)
     waiting: dict[str, _Session] = field(default_factory=dict[str, _Session])
+    withdrawals: Withdrawals = field(init=False)
     reports: list[tuple[str, TaskReport]] = field(default_factory=list[tuple[str, TaskReport]])
     acknowledgements: dict[str, int] = field(default_factory=dict[str, int])
     now_ms: int = 0
@@ -94,6 +98,7 @@ class Sessions:
 
     def __post_init__(self) -> None:
         """Give every node that is thought alive a first grace period."""
+        self.withdrawals = Withdrawals(self.view)
         for node in self.view.all(Node):
             if node.status.state is NodeState.READY:
                 self.liveness.step(Expected(node.id))
@@ -154,6 +159,7 @@ class Sessions:
                 return self._report(session, event)
             case TablesInForce(_, versions):
                 session.applied.update({id: version for id, version in versions if id in session.tables})
+                self.withdrawals.moved = True
             case HeartbeatReceived():
                 return [AnswerAlive(session.id)]
             case NodeDescribed(_, description):
@@ -231,10 +237,12 @@ class Sessions:
             effects.extend(self._tell_membership((session.node_id,)))
             effects.append(Send(session.id, full(session.assigned, version)))
             effects.extend(self._send_tables(session))
+            self.withdrawals.started(session.node_id, session.tables)
         return effects
 
     def _committed(self, commit: Commit) -> Sequence[Effect]:
         self.dirt.add(self.view, commit)
+        self.withdrawals.committed(commit)
         effects: list[Effect] = self._start_waiting() if self.waiting else []
         for change in commit.changes:
             if isinstance(change.before, Node) and isinstance(change.after, Node):
@@ -266,13 +274,35 @@ class Sessions:
                 self._forget(self.sessions[session_id])
                 effects.append(EndSession(session_id, "no heartbeat came within the grace period"))
         due = self.flush_at_ms
-        if due is None or now_ms < due:
-            return effects
-        self.flushed_at_ms = now_ms
-        if self.reports or self.acknowledgements:
-            effects.append(WriteStatuses(tuple(self.reports), tuple(self.acknowledgements.items())))
-            self.reports, self.acknowledgements = [], {}
-        return [*effects, *self._flush()]
+        if due is not None and now_ms >= due:
+            self.flushed_at_ms = now_ms
+            if self.reports or self.acknowledgements:
+                effects.append(WriteStatuses(tuple(self.reports), tuple(self.acknowledgements.items())))
+                self.reports, self.acknowledgements = [], {}
+            effects.extend(self._flush())
+        if self.withdrawals.busy:
+            told = self.withdrawals.due(partial(self._lags, self._version().epoch), self._tellable)
+            effects.extend(TellWithdrawn(session_id, task_ids) for session_id, task_ids in told)
+        return effects
+
+    def _lags(self, epoch: int, node_id: str, key: Key) -> bool:
+        """Tell whether a node may still send to an endpoint on a network that drains since an index.
+
+        One that is thought alive and has no session does, if it is on the network: nobody knows what it follows.
+        """
+        network_id, index = key
+        session = self.sessions.get(self.by_node.get(node_id, ""))
+        if session is not None and session.started:
+            behind = session.applied.get(network_id, _NEVER) < ClusterVersion(epoch, index)
+            return network_id in session.tables and behind
+        node = self.view.get(Node, node_id)
+        if node is None or node.status.state is not NodeState.READY:
+            return False
+        return any(each.network_id == network_id for each in self.view.find(Endpoint, BY_NODE, node_id))
+
+    def _tellable(self, node_id: str) -> str | None:
+        """The session of a node, "" while its agent has yet to hear of a change: that it is to stop a task."""
+        return (self.session_of(node_id) or None) if node_id not in self.dirt.nodes else ""
 
     def _flush(self) -> list[Effect]:
         """Tell every session what has changed for it since it was last told; after a bound, the rest next time."""

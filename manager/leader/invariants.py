@@ -12,13 +12,12 @@ from ipaddress import IPv4Address, IPv4Network
 
 from covey.model.objects import Endpoint, Network, Node, Revision, Service, Task
 from covey.model.states import (
-    EndpointState,
     Protocol,
     PublishMode,
     TaskState,
     UpdateOrder,
 )
-from manager.allocator.endpoints import networks_of
+from manager.allocator.endpoints import networks_of, state_for
 from manager.scheduler.demand import demand_of, holds_node
 from manager.store.view import BY_TASK, View
 
@@ -113,10 +112,9 @@ def _endpoints(view: View) -> Iterator[str]:
             yield f"endpoint {endpoint.id} is left of task {endpoint.task_id}"
         elif endpoint.node_id != task.node_id:
             yield f"endpoint {endpoint.id} is on node {endpoint.node_id!r}, its task on {task.node_id!r}"
-        elif endpoint.state is EndpointState.ACTIVE and task.status.state is not TaskState.RUNNING:
-            yield f"endpoint {endpoint.id} is active, its task {task.status.state.name}"
-        elif (endpoint.state is EndpointState.DRAINING) != (task.desired_state >= TaskState.SHUTDOWN):
-            yield f"endpoint {endpoint.id} is {endpoint.state.name}, its task desired {task.desired_state.name}"
+        elif endpoint.state is not state_for(task):
+            state = f"{task.status.state.name} ({task.status.health.name}), desired {task.desired_state.name}"
+            yield f"endpoint {endpoint.id} is {endpoint.state.name}, its task {state}"
     for task in view.all(Task):
         revision = view.get(Revision, task.revision_id)
         if revision is not None and holds_node(task):

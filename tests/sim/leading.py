@@ -132,6 +132,8 @@ class Leading:
                     self._tell(id, down.Membership(role, self.world.addresses()))
                 case events.Send(id, message):
                     self._tell(id, message)
+                case events.TellWithdrawn(id, task_ids):
+                    self._tell(id, down.Withdrawn(task_ids))
                 case events.Acknowledge(id, sequence):
                     self._tell(id, down.StatusAcknowledged(sequence))
                 case events.EndSession(id, _):
