@@ -13,14 +13,23 @@ from covey.v1 import control_pb2 as pb
 from covey.v1 import dispatcher_pb2, logs_pb2, specs_pb2, types_pb2
 from covey.wire.client import Channel, Request, Response, connect_unix
 from covey.wire.codec import from_message, to_message
-from covey.wire.metadata import stale_reads
+from covey.wire.metadata import Metadata, said_by, stale_reads
 from covey.wire.service import ServerStream, Unary
 from covey.wire.services import Control, Logs
 
 from .daemon import connect_daemon
 from .host import Host
 from .patience import NOT_DONE, patiently
-from .views import ClusterStatus, LogLine, LogOptions, NetworkDetail, Progress, ServiceDetail
+from .views import (
+    ClusterStatus,
+    Explanation,
+    LogLine,
+    LogOptions,
+    NetworkDetail,
+    Plan,
+    Progress,
+    ServiceDetail,
+)
 
 
 class ClusterClient:
@@ -110,16 +119,65 @@ class ClusterClient:
         return from_message(answer.detail, ServiceDetail)
 
     async def update_service(
-        self, service_id: str, version: int, spec: ServiceSpec, resolve_image: bool = False
+        self,
+        service_id: str,
+        version: int,
+        spec: ServiceSpec,
+        resolve_image: bool = False,
+        *,
+        force: bool = False,
     ) -> Sequence[str]:
-        """Replace a service's spec; returns warnings, raises Conflict if it changed since `version`."""
+        """Replace a service's spec; returns warnings, raises Conflict if it changed since `version`.
+
+        `force` replaces all tasks. Without it and with nothing changed, a paused rollout goes on.
+        """
         request = pb.UpdateServiceRequest(
             service_id=service_id,
             version=version,
             spec=to_message(spec, specs_pb2.ServiceSpec),
             resolve_image=resolve_image,
+            force=force,
         )
         return list((await self._change(Control.update_service, request)).warnings)
+
+    async def roll_back_service(self, service_id: str, version: int, revision: int = 0) -> int:
+        """Bring a revision back, by its number or (0) the one before; returns which it is."""
+        request = pb.RollBackServiceRequest(service_id=service_id, version=version, revision=revision)
+        return (await self._change(Control.roll_back_service, request)).revision
+
+    async def stop_service(self, service_id: str) -> None:
+        """Have a service's tasks stopped; all else that it is stays."""
+        await self._change(Control.stop_service, pb.StopServiceRequest(service_id=service_id))
+
+    async def start_service(self, service_id: str) -> None:
+        """Give a stopped service its tasks again."""
+        await self._change(Control.start_service, pb.StartServiceRequest(service_id=service_id))
+
+    async def plan_service(
+        self,
+        spec: ServiceSpec,
+        service_id: str = "",
+        version: int = 0,
+        resolve_image: bool = False,
+        *,
+        force: bool = False,
+    ) -> Plan:
+        """Return what would come of creating a service, or of updating the one given; nothing changes."""
+        request = pb.PlanServiceRequest(
+            service_id=service_id,
+            version=version,
+            spec=to_message(spec, specs_pb2.ServiceSpec),
+            resolve_image=resolve_image,
+            force=force,
+        )
+        answer = await self._read(Control.plan_service, request)
+        return from_message(answer, Plan)
+
+    async def explain(self, target: str) -> Explanation:
+        """Return why a service's tasks, or one task, are where they are, or are not."""
+        request = pb.ExplainServiceRequest(target=target)
+        answer = await self._read(Control.explain_service, request)
+        return from_message(answer, Explanation)
 
     async def remove_service(self, service_id: str) -> None:
         """Have a service's tasks stopped and the service removed."""
@@ -204,14 +262,13 @@ async def connect(host: Host) -> AsyncIterator[ClusterClient]:
     except FailedPrecondition as refusal:
         await _manager_returns(host, refusal)
     async with connect_unix(host.manager_socket) as channel:
-        if host.stale is None:
-            yield ClusterClient(channel)
-            return
-        beside = stale_reads()
+        sent = stale_reads().sent if host.stale is not None else ()
+        beside = Metadata((*said_by(host.user), *sent))
         try:
             yield ClusterClient(channel.beside(beside))
         finally:
-            host.stale.age_ms = beside.age_ms
+            if host.stale is not None:
+                host.stale.age_ms = beside.age_ms
 
 
 async def _manager_returns(host: Host, refusal: FailedPrecondition) -> None:

@@ -30,11 +30,12 @@ class Staleness:
 class Host:
     """One host, by coveyd's socket. The manager's is in the same directory.
 
-    With `stale`, what is read may be old.
+    With `stale`, what is read may be old. `user` is who asks, for a service's history: a word, and no proof.
     """
 
     daemon_socket: Path
     stale: Staleness | None = field(default=None, compare=False)
+    user: str = field(default="", compare=False)
 
     @classmethod
     def parse(cls, text: str) -> Self:

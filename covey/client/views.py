@@ -2,6 +2,7 @@
 
 from enum import IntEnum
 
+from covey.model.difference import FieldChange
 from covey.model.objects import Endpoint, Network, Part, Revision, Service, Task
 
 
@@ -13,6 +14,67 @@ class ServiceDetail(Part, frozen=True):
     running: int = 0
     desired: int = 0
     completed: int = 0
+
+
+class PlanAction(IntEnum):
+    """What a step of a plan does. WAIT: the task would find no node."""
+
+    CREATE = 0
+    STOP = 1
+    KEEP = 2
+    WAIT = 3
+
+
+class PlanStep(Part, frozen=True):
+    """One thing that would happen. What would only then be made has no task id; `replaces` is a task's."""
+
+    action: PlanAction = PlanAction.CREATE
+    task_id: str = ""
+    slot: int = 0
+    node_id: str = ""
+    node_name: str = ""
+    revision: int = 0
+    reason: str = ""
+    replaces: str = ""
+
+
+class Plan(Part, frozen=True):
+    """What would come of a request, in the order in which it would begin."""
+
+    steps: tuple[PlanStep, ...] = ()
+    changes: tuple[FieldChange, ...] = ()
+    warnings: tuple[str, ...] = ()
+    rollout: str = ""
+
+
+class RuledOut(Part, frozen=True):
+    """The nodes one filter rules out, and what would change that."""
+
+    filter: str = ""
+    nodes: tuple[str, ...] = ()
+    detail: str = ""
+    remedy: str = ""
+
+
+class TaskExplanation(Part, frozen=True):
+    """A task, and why it stands where it stands."""
+
+    task: Task = Task()
+    name: str = ""
+    node_name: str = ""
+    text: str = ""
+
+
+class Explanation(Part, frozen=True):
+    """Why a service's tasks are where they are. `open` are the nodes that would take one more."""
+
+    service_id: str = ""
+    summary: str = ""
+    advice: tuple[str, ...] = ()
+    tasks: tuple[TaskExplanation, ...] = ()
+    ruled_out: tuple[RuledOut, ...] = ()
+    open: tuple[str, ...] = ()
+    nodes: int = 0
 
 
 class Progress(Part, frozen=True):

@@ -91,14 +91,14 @@ class FieldChange(Part, frozen=True):
 def changes(
     before: ServiceSpec, after: ServiceSpec, networks: Mapping[str, str] | None = None
 ) -> list[FieldChange]:
-    """List what differs, in the order of the fields. `networks` gives names for ids, which stand there without.
+    """List what differs, in the order of the fields, what is not set any more last.
 
-    Of credentials no more is told than that they changed.
+    `networks` gives names for ids, which stand there without. Of credentials no more is told than that they changed.
     """
     old, new = flat(before, networks), flat(after, networks)
     found = [
         FieldChange(path, old.get(path, ""), new.get(path, ""))
-        for path in {**old, **new}
+        for path in {**new, **old}
         if old.get(path) != new.get(path)
     ]
     changed = {change.path for change in found}

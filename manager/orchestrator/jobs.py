@@ -9,17 +9,11 @@ attempts are used up is spent: neither done nor worked on, so the job stays shor
 from dataclasses import dataclass
 
 from covey import limits
-from covey.model.specs import ServiceMode
+from covey.model.jobs import extent
 from covey.model.states import TaskState
 
 from . import everywhere, restart
 from .places import Place, Scene
-
-
-def extent(mode: ServiceMode) -> tuple[int, int]:
-    """How many completions a replicated job is to have, and how many tasks it may run at a time."""
-    total = mode.total_completions or mode.max_concurrent or 1
-    return total, mode.max_concurrent or total
 
 
 def done(scene: Scene, place: Place) -> bool:

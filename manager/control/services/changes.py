@@ -1,6 +1,6 @@
 """What requests about services change, as functions on a draft."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from random import Random
 
 from msgspec.structs import replace
@@ -8,26 +8,32 @@ from msgspec.structs import replace
 from covey.errors import Conflict, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
 from covey.ids import new_id
 from covey.model import reference
-from covey.model.objects import Network, Revision, Service, UpdateStatus
+from covey.model.objects import Network, Revision, Service
 from covey.model.specs import NetworkAttachmentSpec, PortConfig, ServiceSpec
-from covey.model.states import PublishMode, UpdateState
+from covey.model.states import PublishMode
 from manager.control.lookup import find_network
-from manager.orchestrator.revisions import adopt, before, first_revision, next_revision, rolled_back
+from manager.orchestrator.revisions import (
+    adopt,
+    find_rollback,
+    first_revision,
+    next_revision,
+    resumed,
+    rolled_back,
+    rolling_back,
+)
 from manager.store.draft import Draft
 from manager.store.view import BY_SERVICE, View
 
 from .describing import current_revision
-
-_PAUSED = (UpdateState.PAUSED, UpdateState.ROLLBACK_PAUSED)
 
 
 def create_service(draft: Draft, spec: ServiceSpec, dice: Random, author: str = "") -> Service:
     """Store a new service with its first revision. The spec has been validated."""
     _check_ports(draft, "", spec.endpoint.ports)
     service_id = new_id(dice)
-    revision = first_revision(service_id, _with_networks(draft, spec), dice)
+    revision = first_revision(service_id, _with_networks(draft, spec), dice, author=author)
     service = adopt(Service(id=service_id, name=spec.name), None, revision)
-    draft.put(replace(revision, author=author))
+    draft.put(revision)
     draft.put(service)
     return service
 
@@ -50,12 +56,12 @@ def update_service(
     current = current_revision(draft, service)
     spec = wanted(draft, current, spec, force=force)
     if spec == current.spec:
-        if service.update_status.state in _PAUSED:
-            draft.put(resumed(service))
+        if (after := resumed(service)) != service:
+            draft.put(after)
         return
     _check_ports(draft, service_id, set(spec.endpoint.ports) - set(current.spec.endpoint.ports))
-    revision = next_revision(service, current, spec, dice)
-    draft.put(replace(revision, author=author))
+    revision = next_revision(service, current, spec, dice, author=author)
+    draft.put(revision)
     draft.put(adopt(service, current, revision))
 
 
@@ -86,43 +92,12 @@ def roll_back_service(
     service = _as_read(draft, service_id, version)
     current = current_revision(draft, service)
     to = find_rollback(current, draft.find(Revision, BY_SERVICE, service.id), number)
-    revision = rolled_back(service, current, to, dice)
-    spec = _with_networks(draft, revision.spec)
+    revision = rolled_back(service, current, to, dice, author=author)
+    spec = _with_networks(draft, revision.spec)  # they may be gone by now
     _check_ports(draft, service_id, set(spec.endpoint.ports) - set(current.spec.endpoint.ports))
-    draft.put(replace(revision, author=author))
+    draft.put(revision)
     draft.put(rolling_back(service, current, revision, now_ns))
     return to
-
-
-def find_rollback(current: Revision, revisions: Sequence[Revision], number: int) -> Revision:
-    """Find the revision to bring back: the one so numbered, or (0) the one before the current one."""
-    if number == current.number:
-        raise InvalidArgument(f"revision: {number} is the current one; choose another")
-    if number:
-        found = next((revision for revision in revisions if revision.number == number), None)
-    else:
-        found = before(current, revisions)
-    if found is None:
-        kept = ", ".join(str(number) for number in sorted(r.number for r in revisions if r is not current))
-        raise NotFound(
-            f"revision: {number or 'the previous one'} is not kept; there are: {kept or 'no others'}"
-        )
-    return found
-
-
-def resumed(service: Service) -> Service:
-    """Let a paused rollout go on."""
-    back = service.update_status.state is UpdateState.ROLLBACK_PAUSED
-    state = UpdateState.ROLLBACK_STARTED if back else UpdateState.UPDATING
-    return replace(service, update_status=replace(service.update_status, state=state, message=""))
-
-
-def rolling_back(service: Service, current: Revision, revision: Revision, now_ns: int) -> Service:
-    """Give `service` as it is once a rollback to `revision` has begun."""
-    service = adopt(service, current, revision)
-    return replace(
-        service, update_status=UpdateStatus(state=UpdateState.ROLLBACK_STARTED, started_at_ns=now_ns)
-    )
 
 
 def stop_service(draft: Draft, service_id: str) -> None:

@@ -1,8 +1,11 @@
 """What people see of a service; credentials stay here."""
 
+from collections.abc import Collection
+
 from msgspec.structs import replace
 
 from covey.errors import Bug
+from covey.model.jobs import extent
 from covey.model.objects import Revision, Service, Task
 from covey.model.specs import ServiceSpec
 from covey.model.states import ServiceModeKind, TaskState
@@ -26,17 +29,37 @@ def describe(view: View, service: Service) -> ServiceDetail:
     revision = current_revision(view, service)
     tasks = view.find(Task, BY_SERVICE, service.id)
     wanted = [task for task in tasks if task.desired_state.wants_up]
-    if revision.spec.mode.kind is ServiceModeKind.REPLICATED:
-        desired = revision.spec.mode.replicas
-    else:
-        desired = len(wanted)
+    completed = _completed(view, revision, tasks)
+    match revision.spec.mode.kind:
+        case ServiceModeKind.REPLICATED:
+            desired = revision.spec.mode.replicas
+        case ServiceModeKind.REPLICATED_JOB:
+            total, at_once = extent(revision.spec.mode)
+            desired = min(at_once, max(total - completed, 0))
+        case _:
+            desired = sum(not task.status.state.terminal for task in wanted)
     return ServiceDetail(
         service=to_message(service, ServiceMessage),
         revision=_shown(revision),
         running=sum(task.status.state is TaskState.RUNNING for task in wanted),
         desired=desired,
-        completed=sum(task.status.state is TaskState.COMPLETE for task in tasks),
+        completed=completed,
     )
+
+
+def _completed(view: View, current: Revision, tasks: Collection[Task]) -> int:
+    """Count tasks that succeeded; of a job, the places in which one of the present iteration did."""
+    succeeded = [task for task in tasks if task.status.state is TaskState.COMPLETE]
+    if not current.spec.mode.kind.job:
+        return len(succeeded)
+    found = {task.revision_id: view.get(Revision, task.revision_id) for task in succeeded}
+    now = {
+        id
+        for id, revision in found.items()
+        if revision and revision.restart_generation == current.restart_generation
+    }
+    everywhere = current.spec.mode.kind.everywhere
+    return len({task.node_id if everywhere else task.slot for task in succeeded if task.revision_id in now})
 
 
 def revisions(view: View, service_id: str) -> list[RevisionMessage]:

@@ -10,7 +10,16 @@ from covey.identity import NodeIdentity
 from covey.model.states import NodeRole
 from covey.v1 import ca_pb2
 from covey.wire.client import Channel, connect_control
-from covey.wire.metadata import AGE_MS, CALLER_NODE, CALLER_ROLE, Metadata, on_behalf_of, stale_reads
+from covey.wire.metadata import (
+    AGE_MS,
+    CALLER_NODE,
+    CALLER_ROLE,
+    USER,
+    Metadata,
+    on_behalf_of,
+    said_by,
+    stale_reads,
+)
 from covey.wire.server import serve_control
 from covey.wire.service import Caller, Role, bind
 from covey.wire.services import NodeCa
@@ -78,13 +87,30 @@ def passing_on(caller: Caller) -> Metadata:
 
 def test_a_manager_passes_on_who_called_it() -> None:
     async def body(dial: Callable[[NodeIdentity], Channel], callers: list[Caller]) -> None:
-        worker = Caller(Role.WORKER, id_of(WORKER), host="192.0.2.7", stale=True)
+        worker = Caller(Role.WORKER, id_of(WORKER), host="192.0.2.7", stale=True, user="alice")
         await dial(MANAGER).beside(passing_on(worker)).call(NodeCa.renew_certificate, REQUEST)
         (heard,) = callers
         assert (heard.role, heard.node_id, heard.host) == (Role.WORKER, id_of(WORKER), "192.0.2.7")
         assert heard.via == id_of(MANAGER)
         assert heard.cluster_id == MANAGER.identity.cluster_id
         assert heard.stale
+        assert heard.user == "alice"
+
+    served(body)
+
+
+@pytest.mark.parametrize(
+    ("named", "heard"),
+    [("alice", "alice"), ("", ""), ("a b\n\x1b[31mc\u00e9", "ab[31mc"), ("x" * 500, "x" * 64)],
+)
+def test_whoever_is_at_the_keyboard_can_be_shown(named: str, heard: str) -> None:
+    async def body(dial: Callable[[NodeIdentity], Channel], callers: list[Caller]) -> None:
+        await dial(MANAGER).beside(Metadata(said_by(named))).call(NodeCa.renew_certificate, REQUEST)
+        assert callers[0].user == heard
+        if named.isascii() and named.isprintable():
+            raw = Metadata(((USER, named),))
+            await dial(MANAGER).beside(raw).call(NodeCa.renew_certificate, REQUEST)
+            assert callers[1].user == heard
 
     served(body)
 
