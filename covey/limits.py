@@ -214,6 +214,8 @@ netlink_timeout_s = 10.0
 link_retry_ms = 20  # the kernel removes what was in a dropped namespace a moment later
 link_retries_max = 50
 network_look_s = 30.0  # how often the host is looked at for what would break the networks
+connections_look_ms_min = 10  # how soon a stopping task's connections are looked at again, longer each time
+connections_look_ms_max = 100
 denied_network_retry_ms = 5_000  # asking for a VNI that is taken holds up the other networks for a second
 
 # --- identity --------------------------------------------------------------------------------------

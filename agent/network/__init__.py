@@ -25,6 +25,12 @@ safe to interrupt anywhere. `io/` reads what is there and carries operations out
 `driver` joins them; it remembers what it has done, and reads back only at the start and after a fault.
 `denials` sets aside a network that this host refuses, `probe` names what of the host would break them all.
 
+How a task leaves
+-----------------
+Its rows drain: no rule sends a new connection there, on any node, while those that are open go on, since the
+kernel remembers per connection where it goes. The ways to the endpoint stay until its row has left the table.
+Ports in host mode have no rows; `close_ports` takes their rules away. `quiet` tells when nobody is connected.
+
 Rules inside: whatever is ours is recognised by its name (`names`), whatever is not is never touched, and
 all state is derived from what the managers say and what the kernel holds: there is no file to go stale.
 """

@@ -30,6 +30,7 @@ from .desired.node import forwarded_keys, host_keys
 from .desired.task import has_way_out
 from .io import conntrack, sysctl
 from .io.claims import Claims
+from .io.connections import quiet
 from .io.kernel import carry_out
 from .io.lookout import Lookout, tell
 from .io.observe import observe, surroundings
@@ -123,6 +124,20 @@ class NetlinkNetworks:
             self._converge({NODE, task_id} | self._touched(before, None))
 
         await self._in_turn(work)
+
+    async def close_ports(self, task_id: str) -> None:
+        """See `Networks.close_ports`."""
+
+        def work() -> None:
+            if (sandbox := self._sandboxes.get(task_id)) is not None and sandbox.host_ports:
+                self._sandboxes[task_id] = replace(sandbox, host_ports=())
+                self._converge({NODE})
+
+        await self._in_turn(work)
+
+    async def quiet(self, pid: int) -> None:
+        """See `Networks.quiet`."""
+        await quiet(pid)
 
     async def apply(self, table: NetworkTable) -> None:
         """See `Networks.apply`."""
@@ -369,16 +384,8 @@ class NetlinkNetworks:
                 await self._in_turn(partial(self._sweep_one, each))
 
     def _sweep_one(self, each: sweep.Sweep) -> None:
-        where = each.netns or "the node"
-        if self._have is None or each.netns not in self._have:
-            return
-        try:
-            count = conntrack.forget(self._places.filtering(each.netns), each.stale)
-        except OSError as error:
-            _log.error("connections of %s to endpoints that are gone stay: %s", where, error)
-            return
-        if count:
-            _log.info("%s forgot %d connections to endpoints that are gone", where, count)
+        if self._have is not None and each.netns in self._have:
+            conntrack.sweep(self._places, each)
 
 
 def _now_ms() -> int:

@@ -6,11 +6,15 @@ table that all namespaces share: 9 ms where it has 262,144 buckets, however few 
 """
 
 import errno
+import logging
 import socket
 from collections.abc import Callable
 
-from ..sweep import Flow
+from ..sweep import Flow, Sweep
+from .places import Places
 from .wire import NLM_F_ACK, NLM_F_REQUEST, Channel, Message, attributes, nested
+
+_log = logging.getLogger(__name__)
 
 _SUBSYSTEM = 1 << 8
 _GET, _DELETE, _GET_STATS = 1, 2, 5
@@ -64,3 +68,15 @@ def forget(channel: Channel, stale: Callable[[Flow], bool]) -> int:
         if failure.number != errno.ENOENT:  # it ended by itself
             raise OSError(failure.number, str(failure))
     return len(gone)
+
+
+def sweep(places: Places, each: Sweep) -> None:
+    """Forget what is stale in one namespace, and say so; that it cannot be done is said, too."""
+    where = each.netns or "the node"
+    try:
+        gone = forget(places.filtering(each.netns), each.stale)
+    except OSError as error:
+        _log.error("connections of %s to endpoints that are gone stay: %s", where, error)
+        return
+    if gone:
+        _log.info("%s forgot %d connections to endpoints that are gone", where, gone)
