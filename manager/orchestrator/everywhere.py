@@ -1,10 +1,9 @@
 """Global services: one task on every node that can have one."""
 
-from covey.model.constraint import architecture
 from covey.model.objects import Node, Revision
 from covey.model.states import Availability, NodeState, TaskState
 
-from .places import Place, Scene, fits
+from .places import Place, Scene, fits, runs_on
 
 
 def shape(scene: Scene) -> list[Place]:
@@ -45,16 +44,5 @@ def _may_have(node: Node, revision: Revision) -> bool:
         node.status.state is NodeState.READY
         and node.spec.availability is Availability.ACTIVE
         and fits(node, revision)
-        and _runs_here(node, revision)
-    )
-
-
-def _runs_here(node: Node, revision: Revision) -> bool:
-    """Tell whether the image is made for this node; others have no place for it, so they stay without."""
-    platforms = revision.spec.task.placement.platforms
-    mine = node.description.platform
-    return not platforms or any(
-        (not p.os or p.os.lower() == mine.os.lower())
-        and (not p.architecture or architecture(p.architecture) == architecture(mine.architecture))
-        for p in platforms
+        and runs_on(node, revision)  # others have no place for it, so they stay without
     )

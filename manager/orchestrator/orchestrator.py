@@ -9,7 +9,19 @@ from manager.store.draft import Draft
 from manager.store.transaction import Change
 from manager.store.view import BY_NODE, BY_SERVICE, View
 
-from . import backoff, deletion, everywhere, jobs, reaper, replicated, restart, rollout, standstill, start
+from . import (
+    backoff,
+    deletion,
+    everywhere,
+    eviction,
+    jobs,
+    reaper,
+    replicated,
+    restart,
+    rollout,
+    standstill,
+    start,
+)
 from .lost import leave_lost_nodes
 from .memory import Memory
 from .places import Scene, scene_of
@@ -31,6 +43,7 @@ class Orchestrator:
         self._look_at_networks = False
         self._down_since_ms: dict[str, int | None] = {}  # None until a pass has put a time on it
         self._given_up: set[str] = set()
+        self._changed_nodes: set[str] = set()
 
     def observe(self, change: Change) -> None:
         """Take note of a change, and of what must therefore be looked at."""
@@ -75,15 +88,12 @@ class Orchestrator:
             self._down_since_ms.pop(id, None)
             self._given_up.discard(id)
         self._dirty.update(self._global)
-        self._touch_node(id)
-
-    def _touch_node(self, id: str) -> None:
-        self._dirty.update(task.service_id for task in self._view.find(Task, BY_NODE, id))
+        self._changed_nodes.add(id)
 
     @property
     def busy(self) -> bool:
         """Tell whether there is something to look at now."""
-        return bool(self._dirty) or self._look_at_networks
+        return bool(self._dirty) or bool(self._changed_nodes) or self._look_at_networks
 
     @property
     def wake_at_ms(self) -> int | None:
@@ -106,6 +116,7 @@ class Orchestrator:
         """
         self._give_up_nodes(now_ms)
         turn = self._turn(draft, now_ms, now_ns, objects_max)
+        turn.crowded_out = self._look_at_nodes(draft)
         due = {id for id, ms in self._due_ms.items() if ms <= now_ms}
         todo, self._dirty = sorted(self._dirty | due), set()
         for number, service_id in enumerate(todo):
@@ -113,6 +124,7 @@ class Orchestrator:
                 self._dirty.update(todo[number:])
                 return
             self._look_at(turn, service_id)
+        self._changed_nodes.clear()
         self._look_at_networks = False
         for network_id in sorted(self._doomed_networks):
             network = draft.get(Network, network_id)
@@ -131,7 +143,20 @@ class Orchestrator:
                 self._down_since_ms[node_id] = now_ms
             elif since_ms + limits.orphan_after_ms <= now_ms and node_id not in self._given_up:
                 self._given_up.add(node_id)
-                self._touch_node(node_id)
+                self._changed_nodes.add(node_id)
+
+    def _look_at_nodes(self, draft: Draft) -> dict[str, str]:
+        """Mark the services with tasks on nodes that changed; say which of those tasks have no room any more.
+
+        Looked up now, not when a node changed: then a plan that had put tasks there was on its way, maybe.
+        """
+        crowded_out: dict[str, str] = {}
+        for node_id in sorted(self._changed_nodes):
+            self._dirty.update(task.service_id for task in draft.find(Task, BY_NODE, node_id))
+            node = draft.get(Node, node_id)
+            if node is not None:
+                crowded_out.update(eviction.crowded_out(draft, node))
+        return crowded_out
 
     def _look_at(self, turn: Turn, service_id: str) -> None:
         self._due_ms.pop(service_id, None)
@@ -158,6 +183,7 @@ class Orchestrator:
     def _tend(self, scene: Scene) -> None:
         id, turn = scene.service.id, scene.turn
         leave_lost_nodes(scene)
+        eviction.evict(scene)
         if scene.service.stopped:
             standstill.hold(scene)
         elif scene.job:
@@ -190,8 +216,9 @@ def _promote(scene: Scene) -> None:
 
 def _alike(before: Node, after: Node) -> bool:
     """Tell whether a node's change means nothing to tasks."""
-    return (before.status.state, before.spec, before.description, before.role) == (
+    return (before.status.state, before.status.address, before.spec, before.description, before.role) == (
         after.status.state,
+        after.status.address,
         after.spec,
         after.description,
         after.role,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from covey.model.constraint import parse_all
+from covey.model.constraint import architecture, parse_all
 from covey.model.objects import Node, Revision, Service, Task
 from covey.model.states import TaskState
 
@@ -62,7 +62,8 @@ def is_live(task: Task) -> bool:
 def age(task: Task) -> tuple[bool, int, int, str]:
     """A key that sorts the tasks of one place from the oldest to the newest.
 
-    Only a place's own history hangs on it, never what runs: creation times may come from two managers.
+    Only a place's own history hangs on it, and which of several tasks must leave a crowded node, never
+    whether something runs: creation times may come from two managers.
     """
     meta = task.meta
     return not meta.version, meta.created_at_ns, meta.version, task.id  # one without a version is being made
@@ -146,6 +147,17 @@ class Scene:
 def fits(node: Node, revision: Revision) -> bool:
     """Tell whether a node satisfies the constraints of a revision."""
     return all(c.holds(node) for c in parse_all(revision.spec.task.placement.constraints))
+
+
+def runs_on(node: Node, revision: Revision) -> bool:
+    """Tell whether the image of a revision is made for a node; one for no platform in particular is for all."""
+    platforms = revision.spec.task.placement.platforms
+    mine = node.description.platform
+    return not platforms or any(
+        (not p.os or p.os.lower() == mine.os.lower())
+        and (not p.architecture or architecture(p.architecture) == architecture(mine.architecture))
+        for p in platforms
+    )
 
 
 def scene_of(turn: Turn, service: Service, memory: Memory, tasks: Iterable[Task]) -> Scene:

@@ -1,5 +1,6 @@
 """One planning pass, as the orchestrator's parts see it: the draft, the time, the dice, what is left to spend."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
 
@@ -18,7 +19,11 @@ def loses_tasks(node: Node) -> bool:
 
 @dataclass(slots=True)
 class Turn:
-    """The writing side of a pass. `gone` are nodes that have been down for so long that they are given up."""
+    """The writing side of a pass.
+
+    `gone` are nodes that have been down for so long that they are given up, `crowded_out` tasks for which
+    their nodes have no room any more, and why.
+    """
 
     draft: Draft
     dice: Random
@@ -27,6 +32,7 @@ class Turn:
     objects_left: int
     history_per_place: int
     gone: frozenset[str] = frozenset()
+    crowded_out: Mapping[str, str] = field(default_factory=dict[str, str])
     wake_ms: int | None = None
     revisions: dict[str, Revision] = field(default_factory=dict[str, Revision])
     lost_nodes: dict[str, bool] = field(default_factory=lambda: {"": False})
@@ -102,13 +108,15 @@ class Turn:
         self.objects_left -= 2 + len(revision.spec.task.networks)
         return task
 
-    def desire(self, task: Task, state: TaskState) -> Task:
-        """Raise what is wanted of a task. One that no agent was ever told of ends right here."""
+    def desire(self, task: Task, state: TaskState, why: str = "") -> Task:
+        """Raise what is wanted of a task, and say `why`. One that no agent was ever told of ends right here."""
         assert state >= task.desired_state, f"the desired state of task {task.id} only rises"
         after = replace(task, desired_state=state)
+        if why:
+            after = replace(after, status=replace(task.status, err=why))
         if state >= TaskState.SHUTDOWN and task.status.state < TaskState.ASSIGNED:
             ended = TaskStatus(
-                state=TaskState.SHUTDOWN, message="stopped before it had a node", at_ns=self.now_ns
+                state=TaskState.SHUTDOWN, message="stopped before it had a node", err=why, at_ns=self.now_ns
             )
             after = replace(after, status=ended)
         if after != task:

@@ -153,6 +153,17 @@ class PlannerCluster:
             node = replace(node, spec=replace(node.spec, labels={**node.spec.labels, **labels}))
         self.write(lambda draft: draft.put(node))
 
+    def describe(self, id: str, **changes: object) -> None:
+        """Have a node say something else of itself than before: `platform`, or amounts of `Resources`."""
+        node = self.tables.get(Node, id)
+        assert node is not None
+        said = node.description
+        if "platform" in changes:
+            said = replace(said, platform=changes.pop("platform"))
+        if changes:
+            said = replace(said, resources=replace(said.resources, **changes))
+        self.write(lambda draft: draft.put(replace(node, description=said)))
+
     def report(self, task: Task, state: TaskState, err: str = "") -> None:
         present = self.tables.get(Task, task.id)
         assert present is not None
