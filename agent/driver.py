@@ -25,8 +25,9 @@ from agent.tasks.lifecycle import Act
 from agent.tasks.machine import Tasks
 from agent.tasks.tables import TableQueue, Wish, Wished
 from covey import limits
-from covey.errors import CoveyError
+from covey.errors import CoveyError, Unavailable
 from covey.machine import Tick
+from covey.model.objects import ClusterVersion
 from covey.wire.client import Channel
 
 log = logging.getLogger(__name__)
@@ -158,7 +159,8 @@ class Agent:
             case work.Unreport(task_ids):
                 return [talk.TasksDropped(task_ids)]
             case tables.InForce(network_id, version):
-                return [talk.TableInForce(network_id, version), work.TableSettled(network_id)]
+                self._spawn(self._confirm(network_id, version), f"confirm {network_id}")
+                return [work.TableSettled(network_id)]
             case tables.Complain(network_id, error):
                 log.error("network %s is not as it should be, trying again: %s", network_id, error)
             case talk.Follow(membership):
@@ -168,6 +170,14 @@ class Agent:
             case _:
                 self._work(effect)
         return ()
+
+    async def _confirm(self, network_id: str, version: ClusterVersion) -> None:
+        """Say that a table is in force once names follow it, too; the kernel's next table need not wait for that."""
+        try:
+            await self._parts.names.follows(network_id)
+        except Unavailable as error:
+            log.warning("traffic follows the table, names perhaps not yet: %s", error)
+        self._inbox.put_nowait(talk.TableInForce(network_id, version))
 
     async def _follow(self, membership: Membership) -> None:
         try:

@@ -274,6 +274,13 @@ task_network_actions_at_once = 4  # they are done one after another, but none wa
 task_runtime_actions_at_once = 8  # some wait for the disk, not the processor
 task_action_timeout_s = 120.0
 task_error_chars_max = 1_024
+health_interval_ns = 30_000_000_000
+health_timeout_ns = 30_000_000_000
+health_start_interval_ns = 5_000_000_000
+health_retries = 3
+health_pause_ms_min = 200  # between two checks of a container: each costs the processor some 30 ms
+health_duration_ms_max = 7 * 24 * 3_600 * 1_000  # an image may say anything
+health_probes_at_once = 32  # most of them wait for an answer; `exec_starts_at_once` bounds what they cost
 agent_write_batch_ms = 5
 agent_events_per_turn = 256
 container_log_record_bytes_max = 64 * 1024  # a longer line reaches the reader in parts
@@ -302,6 +309,7 @@ dns_datagrams_per_wakeup = 32
 dns_frame_bytes_max = 64 * 1024 * 1024
 dns_requests_in_flight_max = 64
 dns_ready_ms = 5_000
+dns_table_ms = 1_000  # how long saying that a table is followed waits for names; under `withdrawal_wait_ms`
 dns_persist_delay_ms = 200
 
 # --- the command line (covey/client, covey/cli) ----------------------------------------------------

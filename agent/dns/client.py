@@ -88,6 +88,21 @@ class DnsFeed:
         if error:
             raise Unavailable(f"no names for task {task_id}: {error}")
 
+    async def follows(self, network_id: str, timeout_ms: int | None = None) -> None:
+        """See `Names.follows`."""
+        bound_ms = limits.dns_table_ms if timeout_ms is None else timeout_ms
+        try:
+            async with asyncio.timeout(bound_ms / 1000):
+                while (error := self._outbox.table_verdict(network_id)) is None:
+                    await self._answer.wait()
+        except TimeoutError:
+            raise Unavailable(
+                f"the DNS server at {self._socket} did not take the newest table of network {network_id} within "
+                f"{bound_ms} ms; coveyd restarts it if it died, its log says more"
+            ) from None
+        if error:
+            raise Unavailable(f"names of network {network_id} may be old: {error}")
+
     async def settled(self) -> None:
         """Wait, without a bound of its own, until everything published was answered (for tests and demos)."""
         while not self._outbox.idle:

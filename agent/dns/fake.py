@@ -10,7 +10,7 @@ from .seam import Names
 
 
 class FakeNames:
-    """Remembers what was published. A task in `broken` never gets ready; its value says why."""
+    """Remembers what was published. A task in `broken` never gets ready, a network never has its table followed."""
 
     def __init__(self) -> None:
         self.tables: dict[str, NetworkTable] = {}
@@ -39,6 +39,11 @@ class FakeNames:
     def drop_resolver(self, task_id: str) -> None:
         """Forget the resolver."""
         self.resolvers.pop(task_id, None)
+
+    async def follows(self, network_id: str, timeout_ms: int | None = None) -> None:
+        """Return at once, or fail as `broken` says of the network."""
+        if network_id in self.broken:
+            raise Unavailable(f"names of network {network_id} may be old: {self.broken[network_id]}")
 
     async def ready(self, task_id: str, timeout_ms: int | None = None) -> None:
         """Return at once, or fail as `broken` says."""

@@ -26,6 +26,7 @@ class Outbox:
         self._waiting: dict[tuple[str, str], None] = {}
         self._in_flight: dict[int, Body] = {}
         self._verdicts: dict[str, str] = {}
+        self._table_verdicts: dict[str, str] = {}
         self._seq = 0
 
     def reset(self, tables: Iterable[NetworkTable], resolvers: Iterable[Resolver]) -> None:
@@ -33,17 +34,20 @@ class Outbox:
         self.tables = {table.network_id: table for table in tables}
         self.resolvers = {resolver.task_id: resolver for resolver in resolvers}
         self._verdicts.clear()
+        self._table_verdicts.clear()
         self._complete = True
         self._want_everything()
 
     def set_table(self, table: NetworkTable) -> None:
-        """Want this table."""
+        """Want this table; its verdict is open again."""
         self.tables[table.network_id] = table
+        self._table_verdicts.pop(table.network_id, None)
         self._want(("table", table.network_id))
 
     def drop_table(self, network_id: str) -> None:
         """Want no table of this network."""
         self.tables.pop(network_id, None)
+        self._table_verdicts.pop(network_id, None)
         self._want(("table", network_id))
 
     def set_resolver(self, resolver: Resolver) -> None:
@@ -63,6 +67,7 @@ class Outbox:
         self._connected = True
         self._seq = 0
         self._in_flight.clear()
+        self._table_verdicts.clear()  # a server that was restarted may serve what it had written down before
         self._want_everything()
 
     def disconnected(self) -> None:
@@ -90,11 +95,17 @@ class Outbox:
             raise PeerFault(f"the DNS server answered request {verdict.seq}, which nobody made")
         if isinstance(body, SetResolver) and self.resolvers.get(body.resolver.task_id) is body.resolver:
             self._verdicts[body.resolver.task_id] = verdict.error
+        if isinstance(body, SetTable) and self.tables.get(body.table.network_id) is body.table:
+            self._table_verdicts[body.table.network_id] = verdict.error
         return body
 
     def verdict(self, task_id: str) -> str | None:
         """Return the server's word on a task's newest resolver: None not yet, empty done, else an error."""
         return self._verdicts.get(task_id)
+
+    def table_verdict(self, network_id: str) -> str | None:
+        """Return the server's word on a network's newest table: None not yet, empty done, else an error."""
+        return self._table_verdicts.get(network_id) if network_id in self.tables else ""
 
     @property
     def idle(self) -> bool:

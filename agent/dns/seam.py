@@ -35,6 +35,13 @@ class Names(Protocol):
         """The container is gone; no error if it was never there."""
         ...
 
+    async def follows(self, network_id: str, timeout_ms: int | None = None) -> None:
+        """Wait until names are answered by the network's newest table, at most `timeout_ms` (a default of 1 s).
+
+        Raises Unavailable with the server's reason, or if the time is over. Fine if the network is gone.
+        """
+        ...
+
     async def ready(self, task_id: str, timeout_ms: int | None = None) -> None:
         """Wait until the container's newest resolver is open, at most `timeout_ms` (a default of 5 s).
 

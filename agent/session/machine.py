@@ -337,8 +337,8 @@ class Session:
         return effects
 
     def _table_in_force(self, network_id: str, version: ClusterVersion) -> Sequence[Effect]:
-        if network_id not in self.tables:
-            return ()  # dropped while it was being applied
+        if network_id not in self.tables or version < self.in_force.get(network_id, NEVER):
+            return ()  # dropped while it was being applied; or names were slow, and a newer one was not
         self.in_force[network_id] = self.unreported[network_id] = version
         return self._speak() if self.phase is Phase.OPEN else ()
 

@@ -54,7 +54,7 @@ class Apply:
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """Kernel and DNS server follow this version now."""
+    """The kernel follows this version now, and the DNS server has been told."""
 
     network_id: str
     version: ClusterVersion
