@@ -20,6 +20,7 @@ from agent.tasks.tables import TableQueue, Wish, Wished
 from covey.machine import Tick
 from covey.model.assignments import AssignmentSet
 from covey.model.objects import NodeDescription
+from covey.model.specs import Platform, Resources
 from covey.model.tables import NetworkTable
 from manager.dispatcher import events
 from tests.sim.host import Host
@@ -104,7 +105,12 @@ class Agent:
         self.dice = Random(f"{world.seed} {name}")
         self.host = Host(world, name)
         self.disk: dict[tuple[str, str], object] = {}
-        self.description = NodeDescription(hostname=name, data_address=f"192.0.2.{name[1:]}")
+        self.description = NodeDescription(
+            hostname=name,
+            platform=Platform("linux", "amd64"),
+            resources=Resources(nano_cpus=8_000_000_000, memory_bytes=8 << 30),
+            data_address=f"192.0.2.{name[1:]}",
+        )
         self.line: Line | None = None
         self.lives = 0
         self.numbers = 0
@@ -151,6 +157,7 @@ class Agent:
         self.on = False
         self.lives += 1
         self.numbers = self.session.number
+        self.host.abandoned()
         if self.line is not None:
             self.line.connection.end()
             self.line = None

@@ -43,7 +43,7 @@ class Client:
         if self.world.calm:
             return
         self.dice.choice(self.world.wishes)(self)
-        self.world.clock.after(self.dice.uniform(20, 250), self._next)
+        self.world.clock.after(self.dice.uniform(*self.world.faults.wish_pause_ms), self._next)
 
     def ask(self, act: Callable[["Manager"], None]) -> None:
         """Come to a manager, which passes on to whom it takes for the leader."""

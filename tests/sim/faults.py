@@ -4,8 +4,10 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from covey import errors
+from tests.sim.profiles import ORCHESTRATION, strike_nodes
 
 if TYPE_CHECKING:
+    from tests.sim.agent import Agent
     from tests.sim.manager import Manager
     from tests.sim.world import World
 
@@ -21,9 +23,9 @@ class Faults:
         self.pause_ms = dice.choice((200, 500, 1500))
         self.entries_between_snapshots = dice.choice((15, 40, 200))
         self.changes = dice.choice((0, 0, 1))  # how eager people are to promote and demote
-        self.services_max = 6
+        self.services_max, self.nodes, self.wish_pause_ms = 6, 3, (20.0, 250.0)
         self.agents = world.profile == "cluster" and dice.random() < 0.3  # theirs are struck too
-        self.drains = False  # tasks that stop are withdrawn first
+        self.drains = self.drains_nodes = self.deadlines = False  # tasks that stop are withdrawn first
         self.begun = False
         self.disks_sync = True
         self.torn = False
@@ -47,6 +49,9 @@ class Faults:
         if self.restless:
             self.managers, self.changes, self.pause_ms, self.for_ms = dice.choice((4, 5)), 10, 1500, 20_000
             self.kinds = [self.crash, self.heal, self.isolate, self.hand_over]
+
+        if world.profile in ORCHESTRATION:
+            strike_nodes(self)
 
     def elected(self, manager: "Manager") -> None:
         """Somebody leads: in a hasty run, not for long."""
@@ -86,6 +91,9 @@ class Faults:
             manager.disk_ms, manager.full_until_ms = 1.0, 0.0
             if manager.core is None:
                 manager.boot()
+        for agent in self.world.agents:
+            if not agent.on:
+                agent.boot()
 
     def _victim(self) -> "Manager":
         leader = self.world.leader()
@@ -160,6 +168,23 @@ class Faults:
         agent = self.dice.choice(self.world.agents).name
         for manager in self.dice.choice((list(self.world.managers), [self._victim().name])):
             self.world.network.cut |= {(agent, manager), (manager, agent)}
+
+    def lose_node(self) -> None:
+        """Take the power of a node that runs tasks, for a while."""
+        agent = self.dice.choice(self.world.agents)
+        if agent.on:
+            agent.power_off()
+            self._back_after((500, 2000, 6000), agent)
+
+    def restart_agent(self) -> None:
+        """End an agent's process; its containers go on."""
+        agent = self.dice.choice(self.world.agents)
+        if agent.on:
+            agent.crash()
+            self._back_after((10, 300, 5000), agent)
+
+    def _back_after(self, pauses_ms: tuple[int, ...], agent: "Agent") -> None:
+        self.world.clock.after(self.dice.choice(pauses_ms), lambda: agent.boot() if not agent.on else None)
 
     def heal(self) -> None:
         """Join all cables again, and calm the sea."""

@@ -73,8 +73,8 @@ class Host:
         self.boxes: dict[str, Box] = {}
         self.pulled: set[str] = set()
         self.given_up: set[str] = set()  # tasks whose pull was cancelled
+        self.under_way: dict[str, work.Action] = {}
         self.lives = 0
-        self.tell: Callable[[work.Event], None] = lambda event: None
 
     def observed(self) -> tuple[Observed, ...]:
         """What a new agent finds."""
@@ -106,10 +106,21 @@ class Host:
             self._pull(action, done)
             return
 
+        self.under_way[action.task_id] = action
+
         def carry_out() -> None:
-            done(self._do(action))
+            if self.under_way.get(action.task_id) is action:
+                del self.under_way[action.task_id]
+                done(self._do(action))
 
         self._after(_HAND_MS, carry_out)
+
+    def abandoned(self) -> None:
+        """Hear that the agent's process has ended: what was under way is done, or never will be."""
+        under_way, self.under_way = self.under_way, {}
+        for action in under_way.values():
+            if self.dice.random() < 0.5:
+                self._do(action)
 
     def _pull(self, action: work.Pull, done: Callable[..., None]) -> None:
         like = character_of(action.reference)

@@ -36,6 +36,8 @@ EPOCH_MS = 1e12
 class Manager:
     """A machine called `name`, which may lose its power and its disk. `core` is None while it is off."""
 
+    tables: Tables
+
     def __init__(self, world: "World", name: str, founding: bool = False) -> None:
         self.world, self.name = world, name
         self.lives = 0
@@ -287,8 +289,8 @@ class Manager:
         decoded = entries.decode(entry.data)
         outcome = self.tables.apply(decoded.transaction, entry.index, decoded.at_ns)
         self.world.promises.after(self.id, self.tables)
-        if isinstance(outcome, Commit) and self.world.agents:
-            self.world.history.committed(outcome, self.tables)
+        if isinstance(outcome, Commit):
+            self.world.heard(outcome, self.tables)
         if isinstance(outcome, Commit) and self.leading is not None:
             self.leading.committed(outcome)
         if (tell := self.waiting.pop(decoded.proposal, None)) is not None:

@@ -97,7 +97,7 @@ class Runs:
         """Hear that a container has ended."""
         run = self.now.pop(id, None)
         assert run is not None, f"{id} ends on {node} and did not run"
-        if code == 0 and run.revision.spec.mode.kind.job and not self._excused(id):
+        if code == 0 and id not in self.stopped and run.revision.spec.mode.kind.job and not self._excused(id):
             key = run.place, run.revision.restart_generation
             if (other := self.completed.setdefault(key, id)) != id:
                 raise Violated(f"task {id} completes, and {other} had done so in its place {run.place[1:]}")

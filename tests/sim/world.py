@@ -5,6 +5,9 @@
 
 `profile` "raft" has managers and clients only, and is quick; "hasty" too, with leaders that die as soon as they lead;
 "members" too, with managers that come and go all the time; "cluster" has agents, services and planners as well.
+
+The others are about orchestration: "rollout" updates services while nodes are lost, "drain" drains and labels nodes
+while cables are cut, "jobs" runs jobs while leaders fall.
 """
 
 from collections.abc import Callable
@@ -21,6 +24,8 @@ from manager.raft.entry import Member, Membership, Stored
 from manager.roles import quorum
 from manager.roles.admission import next_step
 from manager.store.draft import Draft
+from manager.store.tables import Tables
+from manager.store.transaction import Commit
 from tests.sim.agent import Agent, Line
 from tests.sim.checkers import Promises, Register, Violated, digest_of
 from tests.sim.client import REGISTERS, Client
@@ -30,7 +35,11 @@ from tests.sim.history import History
 from tests.sim.logs import Logs
 from tests.sim.manager import Manager
 from tests.sim.network import Network as Net
+from tests.sim.profiles import ORCHESTRATION, WITH_AGENTS, wishes_of
+from tests.sim.rollouts import Rollouts
 from tests.sim.runs import Runs
+from tests.sim.settled import unsettled
+from tests.sim.wanted import Wanted
 
 CALM_MS = 90_000.0
 
@@ -47,6 +56,7 @@ class World:
         self.network = Net(self.clock, Random(f"{seed} network"))
         self.promises, self.logs = Promises(), Logs()
         self.history, self.runs = History(), Runs(self)
+        self.rollouts, self.wanted = Rollouts(self), Wanted()
         self.registers = [Register() for _ in range(REGISTERS)]
         self.faults = Faults(self)
         self.calm = False
@@ -58,11 +68,7 @@ class World:
         self.managers: dict[str, Manager] = {}
         for number in range(1, self.faults.managers + 1):
             self.managers[f"m{number}"] = Manager(self, f"m{number}", founding=number == 1)
-        self.wishes = (
-            [Client.write] * 5 + [Client.read] * 5 + [Client.promote_or_demote] * self.faults.changes
-        )
-        if profile == "cluster":
-            self.wishes += [Client.create] * 2 + [Client.scale]
+        self.wishes = wishes_of(profile, self.faults.changes)
 
     # --- names ---
 
@@ -141,16 +147,16 @@ class World:
                     id=name, spec=spec, role=NodeRole.MANAGER, description=NodeDescription(hostname=name)
                 )
                 draft.put(node)
-            if self.profile == "cluster":
+            if self.profile in WITH_AGENTS:
                 draft.put(Network(id="net-a", spec=NetworkSpec(name="a")))
                 draft.put(Network(id="net-ingress", spec=NetworkSpec(name="ingress", ingress=True)))
-                for number in range(3):
+                for number in range(self.faults.nodes):
                     draft.put(Node(id=f"w{number}", status=NodeStatus()))
 
         first.update(content, lambda _: None)
         self._let_in()
-        if self.profile == "cluster":
-            self.agents = [Agent(self, f"w{number}") for number in range(3)]
+        if self.profile in WITH_AGENTS:
+            self.agents = [Agent(self, f"w{number}") for number in range(self.faults.nodes)]
 
     def _let_in(self) -> None:
         """What JoinRaft does: machines that are to be managers and are none ask until they are let in."""
@@ -194,6 +200,7 @@ class World:
             register.at_the_end()
         if self.profile == "cluster" and not self.faults.agents:
             self.runs.undisturbed()
+        self.wanted.at_the_end(leader.tables)
 
     def _unwell(self) -> str:
         leader = self.leader()
@@ -210,10 +217,16 @@ class World:
         return self._unserved(leader)
 
     def _unserved(self, leader: Manager) -> str:
-        running = self.runs.now
+        if self.profile in ORCHESTRATION:
+            return unsettled(self, leader.tables) or "; ".join(validate(leader.tables))
         wanted = 0
         for service in leader.tables.all(Service):
             wanted += services.current_revision(leader.tables, service).spec.mode.replicas
-        if self.profile == "cluster" and len(running) != wanted:
-            return f"{len(running)} tasks run, and {wanted} are wanted"
+        if self.profile in WITH_AGENTS and len(self.runs.now) != wanted:
+            return f"{len(self.runs.now)} tasks run, and {wanted} are wanted"
         return "; ".join(validate(leader.tables))
+
+    def heard(self, commit: Commit, tables: Tables) -> None:
+        """Hear that a manager has applied a commit; the first of them is judged."""
+        if self.profile in WITH_AGENTS and self.history.committed(commit, tables):
+            self.rollouts.committed(commit, tables)

@@ -1,0 +1,220 @@
+"""What managers may decide, judged commit by commit: who is told to stop, when, and how many at a time.
+
+A task is *taken down* when it is told to stop though it runs well, on a node that lives and may keep it, in a place
+that stays, of a service that people want to run, and nothing else runs well in its place. Its place is then *down*
+until a task runs well in it again, or one that came after it ended by itself or lost its node: what is missing from
+then on is not the managers' doing.
+
+* Stop-first: no task is taken down by a rollout while as many places are down as the rules in force allow
+  (`parallelism`, 0 for all). So of R replicas at least R - parallelism run, less those that failed or were lost.
+* Start-first: no task is taken down at all.
+* Drained node: a replicated service's task is not taken down before another one is prepared in its place (start-first:
+  runs well), until the deadline has passed.
+* Scaling down leaves as many places as are wanted.
+* Who is told to stop gets no new connections from the same commit on.
+* A job begins nothing in a place that has completed in the same iteration, nor beyond its total.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from covey.model.constraint import parse_all
+from covey.model.objects import Endpoint, Node, Revision, Service, Task
+from covey.model.specs import UpdateConfig
+from covey.model.states import (
+    Availability,
+    EndpointState,
+    HealthState,
+    NodeState,
+    ServiceModeKind,
+    TaskState,
+    UpdateOrder,
+    UpdateState,
+)
+from manager.store.tables import Tables
+from manager.store.transaction import Commit
+from manager.store.view import BY_SERVICE, BY_TASK
+from tests.sim.checkers import Violated
+from tests.sim.runs import Place, place_of
+
+if TYPE_CHECKING:
+    from tests.sim.world import World
+
+_BACK = (UpdateState.ROLLBACK_STARTED, UpdateState.ROLLBACK_PAUSED, UpdateState.ROLLBACK_COMPLETED)
+_ROLLING = (UpdateState.UPDATING, UpdateState.ROLLBACK_STARTED)
+_BY_ITSELF = (TaskState.COMPLETE, TaskState.FAILED, TaskState.REJECTED, TaskState.ORPHANED)
+
+
+@dataclass
+class Rollouts:
+    """Which places are down, and since when nodes are drained."""
+
+    world: "World"
+    down: dict[str, dict[Place, set[str]]] = field(default_factory=lambda: defaultdict(dict))
+    drained_ms: dict[str, float] = field(default_factory=dict)
+    done: set[tuple[Place, int]] = field(default_factory=set)
+
+    def committed(self, commit: Commit, tables: Tables) -> None:
+        """Judge a commit, of which the tables have heard."""
+        stopped: dict[str, list[Task]] = defaultdict(list)
+        for change in commit.changes:
+            before, after = change.before, change.after
+            if isinstance(after, Node):
+                self._drains(before if isinstance(before, Node) else Node(), after)
+            elif isinstance(after, Task):
+                was = before if isinstance(before, Task) else None
+                self._job(was, after, tables)
+                if was is not None and was.desired_state.wants_up and not after.desired_state.wants_up:
+                    self._withdrawn(was, tables)
+                    if runs_well(was):
+                        stopped[after.service_id].append(was)
+            elif isinstance(before, Service) and after is None:
+                self.down.pop(before.id, None)
+        for id in {t.service_id for c in commit.changes for t in (c.before, c.after) if isinstance(t, Task)}:
+            service = tables.get(Service, id)
+            if service is not None:
+                self._up_again(service, tables)
+                self._judge(service, stopped.get(id, []), tables)
+
+    def _drains(self, before: Node, after: Node) -> None:
+        if after.spec.availability is not Availability.ACTIVE or after.status.state is not NodeState.READY:
+            for down in self.down.values():  # a global service has no place there for now
+                for place in [place for place in down if place[2] == after.id]:
+                    del down[place]
+        draining = after.spec.availability is Availability.DRAIN
+        if draining and before.spec.availability is not Availability.DRAIN:
+            self.drained_ms[after.id] = self.world.clock.now_ms
+        elif not draining:
+            self.drained_ms.pop(after.id, None)
+
+    # --- who is told to stop ---
+
+    def _withdrawn(self, task: Task, tables: Tables) -> None:
+        for endpoint in tables.find(Endpoint, BY_TASK, task.id):
+            if endpoint.state is EndpointState.ACTIVE:
+                raise Violated(f"task {task.id} is told to stop, and its endpoint {endpoint.id} stays active")
+
+    def _up_again(self, service: Service, tables: Tables) -> None:
+        down = self.down.get(service.id)
+        if not down:
+            return
+        tasks = self._by_place(service, tables)
+        for place, before in list(down.items()):
+            here = tasks.get(place, [])
+            if not here or any(runs_well(task) for task in here) or self._ended(here) - before:
+                del down[place]
+
+    def _by_place(self, service: Service, tables: Tables) -> dict[Place, list[Task]]:
+        places: dict[Place, list[Task]] = defaultdict(list)
+        for task in tables.find(Task, BY_SERVICE, service.id):
+            if task.desired_state is not TaskState.REMOVE:
+                places[place_of(task, self._revision(task))].append(task)
+        return places
+
+    def _ended(self, tasks: list[Task]) -> set[str]:
+        """Those that ended by themselves, or that were given up with their node."""
+        given_up = self.world.history.given_up
+        return {task.id for task in tasks if task.status.state in _BY_ITSELF or task.id in given_up}
+
+    def _judge(self, service: Service, stopped: list[Task], tables: Tables) -> None:
+        revision = tables.get(Revision, service.revision_id)
+        if revision is None or service.pending_delete or service.stopped or revision.spec.mode.kind.job:
+            self.down.pop(service.id, None)
+            return
+        if stopped and revision.spec.mode.kind is ServiceModeKind.REPLICATED:
+            self._enough_places(service, revision, tables)
+        rules = revision.spec.rollback if service.update_status.state in _BACK else revision.spec.update
+        fresh = [task for task in stopped if self._taken_down(task, service, revision, rules, tables)]
+        if not fresh:
+            return
+        down, here = self.down[service.id], self._by_place(service, tables)
+        for place in (place_of(task, self._revision(task)) for task in fresh):
+            down.setdefault(place, self._ended(here[place]))
+        if rules.order is UpdateOrder.START_FIRST:
+            raise Violated(
+                f"task {fresh[0].id} of {service.name} is told to stop, and nothing runs in its place, though its "
+                "service starts first"
+            )
+        if rules.parallelism and len(down) > rules.parallelism:
+            raise Violated(
+                f"{len(down)} places of {service.name} are down at once, and {rules.parallelism} may be; the "
+                f"last is {fresh[-1].slot} ({fresh[-1].id})"
+            )
+
+    def _taken_down(
+        self, task: Task, service: Service, revision: Revision, rules: UpdateConfig, tables: Tables
+    ) -> bool:
+        """Whether a rollout has stopped this one; raises if a drained node lets it go too early."""
+        now = tables.get(Task, task.id)
+        node = tables.get(Node, task.node_id)
+        if now is None or now.desired_state is TaskState.REMOVE:
+            return False
+        if node is None or node.status.state is NodeState.DOWN or not self._may_stay(node, revision):
+            return False
+        place = place_of(task, self._revision(task))
+        others = [
+            other
+            for other in tables.find(Task, BY_SERVICE, service.id)
+            if other.id != task.id
+            and other.desired_state.wants_up
+            and not other.status.state.terminal
+            and place_of(other, self._revision(other)) == place
+        ]
+        if any(runs_well(other) for other in others):
+            return False
+        if node.spec.availability is Availability.DRAIN:
+            if not revision.spec.mode.kind.everywhere and service.update_status.state not in _ROLLING:
+                self._left_too_early(task, node, others, rules)
+            return False
+        return True
+
+    def _left_too_early(self, task: Task, node: Node, others: list[Task], rules: UpdateConfig) -> None:
+        deadline_ms = node.spec.drain_deadline_ns / 1e6
+        waited_ms = self.world.clock.now_ms - self.drained_ms.get(node.id, 0.0)
+        if waited_ms >= deadline_ms or not self.world.faults.drains_nodes:
+            return
+        enough = TaskState.RUNNING if rules.order is UpdateOrder.START_FIRST else TaskState.READY
+        if not any(other.status.state >= enough for other in others):
+            raise Violated(
+                f"task {task.id} on the drained node {node.id} is told to stop after {waited_ms:.0f} ms of "
+                f"{deadline_ms:.0f}, and nothing is ready in its place"
+            )
+
+    def _may_stay(self, node: Node, revision: Revision) -> bool:
+        return all(c.holds(node) for c in parse_all(revision.spec.task.placement.constraints))
+
+    def _enough_places(self, service: Service, revision: Revision, tables: Tables) -> None:
+        tasks = tables.find(Task, BY_SERVICE, service.id)
+        left = {task.slot for task in tasks if task.desired_state is not TaskState.REMOVE}
+        if len(left) < revision.spec.mode.replicas:
+            raise Violated(f"{len(left)} places of {service.name} are left of {revision.spec.mode.replicas}")
+
+    def _revision(self, task: Task) -> Revision:
+        return self.world.history.revisions[task.revision_id]
+
+    # --- jobs ---
+
+    def _job(self, before: Task | None, after: Task, tables: Tables) -> None:
+        revision = self._revision(after)
+        mode = revision.spec.mode
+        if not mode.kind.job:
+            return
+        place, iteration = place_of(after, revision), revision.restart_generation
+        if before is None and mode.kind is ServiceModeKind.REPLICATED_JOB:
+            total = mode.total_completions or mode.max_concurrent or 1
+            if after.slot >= total:
+                raise Violated(f"task {after.id} is made for place {after.slot} of a job of {total}")
+        if before is None and (place, iteration) in self.done:
+            raise Violated(f"task {after.id} is made for place {place[1:]}, which has completed")
+        if after.status.state is TaskState.COMPLETE and not (place[2] and tables.get(Node, place[2]) is None):
+            self.done.add((place, iteration))
+
+
+def runs_well(task: Task) -> bool:
+    """Whether a task is wanted, runs, and is not known to be unhealthy."""
+    return (
+        task.desired_state.wants_up
+        and task.status.state is TaskState.RUNNING
+        and task.status.health is not HealthState.UNHEALTHY
+    )
