@@ -330,6 +330,7 @@ class Sessions:
         assigned = assignment_set(self.view, session.node_id)
         message = difference(session.assigned, assigned, session.version, version)
         session.assign(assigned)
+        self.withdrawals.moved = True  # of a network the node has left it is asked no more
         if message is None:
             return []
         session.version = version

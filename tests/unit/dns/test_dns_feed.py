@@ -162,3 +162,35 @@ def test_resolv_conf_of_the_node() -> None:
     assert [up.address for up in upstreams_of(text)] == ["127.0.0.53", "fe80::1%eth0"]
     assert len(upstreams_of("\n".join(f"nameserver 192.0.2.{n}" for n in range(9)))) == 3
     assert search_of(text) == ("a", "b")
+
+
+def test_a_table_is_followed_once_the_server_has_answered_its_newest_version() -> None:
+    outbox = Outbox()
+    outbox.connected()
+    old, new = NetworkTable(network_id="n"), NetworkTable(network_id="n", services=(ServiceRow("s", "web"),))
+    outbox.set_table(old)
+    request = outbox.next_request()
+    assert request is not None
+    outbox.set_table(new)
+    outbox.answered(Verdict(request.seq))
+    assert outbox.table_verdict("n") is None, "that was the older one"
+    drain(outbox)
+    assert outbox.table_verdict("n") == ""
+    outbox.disconnected()
+    outbox.connected()
+    assert outbox.table_verdict("n") is None, "who answers now may have only what was written down before"
+    drain(outbox)
+    outbox.drop_table("n")
+    assert outbox.table_verdict("n") == "", "a network that is gone is waited for by nobody"
+
+
+def test_names_that_follow_no_table_are_told_of_in_time(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with DnsFeed(tmp_path / "nobody.sock", Random(1)) as names:
+            names.set_table(NetworkTable(network_id="n"))
+            with pytest.raises(Unavailable, match="did not take the newest table of network n within 20 ms"):
+                await names.follows("n", 20)
+            names.drop_table("n")
+            await names.follows("n", 20)
+
+    asyncio.run(main())
