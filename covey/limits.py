@@ -11,6 +11,9 @@ spec_bytes_max = 512 * 1024
 memory_bytes_min = 4 * 1024 * 1024
 nano_cpus_min = 1_000_000  # 0.001 of a CPU
 replicas_max = 100_000
+generic_resource_count_max = 1_000_000  # of one kind, on a node or for a task
+generic_resources_bytes_max = 4 * 1024  # of names on one node, whose description is bounded, too
+health_check_ns_min = 1_000_000  # Docker's: no check more often than every millisecond
 
 # --- the store -------------------------------------------------------------------------------------
 entry_bytes_max = 4 * 1024 * 1024 - 64 * 1024  # stays under gRPC's default message, with room for a frame
@@ -165,9 +168,9 @@ watch_rest_factor = 10  # after each moment told to a watcher, so many times wha
 
 # --- orchestration ---------------------------------------------------------------------------------
 restart_delay_ns = 5_000_000_000
-restart_old_task_wait_ms = 60_000
+restart_old_task_wait_ms = 60_000  # at least; longer for a task that may take longer to stop
+stop_margin_ms = 10_000  # over a task's drain time and grace, for its node to be heard that it stopped
 update_monitor_ns = 5_000_000_000
-update_old_task_wait_ms = 60_000
 update_start_deadline_ns = (
     300_000_000_000  # a new task that does not run by then has failed; Swarm waits for ever
 )
@@ -181,6 +184,7 @@ scheduler_failures_max = 5  # of one revision on one node, within the window: th
 scheduler_failure_window_ms = 300_000
 stop_grace_ns = 10_000_000_000
 task_history_per_slot = 5
+job_history_places_max = 1_000  # a job of more keeps one task of each place that is done
 planner_debounce_ms = 5
 garbage_search_ms = 30  # a longer one sets aside what it found alive
 turn_ms = 20  # whoever has more to do lets others have a turn then
@@ -320,6 +324,8 @@ role_change_bound_s = 120.0  # then `covey node promote` ends, and it goes on in
 membership_timeout_s = 120.0  # init, join and leave wait for keys, managers and containers
 converge_stable_ms = 2_000  # how long all tasks must run before `create` says converged; Docker takes 5 s
 converge_bound_s = 900.0  # then the command ends, and the service goes on in the background
+converge_quick_ends = 5  # a task that ended so often in a row, each time soon, will not run by waiting longer
+converge_stop_margin_s = 120.0  # beyond the grace and drain times of a service that is to stop
 converge_reconnect_s = 10.0  # how long a manager may be away while it is restarted
 conflicts_borne_max = 10  # how often a command that read, changed and wrote does so again
 conflict_pause_ms = 50

@@ -3,6 +3,7 @@
 from covey.model.objects import Node, Revision
 from covey.model.states import Availability, NodeState, TaskState
 
+from . import drained
 from .places import Place, Scene, fits, runs_on
 
 
@@ -18,8 +19,9 @@ def shape(scene: Scene) -> list[Place]:
         if turn.exhausted:
             return []
         node = nodes.get(place.key[1])
-        if node is None or not _may_keep(node, scene.revision):
-            scene.desire(place, place.live, TaskState.SHUTDOWN)
+        if node is None or not _may_keep(scene, node):
+            gone = [task for task in place.live if not drained.leaves(scene, task)]
+            scene.desire(place, gone, TaskState.SHUTDOWN)
             if node is None and all(task.status.state.terminal for task in place.tasks):
                 scene.remove(place)
     for node in nodes.values():
@@ -31,12 +33,11 @@ def shape(scene: Scene) -> list[Place]:
     return filled
 
 
-def _may_keep(node: Node, revision: Revision) -> bool:
-    return (
-        node.status.state is not NodeState.DOWN
-        and node.spec.availability is not Availability.DRAIN
-        and fits(node, revision)
-    )
+def _may_keep(scene: Scene, node: Node) -> bool:
+    drained = (
+        node.spec.availability is Availability.DRAIN and not scene.job
+    )  # a job may run on to its end, see `lost`
+    return node.status.state is not NodeState.DOWN and not drained and fits(node, scene.revision)
 
 
 def _may_have(node: Node, revision: Revision) -> bool:

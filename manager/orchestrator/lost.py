@@ -1,11 +1,13 @@
 """Lost tasks: another task takes their place at once.
 
-Their node is down, drained or removed. A paused node keeps what it has.
+Their node is down, removed or drained; what a drained one may keep for a while is left alone (`drained`). A
+paused node keeps what it has.
 """
 
 from covey.model.objects import Task
 from covey.model.states import TaskState
 
+from . import drained
 from .places import Scene
 
 
@@ -25,7 +27,7 @@ def leave_lost_nodes(scene: Scene) -> None:
         for task in place.tasks:
             if task.status.state >= TaskState.COMPLETE:
                 continue
-            if not turn.left(task.node_id):
+            if not turn.left(task.node_id) or drained.leaves(scene, task):
                 continue
             if task.desired_state.wants_up:
                 task = turn.desire(task, TaskState.SHUTDOWN)

@@ -5,22 +5,46 @@ All of it may be lost at any moment. A new leader starts with none, waits delays
 
 from dataclasses import dataclass, field
 
+Key = tuple[int, str]
+"""Of a place: see `places`."""
+
 
 @dataclass(slots=True)
 class RolloutMemory:
     """A rollout to one restart generation. Times are monotonic milliseconds.
 
-    `active` names, for each place being changed, the task that is to come up there; `cooling` the moment
-    until which a changed place still holds its worker; `running_ms` when a new task was first seen running.
+    `active` names, for each place being changed, the task that is to come up there, and `since_ms` since
+    when it is waited for; `cooling` is the moment until which a changed place still holds its worker.
+    `running_ms` says when each task of the rollout was first seen running, None of those that were not yet.
+    `failed` are those that failed, each with why. `tries` counts how often a place was begun in vain, and
+    `retry_ms` says when it may be begun again.
     """
 
     generation: int
     total: int
     last_ms: int
-    active: dict[tuple[int, str], str] = field(default_factory=dict[tuple[int, str], str])
-    cooling: dict[tuple[int, str], int] = field(default_factory=dict[tuple[int, str], int])
-    running_ms: dict[str, int] = field(default_factory=dict[str, int])
-    failed: set[str] = field(default_factory=set[str])
+    active: dict[Key, str] = field(default_factory=dict[Key, str])
+    since_ms: dict[Key, int] = field(default_factory=dict[Key, int])
+    cooling: dict[Key, int] = field(default_factory=dict[Key, int])
+    running_ms: dict[str, int | None] = field(default_factory=dict[str, int | None])
+    failed: dict[str, str] = field(default_factory=dict[str, str])
+    tries: dict[Key, int] = field(default_factory=dict[Key, int])
+    retry_ms: dict[Key, int] = field(default_factory=dict[Key, int])
+
+    def begin(self, place: Key, task_id: str, now_ms: int) -> None:
+        """Give a place a worker, which waits for a task to come up there."""
+        self.active[place] = task_id
+        self.since_ms[place] = now_ms
+        self.running_ms.setdefault(task_id, None)
+
+
+@dataclass(slots=True)
+class Move:
+    """A task on its way off a drained node: who is to follow it, how often that was in vain, and the next try."""
+
+    follower_id: str
+    tries: int = 0
+    retry_ms: int | None = None
 
 
 @dataclass(slots=True)
@@ -31,6 +55,7 @@ class Memory:
     `waiting_ms` says since when a task waits for its predecessors to end. `restarts_ms` are the moments of
     restarts by place and by the task that ended, for policies that bound restarts within a window; of one
     restart generation, the last. `stable` are ended tasks that had run for a while.
+    `moves` are places that are to be left because their node is drained.
     `stood_still` is set while the service is stopped, and until its places are filled again.
     """
 
@@ -42,6 +67,7 @@ class Memory:
     stable: set[str] = field(default_factory=set[str])
     stood_still: bool = False
     rollout: RolloutMemory | None = None
+    moves: dict[Key, Move] = field(default_factory=dict[Key, Move])
 
     def note_restart(self, place: tuple[int, str], generation: int, task_id: str, now_ms: int) -> None:
         """Remember that a task of a restart generation was followed by another."""

@@ -12,6 +12,7 @@ from manager.store.view import BY_NODE, BY_SERVICE, View
 from . import (
     backoff,
     deletion,
+    drained,
     everywhere,
     eviction,
     jobs,
@@ -44,6 +45,7 @@ class Orchestrator:
         self._down_since_ms: dict[str, int | None] = {}  # None until a pass has put a time on it
         self._given_up: set[str] = set()
         self._changed_nodes: set[str] = set()
+        self._drains = drained.Deadlines()
 
     def observe(self, change: Change) -> None:
         """Take note of a change, and of what must therefore be looked at."""
@@ -82,6 +84,7 @@ class Orchestrator:
     def _observe_node(self, id: str, before: Object | None, after: Object | None) -> None:
         if isinstance(before, Node) and isinstance(after, Node) and _alike(before, after):
             return
+        self._drains.observe(id, after if isinstance(after, Node) else None)
         if isinstance(after, Node) and after.status.state is NodeState.DOWN:
             self._down_since_ms.setdefault(id, None)
         else:
@@ -117,6 +120,7 @@ class Orchestrator:
         self._give_up_nodes(now_ms)
         turn = self._turn(draft, now_ms, now_ns, objects_max)
         turn.crowded_out = self._look_at_nodes(draft)
+        turn.draining = self._drains.at(now_ms)
         due = {id for id, ms in self._due_ms.items() if ms <= now_ms}
         todo, self._dirty = sorted(self._dirty | due), set()
         for number, service_id in enumerate(todo):
@@ -181,7 +185,7 @@ class Orchestrator:
             self._due_ms[service_id] = wake_ms
 
     def _tend(self, scene: Scene) -> None:
-        id, turn = scene.service.id, scene.turn
+        id, turn, moving = scene.service.id, scene.turn, False
         leave_lost_nodes(scene)
         eviction.evict(scene)
         if scene.service.stopped:
@@ -193,12 +197,14 @@ class Orchestrator:
             restart.fill(scene, places)
             scene.memory.stood_still = scene.memory.stood_still and turn.exhausted
             rollout.step(scene, places)
+            moving = drained.move(scene)
         if not scene.service.stopped:
             _promote(scene)
         reaper.reap(scene)
         scene.memory.forget_all_but({task.id for place in scene.places.values() for task in place.tasks})
         (self._global.add if scene.everywhere else self._global.discard)(id)
-        (self._watched.add if rollout.under_way(scene.service) else self._watched.discard)(id)
+        watched = moving or rollout.under_way(scene.service)
+        (self._watched.add if watched else self._watched.discard)(id)
 
     def _forget(self, service_id: str) -> None:
         self._memory.pop(service_id, None)

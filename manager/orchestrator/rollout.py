@@ -3,23 +3,26 @@
 A place is stale while no live task of the current restart generation stands in it. As many places as the
 update's parallelism allows are worked on at once. In each the new task comes first: with stop-first it is
 only prepared (its image pulled), then the old one is told to stop, and the new one runs when the old has
-ended; with start-first the old one stops once the new one runs. What is not running any more, and a place
-where the new task cannot be prepared beside the old one, is stopped right away.
+ended; with start-first the old one stops once the new one runs and is healthy. What is not running any more,
+and a place where there is room for the new task only once the old one is gone, is stopped right away.
 
-A new task that ends within the monitor period counts as failed; past the failure ratio the rollout pauses
-or rolls back. When the last place is done the rollout watches for one more period, then it is completed.
+A new task that fails while it is watched (`probation`) is counted; past the failure ratio the rollout pauses
+or rolls back (`verdict`). Otherwise it moves on: such a place is tried again when the others have had their turn.
+When the last place is done the rollout watches for one more period, then it is completed.
 
 Where it stands is read off the tasks and `Service.update_status`; memory adds only times and failures.
 """
 
-from covey import limits
-from covey.model.objects import Service, Task
-from covey.model.specs import UpdateConfig
-from covey.model.states import RestartCondition, TaskState, UpdateOrder, UpdateState
+from collections.abc import Sequence
 
-from . import verdict
-from .memory import RolloutMemory
-from .places import Place, Scene, is_live
+from covey.model.objects import Node, Service, Task
+from covey.model.specs import UpdateConfig
+from covey.model.states import Availability, HealthState, NodeState, TaskState, UpdateOrder, UpdateState
+
+from . import drained, probation, verdict
+from .memory import Key, RolloutMemory
+from .places import Place, Scene, age, fits, runs_on
+from .probation import Split
 
 _UNDER_WAY = (UpdateState.UPDATING, UpdateState.ROLLBACK_STARTED)
 _STANDSTILL = (UpdateState.PAUSED, UpdateState.ROLLBACK_PAUSED)
@@ -31,20 +34,24 @@ def step(scene: Scene, places: list[Place]) -> None:
     `places` are those to be kept filled. A paused node's place is not among them: nothing new begins there.
     """
     state = scene.service.update_status.state
+    if state not in _UNDER_WAY and _all_current(scene):
+        scene.memory.rollout = None
+        return
     split = {place.key: _split(scene, place) for place in scene.places.values()}
     stale = [place for place in places if _is_stale(scene, place, split[place.key])]
     if state in _STANDSTILL or (state not in _UNDER_WAY and not stale):
         scene.memory.rollout = None
-        _tidy(scene, split)
+        for place in scene.places.values():
+            _leave_one(scene, place, place.live)
         return
     memory = _memory(scene, places, stale, split)
     if state not in _UNDER_WAY:
         verdict.begin(scene)
-    _watch(scene, memory, split)
+    probation.watch(scene, memory, split, config_of(scene))
     if verdict.too_many_failures(scene, memory):
         return
-    _give_way(scene, split)
-    _start_more(scene, memory, stale)
+    _give_way(scene, memory, split)
+    _start_more(scene, memory, stale, split)
     _finish(scene, memory, places)
 
 
@@ -58,7 +65,41 @@ def begun(service: Service) -> bool:
     return service.update_status.state in (*_UNDER_WAY, *_STANDSTILL)
 
 
-Split = tuple[tuple[Task, ...], tuple[Task, ...]]
+def config_of(scene: Scene) -> UpdateConfig:
+    """The rules in force: those of rollbacks during one."""
+    spec = scene.revision.spec
+    return spec.rollback if scene.service.update_status.state in verdict.ROLLBACK else spec.update
+
+
+def note_end(scene: Scene, task: Task) -> None:
+    """A task ended that was meant to run: a failure of the rollout, if it made it and it is early."""
+    probation.note_end(scene, task, config_of(scene))
+
+
+def note_move(scene: Scene, place: Place, last: Task, task: Task) -> None:
+    """A task that was to come up lost its node, and another takes over for it."""
+    memory = scene.memory.rollout
+    if memory is not None and memory.active.get(place.key) == last.id and last.id not in memory.failed:
+        memory.begin(place.key, task.id, scene.turn.now_ms)
+
+
+def _all_current(scene: Scene) -> bool:
+    """Tell at a glance whether every place is as it should be, as it is at most times."""
+    current = scene.revision
+    alike = {current.id}
+    for place in scene.places.values():
+        if len(place.live) != 1:
+            return False
+        id = place.live[0].revision_id
+        if id not in alike:
+            revision = scene.turn.revision(id)
+            if (revision.restart_generation, revision.spec.task.placement.constraints) != (
+                current.restart_generation,
+                current.spec.task.placement.constraints,
+            ):
+                return False
+            alike.add(id)
+    return True
 
 
 def _split(scene: Scene, place: Place) -> Split:
@@ -79,102 +120,112 @@ def _is_stale(scene: Scene, place: Place, split: Split) -> bool:
     return last is not None and scene.stale(last)
 
 
-def config_of(scene: Scene) -> UpdateConfig:
-    """The rules in force: those of rollbacks during one."""
-    spec = scene.revision.spec
-    return spec.rollback if scene.service.update_status.state in verdict.ROLLBACK else spec.update
-
-
-def _memory(
-    scene: Scene, places: list[Place], stale: list[Place], split: dict[tuple[int, str], Split]
-) -> RolloutMemory:
+def _memory(scene: Scene, places: list[Place], stale: list[Place], split: dict[Key, Split]) -> RolloutMemory:
     """What is remembered of this rollout; a new leader takes what is half done for being worked on."""
     memory = scene.memory.rollout
     generation = scene.revision.restart_generation
     fresh = scene.service.update_status.state not in _UNDER_WAY
     if memory is None or fresh or memory.generation != generation:
-        memory = scene.memory.rollout = RolloutMemory(generation, max(len(stale), 1), scene.turn.now_ms)
+        now_ms = scene.turn.now_ms
+        memory = scene.memory.rollout = RolloutMemory(generation, max(len(stale), 1), now_ms)
         if not fresh:
             memory.total = max(len(places), 1)
-            for place in places:
-                new, old = split[place.key]
+            for key, (new, old) in split.items():
+                for task in new:
+                    memory.running_ms[task.id] = None
                 if new and (old or new[0].status.state < TaskState.RUNNING):
-                    memory.active[place.key] = new[0].id
+                    memory.begin(key, new[0].id, now_ms)
     return memory
 
 
-def _watch(scene: Scene, memory: RolloutMemory, split: dict[tuple[int, str], Split]) -> None:
-    """Note which new tasks run by now, and which places are done."""
-    now_ms = scene.turn.now_ms
-    for new, _ in split.values():
-        for task in new:
-            if task.status.state is TaskState.RUNNING:
-                memory.running_ms.setdefault(task.id, now_ms)
-    delay_ms = config_of(scene).delay_ns // 1_000_000
-    for key, task_id in list(memory.active.items()):
-        here = scene.places.get(key)
-        present = next((t for t in here.tasks if t.id == task_id), None) if here else None
-        if present is not None and is_live(present):
-            if present.status.state is not TaskState.RUNNING or split[key][1]:
-                continue
-            pause_ms = delay_ms
-        elif here is not None and present is None:
-            pause_ms = 0  # it never came to be: the transaction that was to make it was refused
-        else:  # it failed, or was scaled away; a place that is tried again waits as a restart does
-            pause_ms = max(delay_ms, scene.revision.spec.task.restart.delay_ns // 1_000_000)
-        del memory.active[key]
-        memory.last_ms = now_ms
-        if pause_ms:
-            memory.cooling[key] = now_ms + pause_ms
-    for key, until_ms in list(memory.cooling.items()):
-        if until_ms <= now_ms:
-            del memory.cooling[key]
-
-
-def _give_way(scene: Scene, split: dict[tuple[int, str], Split]) -> None:
+def _give_way(scene: Scene, memory: RolloutMemory, split: dict[Key, Split]) -> None:
     """Stop old tasks where the new one has come far enough."""
     start_first = config_of(scene).order is UpdateOrder.START_FIRST
-    for place in scene.places.values():
-        new, old = split[place.key]
-        if not new or not old:
+    for key, (new, old) in split.items():
+        if len(new) + len(old) < 2:
             continue
-        if start_first and new[0].desired_state < TaskState.RUNNING:
-            scene.desire(place, new[:1], TaskState.RUNNING)
-        if _far_enough(new[0], old, start_first=start_first):
-            scene.desire(place, old, TaskState.SHUTDOWN)
+        place = scene.places[key]
+        if key in memory.active and new and old:
+            if start_first and new[0].desired_state < TaskState.RUNNING:
+                scene.desire(place, new[:1], TaskState.RUNNING)
+            if _far_enough(scene, new[0], old, start_first=start_first):
+                scene.desire(place, old, TaskState.SHUTDOWN)
+        for tasks in (new, old):
+            _leave_one(scene, place, [task for task in place.live if task in tasks])
 
 
-def _far_enough(new: Task, old: tuple[Task, ...], *, start_first: bool) -> bool:
+def _far_enough(scene: Scene, new: Task, old: tuple[Task, ...], *, start_first: bool) -> bool:
     if not any(task.status.state is TaskState.RUNNING for task in old):
         return True
     if start_first:
-        return new.status.state is TaskState.RUNNING
-    # Pending with a reason: there may be room only once the old one is gone.
-    stuck = new.status.state is TaskState.PENDING and bool(new.status.err)
-    return stuck or new.status.state >= TaskState.READY
+        return _serves(new)
+    if new.status.state is TaskState.PENDING and new.status.err:
+        return any(_leaves_room(scene, task) for task in old)
+    return new.status.state >= TaskState.READY
 
 
-def _start_more(scene: Scene, memory: RolloutMemory, stale: list[Place]) -> None:
-    """Begin with as many further places as there are workers, those where nothing runs first."""
-    config = config_of(scene)
+def _leaves_room(scene: Scene, old: Task) -> bool:
+    """Tell whether a new task that finds no room might find it on this node, once the old one is gone."""
+    node = scene.turn.node(old.node_id)
+    if node is None or not _usable(node):
+        return False
+    wanted, has = scene.revision.spec.task.resources.reservations, node.description.resources
+    return (
+        fits(node, scene.revision)
+        and runs_on(node, scene.revision)
+        and wanted.nano_cpus <= has.nano_cpus
+        and wanted.memory_bytes <= has.memory_bytes
+    )
+
+
+def _usable(node: Node) -> bool:
+    return node.spec.availability is Availability.ACTIVE and node.status.state is NodeState.READY
+
+
+def _serves(task: Task) -> bool:
+    return task.status.state is TaskState.RUNNING and task.status.health is not HealthState.UNHEALTHY
+
+
+def _start_more(scene: Scene, memory: RolloutMemory, stale: list[Place], split: dict[Key, Split]) -> None:
+    """Begin with as many further places as there are workers.
+
+    First those that were late and have come up since, then those where nothing runs, then those whose node
+    is drained; what has failed before comes last.
+    """
+    config, turn = config_of(scene), scene.turn
     busy = len(memory.active) + len(memory.cooling)
-    workers = config.parallelism - busy if config.parallelism else len(stale)
+    workers = config.parallelism - busy if config.parallelism else len(split)
     if workers <= 0:
         return
-    waiting = [place for place in stale if place.key not in memory.cooling]
-    idle = [place for place in waiting if not _runs(place)]
-    todo = idle[:workers]
-    if len(todo) < workers:
-        todo.extend([place for place in waiting if _runs(place)][: workers - len(todo)])
-    for place in todo:
-        if scene.turn.exhausted:
+    start_first = config.order is UpdateOrder.START_FIRST
+    for key, (new, old) in split.items():
+        idle = key not in memory.active and key not in memory.cooling
+        if workers and idle and new and old and _far_enough(scene, new[0], old, start_first=start_first):
+            memory.begin(key, new[0].id, turn.now_ms)
+            turn.wake_at(turn.now_ms)
+            workers -= 1
+    waiting: list[tuple[int, bool, bool, Place]] = []
+    for place in stale:
+        retry_ms = memory.retry_ms.get(place.key, 0)
+        if retry_ms > turn.now_ms:
+            turn.wake_at(retry_ms)
+        elif place.key not in memory.cooling and place.key not in memory.active:
+            leaves = any(task.node_id in turn.draining for task in place.live)
+            waiting.append((memory.tries.get(place.key, 0), _runs(place), not leaves, place))
+    waiting.sort(key=lambda entry: entry[:3])
+    for *_, place in waiting[:workers]:
+        if turn.exhausted:
             return
-        at_once = config.order is UpdateOrder.START_FIRST and _runs(place)
-        not_running = [task for task in place.live if task.status.state is not TaskState.RUNNING]
-        task = scene.create(place, scene.revision, TaskState.RUNNING if at_once else TaskState.READY)
-        scene.memory.not_before_ms[task.id] = scene.turn.now_ms
-        memory.active[place.key] = task.id
-        scene.desire(place, not_running, TaskState.SHUTDOWN)
+        _begin(scene, memory, place, config)
+
+
+def _begin(scene: Scene, memory: RolloutMemory, place: Place, config: UpdateConfig) -> None:
+    at_once = config.order is UpdateOrder.START_FIRST and _runs(place)
+    not_running = [task for task in place.live if task.status.state is not TaskState.RUNNING]
+    task = scene.create(place, scene.revision, TaskState.RUNNING if at_once else TaskState.READY)
+    scene.memory.not_before_ms[task.id] = scene.turn.now_ms
+    memory.begin(place.key, task.id, scene.turn.now_ms)
+    scene.desire(place, not_running, TaskState.SHUTDOWN)
 
 
 def _runs(place: Place) -> bool:
@@ -187,48 +238,32 @@ def _finish(scene: Scene, memory: RolloutMemory, places: list[Place]) -> None:
         scene.turn.wake_at(until_ms)
     if memory.active or memory.cooling or scene.turn.exhausted:
         return
-    if any(_is_stale(scene, place, _split(scene, place)) for place in places):
-        return
-    done_ms = memory.last_ms + monitor_ms(config_of(scene))
+    for place in places:
+        split = _split(scene, place)
+        if _is_stale(scene, place, split) or (split[0] and split[1]):
+            return
+    done_ms = memory.last_ms + probation.monitor_ms(config_of(scene))
     if done_ms <= scene.turn.now_ms:
         verdict.complete(scene)
     else:
         scene.turn.wake_at(done_ms)
 
 
-def _tidy(scene: Scene, split: dict[tuple[int, str], Split]) -> None:
-    """Without a rollout there is one live task in a place: what runs stays, what was half begun goes."""
-    for place in scene.places.values():
-        new, old = split[place.key]
-        if len(new) + len(old) < 2:
-            continue
-        best = max(
-            (*new, *old), key=lambda t: (t.status.state is TaskState.RUNNING, not scene.stale(t), t.id)
-        )
-        scene.desire(place, [t for t in place.live if t.id != best.id], TaskState.SHUTDOWN)
+def _leave_one(scene: Scene, place: Place, tasks: Sequence[Task]) -> None:
+    """Have one of several tasks of a place stay: what runs stays, what was half begun goes.
 
-
-def monitor_ms(config: UpdateConfig) -> int:
-    """How long a new task is watched; always a little longer than the pause between two places."""
-    monitor, delay = config.monitor_ns // 1_000_000, config.delay_ns // 1_000_000
-    return monitor if monitor > delay else delay + limits.update_monitor_margin_ms
-
-
-def note_end(scene: Scene, task: Task) -> None:
-    """A task of the current generation ended: a failure of the rollout, if there is one and it is early."""
-    memory = scene.memory.rollout
-    if memory is None:
+    Beside one that is about to leave its node the one that is to follow it stays, too.
+    """
+    if len(tasks) < 2:
         return
-    meant = scene.revision.spec.task.restart.condition is not RestartCondition.ANY
-    if task.status.state is TaskState.COMPLETE and meant:
-        return
-    running_ms = memory.running_ms.get(task.id)
-    if running_ms is None or scene.turn.now_ms - running_ms <= monitor_ms(config_of(scene)):
-        memory.failed.add(task.id)
-
-
-def note_move(scene: Scene, place: Place, last: Task, task: Task) -> None:
-    """A task that was to come up lost its node, and another takes over for it."""
-    memory = scene.memory.rollout
-    if memory is not None and memory.active.get(place.key) == last.id and last.id not in memory.failed:
-        memory.active[place.key] = task.id
+    by_age = sorted(tasks, key=age)
+    best = max(
+        by_age,
+        key=lambda t: (_serves(t), not drained.leaves(scene, t), not scene.stale(t), t.status.state),
+    )
+    kept = {best.id}
+    if drained.leaves(scene, best):
+        alike = [t for t in by_age if t.id != best.id and scene.stale(t) == scene.stale(best)]
+        if alike:
+            kept.add(max(alike, key=lambda t: t.status.state).id)
+    scene.desire(place, [t for t in tasks if t.id not in kept], TaskState.SHUTDOWN)

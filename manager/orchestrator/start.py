@@ -11,7 +11,8 @@ from .places import Place, Scene
 def promote(scene: Scene, place: Place) -> None:
     """Let the prepared task of a place run once its delay is over and those before it have ended.
 
-    One that does not end is waited for a minute: a place must not stay empty for a container that hangs.
+    One that does not end is waited for as long as it may take to stop, and a minute at least: a place must
+    not stay empty for a container that hangs.
     """
     ready = place.live
     if not ready or any(task.desired_state >= TaskState.RUNNING for task in ready):
@@ -20,24 +21,29 @@ def promote(scene: Scene, place: Place) -> None:
     scene.desire(place, [other for other in ready if other.id != task.id], TaskState.SHUTDOWN)
     turn, memory = scene.turn, scene.memory
     start_ms = restart.held_back_ms(scene, place, task)
-    if _blocked(scene, place, task):
+    before = [other for other in place.tasks if other.id != task.id and stops_yet(scene, other)]
+    if before:
         since_ms = memory.waiting_ms.setdefault(task.id, turn.now_ms)
-        start_ms = max(start_ms, since_ms + limits.restart_old_task_wait_ms)
+        start_ms = max(start_ms, since_ms + max(patience_ms(scene, other) for other in before))
     if start_ms <= turn.now_ms:
         scene.desire(place, [task], scene.goal)
     else:
         turn.wake_at(start_ms)
 
 
-def _blocked(scene: Scene, place: Place, task: Task) -> bool:
-    """Tell whether a predecessor may still be running, on a node that could say so."""
-    return any(
-        other.id != task.id
-        and other.status.state >= TaskState.ASSIGNED
-        and not other.status.state.terminal
-        and not scene.turn.dead(other.node_id)
-        for other in place.tasks
-    )
+def stops_yet(scene: Scene, task: Task) -> bool:
+    """Tell whether a task that was told to stop may still be running, on a node that could say so."""
+    state = task.status.state
+    return state >= TaskState.ASSIGNED and not state.terminal and not scene.turn.dead(task.node_id)
+
+
+def patience_ms(scene: Scene, task: Task) -> int:
+    """How long others wait for a task to stop: never less than it may take to withdraw, drain and stop it."""
+    own, current = scene.turn.revision(task.revision_id).spec, scene.revision.spec
+    drain_ns = max(own.endpoint.drain_ns, current.endpoint.drain_ns)
+    grace_ns = own.task.container.stop_grace_ns
+    stop_ms = limits.withdrawal_wait_ms + (drain_ns + grace_ns) // 1_000_000 + limits.stop_margin_ms
+    return max(limits.restart_old_task_wait_ms, stop_ms)
 
 
 def _best(scene: Scene, ready: tuple[Task, ...]) -> Task:

@@ -22,7 +22,8 @@ class Turn:
     """The writing side of a pass.
 
     `gone` are nodes that have been down for so long that they are given up, `crowded_out` tasks for which
-    their nodes have no room any more, and why.
+    their nodes have no room any more, and why, `draining` the drained nodes that may keep what runs there for
+    now, each with the moment until which.
     """
 
     draft: Draft
@@ -33,6 +34,7 @@ class Turn:
     history_per_place: int
     gone: frozenset[str] = frozenset()
     crowded_out: Mapping[str, str] = field(default_factory=dict[str, str])
+    draining: Mapping[str, int] = field(default_factory=dict[str, int])
     wake_ms: int | None = None
     revisions: dict[str, Revision] = field(default_factory=dict[str, Revision])
     lost_nodes: dict[str, bool] = field(default_factory=lambda: {"": False})

@@ -31,26 +31,42 @@ def complete(scene: Scene) -> None:
 
 def too_many_failures(scene: Scene, memory: RolloutMemory) -> bool:
     """Act on failures past the ratio that is borne; tells whether the rollout goes no further this way."""
+    if not memory.failed:
+        return False
     back = _going_back(scene)
     spec = scene.revision.spec
     config = spec.rollback if back else spec.update
-    if not memory.failed or len(memory.failed) / memory.total <= config.max_failure_ratio:
+    borne = len(memory.failed) / memory.total <= config.max_failure_ratio
+    noun = "rollback" if back else "update"
+    task_id, why = list(memory.failed.items())[-1]
+    if borne or config.failure_action is FailureAction.CONTINUE:
+        count = f"{len(memory.failed)} failure{'s' if len(memory.failed) > 1 else ''} so far"
+        message = f"{noun} in progress, {count}, last task {task_id}{_because(why)}"
+        if scene.service.update_status.message != message:
+            _put(scene, replace(scene.service.update_status, message=message))
         return False
-    if config.failure_action is FailureAction.CONTINUE:
-        return False
-    task_id = max(memory.failed)
-    if config.failure_action is FailureAction.ROLLBACK and not back and _roll_back(scene, task_id):
+    if config.failure_action is FailureAction.ROLLBACK and not back and _roll_back(scene, task_id, why):
         return True
-    noun, state = ("rollback", UpdateState.ROLLBACK_PAUSED) if back else ("update", UpdateState.PAUSED)
+    state = UpdateState.ROLLBACK_PAUSED if back else UpdateState.PAUSED
     started_ns = scene.service.update_status.started_at_ns
-    message = f"{noun} paused due to failure or early termination of task {task_id}"
+    name = scene.service.name
+    message = (
+        f"{noun} paused due to failure or early termination of task {task_id}{_because(why)}; "
+        f"`covey service update {name}` lets it go on"
+    )
+    if not back:
+        message += f", `covey service rollback {name}` goes back"
     _put(scene, UpdateStatus(state, started_ns, 0, message))
     scene.memory.rollout = None
     scene.turn.wake_at(scene.turn.now_ms)  # half done places are put in order
     return True
 
 
-def _roll_back(scene: Scene, task_id: str) -> bool:
+def _because(why: str) -> str:
+    return f" ({why})" if why else ""
+
+
+def _roll_back(scene: Scene, task_id: str, why: str) -> bool:
     """Make the revision before the current one current again; false if there is none."""
     turn = scene.turn
     history = list(turn.draft.find(Revision, BY_SERVICE, scene.service.id))
@@ -59,7 +75,7 @@ def _roll_back(scene: Scene, task_id: str) -> bool:
         return False
     back = revisions.rolled_back(scene.service, scene.revision, to, turn.dice, author=AUTHOR)
     turn.draft.put(back)
-    message = f"rolling back update due to failure or early termination of task {task_id}"
+    message = f"rolling back update due to failure or early termination of task {task_id}{_because(why)}"
     scene.service = revisions.rolling_back(scene.service, scene.revision, back, turn.now_ns, message)
     turn.draft.put(scene.service)
     scene.memory.rollout = None

@@ -141,7 +141,12 @@ class PlannerCluster:
         self.write(lambda draft: draft.put(replace(self.service(service_id), pending_delete=True)))
 
     def set_node(
-        self, id: str, state: NodeState | None = None, availability: Availability | None = None, **labels: str
+        self,
+        id: str,
+        state: NodeState | None = None,
+        availability: Availability | None = None,
+        deadline_s: float | None = None,
+        **labels: str,
     ) -> None:
         node = self.tables.get(Node, id)
         assert node is not None
@@ -149,6 +154,8 @@ class PlannerCluster:
             node = replace(node, status=replace(node.status, state=state))
         if availability is not None:
             node = replace(node, spec=replace(node.spec, availability=availability))
+        if deadline_s is not None:
+            node = replace(node, spec=replace(node.spec, drain_deadline_ns=int(deadline_s * 1e9)))
         if labels:
             node = replace(node, spec=replace(node.spec, labels={**node.spec.labels, **labels}))
         self.write(lambda draft: draft.put(node))

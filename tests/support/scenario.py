@@ -5,9 +5,12 @@ of them, in the order in which it was committed. `tests/scenarios/rewrite.py` wr
 
     nodes a b c [zone=x]        network back [10.9.0.0/24]      create web replicas=3 image=web:1 ...
     update web image=web:2      scale web 5                     remove web
-    down a | up a | drain a | pause a | activate a | delete a    silence a
+    down a | up a | drain a [0s] | pause a | activate a | delete a    silence a
     fail web.1 [complete]       break web:2 | lose web:2        run 2s
-    leader                      show web
+    leader                      show web                        stop web | start web
+    describe a cpus=2 gpu=x,y   keep job:1
+
+A job's task completes after it has run for a second, unless its image is one to `keep`.
 """
 
 from collections.abc import Iterator
@@ -15,10 +18,12 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from covey.model.names import place_name
 from covey.model.objects import Endpoint, Network, Node, Object, Revision, Service, Task
 from covey.model.specs import (
     ContainerSpec,
     EndpointSpec,
+    GenericResource,
     NetworkAttachmentSpec,
     PortConfig,
     Resources,
@@ -70,11 +75,14 @@ class World(PlannerCluster):
     def __init__(self) -> None:
         self.notes: list[str] = []
         self.numbers: dict[str, int] = {}
+        self.places: dict[str, str] = {}  # of tasks, also once their revision is gone
         self.broken: set[str] = set()
         self.lost: set[str] = set()
+        self.kept: set[str] = set()
         self.started_ms = 0
         super().__init__(ingress=True)
         self.fails = self._breaks
+        self.finishes = self._completes
         self.notes.clear()
 
     def play(self, script: str) -> list[str]:
@@ -104,8 +112,12 @@ class World(PlannerCluster):
                 self.scale(f"svc-{name}", int(count))
             case "remove", [name]:
                 self.remove(f"svc-{name}")
+            case "stop" | "start", [name]:
+                self.stop(f"svc-{name}", verb == "stop")
             case "down" | "up", [name]:
                 self.set_node(name, NodeState.DOWN if verb == "down" else NodeState.READY)
+            case "drain", [name, deadline]:
+                self.set_node(name, None, Availability.DRAIN, float(deadline.removesuffix("s")))
             case "drain" | "pause" | "activate", [name]:
                 wanted = {"drain": Availability.DRAIN, "pause": Availability.PAUSE}.get(
                     verb, Availability.ACTIVE
@@ -115,6 +127,8 @@ class World(PlannerCluster):
                 self.write(lambda draft: draft.delete(Node, name))
             case "label", [name, *words]:
                 self.set_node(name, **dict(word.split("=", 1) for word in words))
+            case "describe", [name, *words]:
+                self.describe(name, **resources_of(words))
             case "silence", [name]:
                 self.silent ^= {name}
             case "fail", [name, *how]:
@@ -124,6 +138,8 @@ class World(PlannerCluster):
                 self.broken.add(image)
             case "lose", [image]:
                 self.lost.add(image)
+            case "keep", [image]:
+                self.kept.add(image)
             case "run", [time]:
                 self.run(float(time.removesuffix("s")))
             case "leader", []:
@@ -135,16 +151,27 @@ class World(PlannerCluster):
 
     def _breaks(self, task: Task) -> TaskState | None:
         """Tasks of a broken image end as soon as they should start, those of a lost one on the way there."""
-        revision = self.tables.get(Revision, task.revision_id)
-        image = revision.spec.task.container.image if revision else ""
+        image = self._spec(task).task.container.image
         if image in self.lost and TaskState.ASSIGNED < task.status.state < TaskState.READY:
             return TaskState.REJECTED
-        starting = task.status.state >= TaskState.READY and task.desired_state is TaskState.RUNNING
+        may_run = TaskState.RUNNING <= task.desired_state < TaskState.SHUTDOWN
+        starting = task.status.state >= TaskState.READY and may_run
         return TaskState.FAILED if image in self.broken and starting else None
+
+    def _completes(self, task: Task) -> bool:
+        ran_ms = self.now_ms - task.status.at_ns // 1_000_000
+        return ran_ms >= 1000 and self._spec(task).task.container.image not in self.kept
+
+    def _spec(self, task: Task) -> ServiceSpec:
+        revision = self.tables.get(Revision, task.revision_id)
+        return revision.spec if revision else FRESH
 
     def _task(self, name: str) -> Task:
         service, _, place = name.partition(".")
-        return next(t for t in self.live(f"svc-{service}") if str(t.slot or t.node_id) == place)
+        return next(t for t in self.live(f"svc-{service}") if self._place(t) == place)
+
+    def _place(self, task: Task) -> str:
+        return place_name(self._spec(task).mode.kind, task)
 
     # --- what is noted ---
 
@@ -194,11 +221,13 @@ class World(PlannerCluster):
             words.append(state.name.lower())
         if after.status.err and after.status.err != was.status.err:
             words.append(after.status.err)
+        if after.status.message != was.status.message and after.status.message.startswith("restarting"):
+            words.append(after.status.message)
         if words:
             yield f"{self._name(after)}: {', '.join(words)}"
 
     def _name(self, task: Task) -> str:
-        place = f"{task.service_id.removeprefix('svc-')}.{task.slot or task.node_id}"
+        place = f"{task.service_id.removeprefix('svc-')}.{self.places.setdefault(task.id, self._place(task))}"
         if task.id not in self.numbers:
             self.numbers[task.id] = 1 + sum(key.startswith(f"{place} ") for key in self.numbers)
             self.numbers[f"{place} {task.id}"] = 0
@@ -236,7 +265,11 @@ def spec_with(spec: ServiceSpec, words: list[str]) -> ServiceSpec:
             case "replicas":
                 mode = replace(mode, replicas=int(value))
             case "mode":
-                mode = replace(mode, kind=ServiceModeKind[value.upper()])
+                mode = replace(mode, kind=ServiceModeKind[value.upper().replace("-", "_")])
+            case "total":
+                mode = replace(mode, total_completions=int(value))
+            case "at-once":
+                mode = replace(mode, max_concurrent=int(value))
             case "networks":
                 task = replace(
                     task, networks=tuple(NetworkAttachmentSpec(f"net-{n}") for n in value.split(","))
@@ -271,6 +304,10 @@ def spec_with(spec: ServiceSpec, words: list[str]) -> ServiceSpec:
                 update = replace(update, parallelism=int(value))
             case "delay":
                 update = replace(update, delay_ns=duration_ns(value))
+            case "start-deadline":
+                update = replace(update, start_deadline_ns=duration_ns(value))
+            case "monitor":
+                update = replace(update, monitor_ns=duration_ns(value))
             case "order":
                 update = replace(update, order=UpdateOrder[value.upper().replace("-", "_")])
             case "action":
@@ -284,6 +321,24 @@ def spec_with(spec: ServiceSpec, words: list[str]) -> ServiceSpec:
     return replace(
         spec, task=task, mode=mode, update=update, rollback=update, endpoint=EndpointSpec(ports=ports)
     )
+
+
+def resources_of(words: list[str]) -> dict[str, object]:
+    """What a node says that it has: `cpus=2`, `memory=4` (GiB), `gpu=x,y` by name, `ssd=3` by number."""
+    said: dict[str, object] = {}
+    generic: list[GenericResource] = []
+    for word in words:
+        key, _, value = word.partition("=")
+        match key:
+            case "cpus":
+                said["nano_cpus"] = int(float(value) * 1e9)
+            case "memory":
+                said["memory_bytes"] = int(value) << 30
+            case _ if value.isdigit():
+                generic.append(GenericResource(key, "", int(value)))
+            case _:
+                generic.extend(GenericResource(key, name, 1) for name in value.split(","))
+    return {**said, "generic": tuple(generic)} if generic else said
 
 
 def duration_ns(text: str) -> int:

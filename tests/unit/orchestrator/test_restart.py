@@ -97,7 +97,7 @@ def test_a_task_on_a_drained_node_is_waited_for_a_minute() -> None:
     cluster, service_id = started(nodes=2)
     home = cluster.running(service_id)[0].node_id
     cluster.silent = {home}
-    cluster.set_node(home, availability=Availability.DRAIN)
+    cluster.set_node(home, availability=Availability.DRAIN, deadline_s=0)
     cluster.run(59, step_ms=1000)
     assert [t.desired_state for t in cluster.live(service_id)] == [TaskState.READY]
     cluster.run(3)
