@@ -16,7 +16,7 @@ from covey.errors import InvalidArgument
 from covey.model.objects import Node
 from covey.model.states import NodeRole
 
-_FORM = re.compile(r"^\s*(?P<key>[^\s=!]+)\s*(?P<operator>==|!=)\s*(?P<value>.+?)\s*$")
+_FORM = re.compile(r"^\s*(?P<key>[^\s=!]+)\s*(?P<operator>==|!=)\s*(?P<value>\S(?:.*\S)?)\s*$")
 _KEY = re.compile(r"^[a-z_][a-z0-9\-_.]+$", re.IGNORECASE)
 _VALUE = re.compile(r"^[a-z0-9:\-_\s.*()?+\[\]\\^$|/]+$", re.IGNORECASE)
 _NODE_LABEL = "node.labels."

@@ -3,51 +3,88 @@
 import re
 import signal
 
-from covey.model import reference
+from covey import limits
+from covey.model import expansion, reference
 from covey.model.capability import CAPABILITIES
-from covey.model.specs import ContainerSpec, Mount
+from covey.model.specs import ContainerSpec, HealthCheck, Mount, ServiceSpec
 from covey.model.states import MountKind
 
-from .refusal import check_labels, check_unique, is_address, is_number, is_word, refuse
+from .refusal import check_labels, check_not_negative, check_unique, is_address, is_number, is_word, refuse
 
-_VOLUME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
-_HOSTNAME = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _SYSCTL = re.compile(r"[a-z0-9_-]+(?:[./][a-z0-9_*-]+)+", re.IGNORECASE)
 _ULIMITS = frozenset(
     "as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack".split()
 )
 _PROPAGATIONS = frozenset(("private", "rprivate", "shared", "rshared", "slave", "rslave"))
+_USER = re.compile(r"[^:\s]+(:[^:\s]+)?")
+_NO_CHECK = ("NONE",)
 
 
-def check_container(container: ContainerSpec) -> None:
+def check_container(spec: ServiceSpec) -> None:
     """Check all that an agent would otherwise stumble over only when the task is to start."""
+    container = spec.task.container
     reference.parse(container.image)
-    for variable in container.env:
-        if not variable.partition("=")[0]:
-            raise refuse("env", variable, "is not NAME=value")
+    expansion.check_container(spec)
     _check_texts(container)
+    _check_users(container)
     digest = container.image_digest
     if digest and not _DIGEST.fullmatch(digest):
         raise refuse("image-digest", digest, "is not sha256: and 64 hexadecimal digits; leave it empty")
     check_labels("container-label", container.labels)
     if container.workdir and not container.workdir.startswith("/"):
         raise refuse("workdir", container.workdir, "is not absolute; begin it with /")
-    if container.hostname and (len(container.hostname) > 64 or not _HOSTNAME.fullmatch(container.hostname)):
-        raise refuse("hostname", container.hostname, "is not a host name")
     if container.stop_signal:
         _check_signal(container.stop_signal)
-    if container.stop_grace_ns < 0:
-        raise refuse("stop-grace-period", container.stop_grace_ns, "is negative")
+    check_not_negative("stop-grace-period", container.stop_grace_ns, "0 kills at once")
     for mount in container.mounts:
         _check_mount(mount)
-    check_unique("mount", [m.target for m in container.mounts], "is mounted on twice; choose another target")
+    targets = [mount.target.rstrip("/") for mount in container.mounts]
+    check_unique("mount", targets, "is mounted on twice; choose another target")
     for field, names in (("cap-add", container.capability_add), ("cap-drop", container.capability_drop)):
         for name in names:
             if name.upper().removeprefix("CAP_") not in CAPABILITIES | {"ALL"}:
                 raise refuse(field, name, "is not a capability; see capabilities(7), or use ALL")
     _check_names(container)
     _check_kernel_settings(container)
+    if container.health is not None:
+        _check_health(container.health)
+
+
+def _check_health(health: HealthCheck) -> None:
+    for field, value in (
+        ("health-interval", health.interval_ns),
+        ("health-timeout", health.timeout_ns),
+        ("health-start-period", health.start_period_ns),
+        ("health-start-interval", health.start_interval_ns),
+    ):
+        if value and value < limits.health_check_ns_min:
+            remedy = "ns are less than a millisecond, the least; 0 takes the image's, or Docker's default"
+            raise refuse(field, value, remedy)
+    check_not_negative("health-retries", health.retries, "0 takes the image's, or 3")
+    match health.test:
+        case () | ("NONE",) | ("CMD", _, *_) | ("CMD-SHELL", _):
+            pass
+        case ("NONE" | "CMD" | "CMD-SHELL", *_):
+            remedy = "is no check; write NONE alone, CMD and a program with arguments, or CMD-SHELL and one command"
+            raise refuse("health-cmd", list(health.test), remedy)
+        case (kind, *_):
+            raise refuse("health-cmd", kind, "is no kind of check; begin it with NONE, CMD or CMD-SHELL")
+    if len(health.test) > 1 and not health.test[1].strip():
+        raise refuse("health-cmd", health.test[1], "is an empty command; write one, or use --no-healthcheck")
+    if health.test == _NO_CHECK and health != HealthCheck(test=_NO_CHECK):
+        raise refuse("no-healthcheck", "NONE", "contradicts the other fields of the check; leave those out")
+
+
+def _check_users(container: ContainerSpec) -> None:
+    """The user and the groups, by name or number: what else they are, the image decides."""
+    if container.user and not _USER.fullmatch(container.user):
+        raise refuse("user", container.user, "is not a user; write NAME or UID, perhaps with :GROUP")
+    for group in container.groups:
+        if not is_word(group) or ":" in group:
+            raise refuse("group", group, "is not a group; write a name or a number")
+    if container.registry_auth is not None and not container.registry_auth.username:
+        raise refuse("registry-auth", "", "has no user name; log in again, or leave the credentials out")
 
 
 def _check_texts(container: ContainerSpec) -> None:
@@ -55,11 +92,10 @@ def _check_texts(container: ContainerSpec) -> None:
     texts = {
         "entrypoint": container.command,
         "args": container.args,
-        "env": container.env,
+        "health-cmd": container.health.test if container.health else (),
         "user": (container.user,),
         "group": container.groups,
         "workdir": (container.workdir,),
-        "mount": [text for mount in container.mounts for text in (mount.source, mount.target)],
     }
     for field, values in texts.items():
         for value in values:
@@ -108,21 +144,9 @@ def _check_signal(name: str) -> None:
 
 
 def _check_mount(mount: Mount) -> None:
-    if not mount.target.startswith("/") or mount.target.rstrip("/") == "":
-        raise refuse("mount target", mount.target, "is not an absolute path inside the container")
-    match mount.kind:
-        case MountKind.BIND if not mount.source.startswith("/"):
-            raise refuse(
-                "mount source", mount.source, "is not an absolute path; a bind needs one on the node"
-            )
-        case MountKind.VOLUME if mount.source and not _VOLUME.fullmatch(mount.source):
-            raise refuse(
-                "mount source", mount.source, "is not a volume's name; for a host path use type=bind"
-            )
-        case MountKind.TMPFS if mount.source:
-            raise refuse("mount source", mount.source, "has no meaning for a tmpfs; leave it out")
-        case _:
-            pass
+    if mount.kind is not MountKind.VOLUME and (mount.no_copy or mount.labels):
+        option = "volume-nocopy" if mount.no_copy else "volume-label"
+        raise refuse("mount", mount.target, f"has {option} but is no volume; use type=volume")
     if mount.tmpfs is not None and mount.kind is not MountKind.TMPFS:
         raise refuse("mount", mount.target, "has tmpfs options but is no tmpfs; use type=tmpfs")
     if mount.tmpfs is not None and mount.tmpfs.size_bytes < 0:

@@ -40,6 +40,12 @@ def check_labels(field: str, labels: Mapping[str, str]) -> None:
             raise refuse(field, key[:40], f"is longer than {most} bytes with its value")
 
 
+def check_not_negative(field: str, value: int, meaning: str) -> None:
+    """Refuse a number below 0; `meaning` says what 0 does."""
+    if value < 0:
+        raise refuse(field, value, f"is negative; use 0 or more: {meaning}")
+
+
 def check_unique(field: str, values: Iterable[object], remedy: str) -> None:
     """Refuse the first value that is there twice."""
     seen = set[object]()

@@ -15,35 +15,44 @@ from covey.model.specs import (
     NodeSpec,
     Placement,
     PortConfig,
-    ResourceRequirements,
-    Resources,
     RestartPolicy,
-    ServiceMode,
     ServiceSpec,
     TaskSpec,
-    UpdateConfig,
 )
 from covey.model.states import EndpointMode, Protocol, PublishMode, ServiceModeKind
 
 from .containers import check_container
-from .refusal import check_labels, check_name, check_unique, is_address, is_number, refuse
+from .refusal import (
+    check_labels,
+    check_name,
+    check_not_negative,
+    check_unique,
+    is_address,
+    is_number,
+    is_word,
+    refuse,
+)
+from .resources import check_resources
+from .rollouts import check_mode, check_rollouts
 
 _SPREAD = re.compile(r"(node|engine)\.labels\.\S+")
 
 
 def check_service(spec: ServiceSpec, vxlan_port: int = limits.vxlan_port) -> None:
     """Check a whole service spec, except for what only the store knows (networks, names taken)."""
+    size = len(msgspec.msgpack.encode(spec))  # first: what follows looks at each part, some of them often
+    if size > limits.spec_bytes_max:
+        remedy = f"is more than the {limits.spec_bytes_max} a service may have; move data into the image or a volume"
+        raise refuse("spec", f"{size} bytes", remedy)
     check_name("name", spec.name)
     check_labels("labels", spec.labels)
-    _check_mode(spec.mode)
+    check_mode(spec.mode)
+    check_container(spec)
     _check_task(spec.task)
-    _check_update("update", spec.update)
-    _check_update("rollback", spec.rollback)
+    _check_placement(spec.task.placement, spec.mode.kind)
+    check_rollouts(spec)
     _check_endpoint(spec.endpoint)
     _check_own_ports(spec.endpoint, vxlan_port)
-    size = len(msgspec.msgpack.encode(spec))
-    if size > limits.spec_bytes_max:
-        raise refuse("spec", f"{size} bytes", f"is more than the {limits.spec_bytes_max} a service may have")
 
 
 def check_network(spec: NetworkSpec) -> None:
@@ -67,21 +76,13 @@ def check_network(spec: NetworkSpec) -> None:
 def check_node(spec: NodeSpec) -> None:
     """Check a node spec in itself."""
     check_labels("labels", spec.labels)
-
-
-def _check_mode(mode: ServiceMode) -> None:
-    if mode.kind not in (ServiceModeKind.REPLICATED, ServiceModeKind.GLOBAL):
-        name = mode.kind.name.lower().replace("_", "-")
-        raise refuse("mode", name, "is not supported; use replicated or global")
-    if mode.kind is ServiceModeKind.REPLICATED and not 0 <= mode.replicas <= limits.replicas_max:
-        raise refuse("replicas", mode.replicas, f"is not between 0 and {limits.replicas_max}")
+    check_not_negative("drain-deadline", spec.drain_deadline_ns, "0 stops everything at once")
 
 
 def _check_task(task: TaskSpec) -> None:
-    check_container(task.container)
-    _check_resources(task.resources)
+    check_resources(task.resources)
     _check_restart(task.restart)
-    _check_placement(task.placement)
+    check_not_negative("force", task.force_update, "it counts how often all tasks were replaced")
     targets = [network.target for network in task.networks]
     check_unique("network", targets, "is attached twice; give it once, with all its aliases")
     for network in task.networks:
@@ -89,61 +90,35 @@ def _check_task(task: TaskSpec) -> None:
             check_name("network alias", alias)
 
 
-def _check_resources(resources: ResourceRequirements) -> None:
-    for prefix, amounts in (("limit", resources.limits), ("reserve", resources.reservations)):
-        _check_amounts(prefix, amounts)
-    cap, kept = resources.limits, resources.reservations
-    if cap.nano_cpus and kept.nano_cpus > cap.nano_cpus:
-        raise refuse("reserve-cpu", kept.nano_cpus / 1e9, f"is more than the limit of {cap.nano_cpus / 1e9}")
-    if cap.memory_bytes and kept.memory_bytes > cap.memory_bytes:
-        raise refuse(
-            "reserve-memory", kept.memory_bytes, f"is more than the limit of {cap.memory_bytes} bytes"
-        )
-
-
-def _check_amounts(prefix: str, amounts: Resources) -> None:
-    if amounts.nano_cpus and amounts.nano_cpus < limits.nano_cpus_min:
-        raise refuse(f"{prefix}-cpu", amounts.nano_cpus / 1e9, "is less than 0.001 of a CPU")
-    if amounts.memory_bytes and amounts.memory_bytes < limits.memory_bytes_min:
-        least = limits.memory_bytes_min // 1024 // 1024
-        raise refuse(f"{prefix}-memory", amounts.memory_bytes, f"bytes are less than the least, {least} MiB")
-    if amounts.pids < 0:
-        raise refuse(f"{prefix}-pids", amounts.pids, "is negative; 0 means no limit")
-
-
 def _check_restart(restart: RestartPolicy) -> None:
-    for field, value in (
-        ("restart-delay", restart.delay_ns),
-        ("restart-max-attempts", restart.max_attempts),
-        ("restart-window", restart.window_ns),
-    ):
-        if value < 0:
-            raise refuse(field, value, "is negative")
+    check_not_negative("restart-delay", restart.delay_ns, "0 restarts at once")
+    check_not_negative("restart-max-attempts", restart.max_attempts, "0 restarts without end")
+    check_not_negative("restart-window", restart.window_ns, "0 counts every attempt")
 
 
-def _check_placement(placement: Placement) -> None:
+def _check_placement(placement: Placement, kind: ServiceModeKind) -> None:
     constraint.parse_all(placement.constraints)
     for preference in placement.preferences:
         if not _SPREAD.fullmatch(preference.spread):
             raise refuse("placement-pref", preference.spread, "is not node.labels.NAME or engine.labels.NAME")
-    if placement.max_replicas_per_node < 0:
+    most = placement.max_replicas_per_node
+    check_not_negative("replicas-max-per-node", most, "0 means no bound")
+    if most and kind.everywhere:
         raise refuse(
-            "replicas-max-per-node", placement.max_replicas_per_node, "is negative; 0 means no bound"
+            "replicas-max-per-node", most, "has no meaning where every node has one task; leave it out"
         )
-
-
-def _check_update(prefix: str, update: UpdateConfig) -> None:
-    if update.parallelism < 0:
-        raise refuse(f"{prefix}-parallelism", update.parallelism, "is negative; 0 means all tasks at once")
-    if update.delay_ns < 0:
-        raise refuse(f"{prefix}-delay", update.delay_ns, "is negative")
-    if update.monitor_ns < 0:
-        raise refuse(f"{prefix}-monitor", update.monitor_ns, "is negative")
-    if not 0 <= update.max_failure_ratio <= 1:
-        raise refuse(f"{prefix}-max-failure-ratio", update.max_failure_ratio, "is not between 0 and 1")
+    for platform in placement.platforms:
+        if not is_word(platform.os or platform.architecture) or not all(
+            is_word(part) for part in (platform.os, platform.architecture) if part
+        ):
+            text = f"{platform.os}/{platform.architecture}"
+            raise refuse(
+                "platform", text, "is not an operating system and an architecture; write linux/amd64"
+            )
 
 
 def _check_endpoint(endpoint: EndpointSpec) -> None:
+    check_not_negative("drain-time", endpoint.drain_ns, "0 asks a task to stop at once")
     for port in endpoint.ports:
         _check_port(port)
         if endpoint.mode is EndpointMode.DNSRR and port.publish_mode is PublishMode.INGRESS:
@@ -169,6 +144,8 @@ def _check_own_ports(endpoint: EndpointSpec, vxlan_port: int) -> None:
 
 
 def _check_port(port: PortConfig) -> None:
+    if port.name:
+        check_name("publish name", port.name)
     if port.protocol is Protocol.SCTP:
         raise refuse("publish", "sctp", "is not supported; use tcp or udp")
     if not 0 < port.target_port <= 65535:

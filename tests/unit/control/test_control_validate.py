@@ -1,15 +1,11 @@
 """Every refusal names the field, the value and the remedy; what is sound passes."""
 
-from typing import Any
-
 import pytest
 from msgspec.structs import replace
 
 from covey.errors import InvalidArgument
 from covey.model.specs import (
-    ContainerSpec,
     DnsConfig,
-    EndpointSpec,
     IpamConfig,
     Mount,
     NetworkAttachmentSpec,
@@ -20,78 +16,19 @@ from covey.model.specs import (
     Resources,
     RestartPolicy,
     ServiceMode,
-    ServiceSpec,
     SpreadPreference,
-    TaskSpec,
     TmpfsOptions,
     Ulimit,
     UpdateConfig,
 )
-from covey.model.states import EndpointMode, MountKind, Protocol, PublishMode, ServiceModeKind
+from covey.model.states import EndpointMode, MountKind, Protocol, PublishMode
 from manager.control import validate
-
-SOUND = ServiceSpec(
-    name="web",
-    labels={"team": "a"},
-    task=TaskSpec(
-        container=ContainerSpec(
-            image="registry.example:5000/demo/web:1",
-            env=("A=b", "C="),
-            hostname="web-{{.Task.Slot}}".replace("{{.Task.Slot}}", "1"),
-            stop_signal="SIGQUIT",
-            capability_add=("NET_ADMIN", "cap_chown"),
-            capability_drop=("ALL",),
-            mounts=(
-                Mount(kind=MountKind.BIND, source="/srv", target="/data"),
-                Mount(kind=MountKind.VOLUME, source="vol-1", target="/vol"),
-                Mount(kind=MountKind.VOLUME, target="/anonymous"),
-                Mount(kind=MountKind.TMPFS, target="/tmp", tmpfs=TmpfsOptions(size_bytes=1 << 20)),
-            ),
-            hosts=("db:10.0.0.1",),
-            dns=DnsConfig(nameservers=("192.0.2.1",), search=("example.org", "."), options=("ndots:2",)),
-            sysctls={"net.ipv4.ip_local_port_range": "1024 65000", "net/core/somaxconn": "1"},
-            ulimits=(Ulimit("nofile", 1024, -1), Ulimit("core", -1, -1)),
-            oom_score_adj=-500,
-            image_digest="sha256:" + "a" * 64,
-        ),
-        resources=ResourceRequirements(
-            limits=Resources(nano_cpus=10**9, memory_bytes=64 << 20, pids=100),
-            reservations=Resources(nano_cpus=10**8, memory_bytes=32 << 20),
-        ),
-        placement=Placement(
-            constraints=("node.role == worker", "node.labels.disk != hdd"),
-            preferences=(SpreadPreference(spread="node.labels.zone"),),
-        ),
-        networks=(NetworkAttachmentSpec(target="net", aliases=("www",)),),
-    ),
-    endpoint=EndpointSpec(
-        ports=(
-            PortConfig(target_port=80, published_port=8080),
-            PortConfig(target_port=53, published_port=8080, protocol=Protocol.UDP),
-        )
-    ),
-)
-
-
-def container(**changes: Any) -> ServiceSpec:
-    return task(container=replace(SOUND.task.container, **changes))
-
-
-def task(**changes: Any) -> ServiceSpec:
-    return replace(SOUND, task=replace(SOUND.task, **changes))
-
-
-def ports(*published: PortConfig, mode: EndpointMode = EndpointMode.VIP) -> ServiceSpec:
-    return replace(SOUND, endpoint=EndpointSpec(mode=mode, ports=published))
-
+from tests.support.sound_service import SOUND, container, ports, task
 
 UNSOUND = {
     "name: 'a b' is not a name": replace(SOUND, name="a b"),
     "name: '' is not a name": replace(SOUND, name=""),
     "labels: 'a=b' is not a label's key": replace(SOUND, labels={"a=b": ""}),
-    "mode: 'replicated-job' is not supported": replace(
-        SOUND, mode=ServiceMode(kind=ServiceModeKind.REPLICATED_JOB)
-    ),
     "replicas: -1 is not between 0 and": replace(SOUND, mode=ServiceMode(replicas=-1)),
     "demo/Web": container(image="demo/Web"),
     "env: '=x' is not NAME=value": container(env=("=x",)),
