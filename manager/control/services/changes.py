@@ -11,6 +11,7 @@ from covey.model import reference
 from covey.model.objects import Network, Revision, Service
 from covey.model.specs import NetworkAttachmentSpec, PortConfig, ServiceSpec
 from covey.model.states import PublishMode
+from manager.control.feasible import check_feasible
 from manager.control.lookup import find_network
 from manager.orchestrator.revisions import (
     adopt,
@@ -29,6 +30,7 @@ from .describing import current_revision
 
 def create_service(draft: Draft, spec: ServiceSpec, dice: Random, author: str = "") -> Service:
     """Store a new service with its first revision. The spec has been validated."""
+    check_feasible(draft, spec)
     _check_ports(draft, "", spec.endpoint.ports)
     service_id = new_id(dice)
     revision = first_revision(service_id, _with_networks(draft, spec), dice, author=author)
@@ -59,6 +61,7 @@ def update_service(
         if (after := resumed(service)) != service:
             draft.put(after)
         return
+    check_feasible(draft, spec, current.spec)
     _check_ports(draft, service_id, set(spec.endpoint.ports) - set(current.spec.endpoint.ports))
     revision = next_revision(service, current, spec, dice, author=author)
     draft.put(revision)
