@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import agent.session.events as talk
 import agent.tasks.events as work
 from agent.dns.seam import Names
+from agent.health.checks import Probe
 from agent.images.seam import Images
 from agent.logs.client import LogPublisher
 from agent.network.seam import Networks
@@ -70,7 +71,7 @@ class Agent:
         self._logs = LogPublisher(
             parts.connect, self._spawn, parts.runtime.log_path, tasks.is_over, tasks.node.node_id
         )
-        self._pulls: dict[str, asyncio.Task[None]] = {}
+        self._long: dict[str, asyncio.Task[None]] = {}  # actions that may be called off, by their tasks
 
     async def run(self) -> None:
         """Take over what a former agent left, then serve until cancelled.
@@ -209,13 +210,16 @@ class Agent:
         match effect:
             case work.Save(kind, id, value):
                 self._parts.database.put(kind, id, value)
-            case work.Pull(task_id):
-                task = self._spawn(hands.perform(effect, ticket), f"pull {task_id}")
-                task.add_done_callback(lambda done: self._pulled(task_id, done))
-                self._pulls[task_id] = task
+            case work.Pull(task_id) | work.Drain(task_id):
+                act = Act.PULL if isinstance(effect, work.Pull) else Act.DRAIN
+                task = self._spawn(hands.perform(effect, ticket), f"{act} {task_id}")
+                task.add_done_callback(lambda done: self._ended(task_id, act, done))
+                self._long[task_id] = task
             case work.Cancel(task_id):
-                if task_id in self._pulls:
-                    self._pulls[task_id].cancel()
+                if task_id in self._long:
+                    self._long[task_id].cancel()
+            case Probe(task_id):
+                self._spawn(hands.probe(effect), f"probe {task_id}")
             case work.Watch(task_id):
                 self._spawn(hands.watch(task_id), f"watch {task_id}")
             case work.Sweep(container_ids):
@@ -225,15 +229,21 @@ class Agent:
             case tables.Apply(network_id):
                 self._spawn(hands.grant(effect), f"network {network_id}")
             case (
-                work.Attach() | work.Create() | work.Start() | work.Signal() | work.Release() | work.Discard()
+                work.Attach()
+                | work.Create()
+                | work.Start()
+                | work.Close()
+                | work.Signal()
+                | work.Release()
+                | work.Discard()
             ):
                 self._spawn(hands.perform(effect, ticket), f"{type(effect).__name__} {effect.task_id}")
 
-    def _pulled(self, task_id: str, done: asyncio.Task[None]) -> None:
-        self._pulls.pop(task_id, None)
+    def _ended(self, task_id: str, act: Act, done: asyncio.Task[None]) -> None:
+        self._long.pop(task_id, None)
         if done.cancelled():
-            given_up = work.Failure(work.Trouble.PASSING, "the pull was given up")
-            self._inbox.put_nowait(work.Finished(task_id, Act.PULL, failure=given_up))
+            given_up = work.Failure(work.Trouble.PASSING, f"to {act} was given up")
+            self._inbox.put_nowait(work.Finished(task_id, act, failure=given_up))
 
     def _spawn(self, coroutine: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
         return self._group.create_task(coroutine, name=name)

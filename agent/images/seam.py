@@ -9,17 +9,25 @@ from covey.model.specs import RegistryAuth
 
 
 class ImageHealthcheck(Struct, frozen=True):
-    """The image's HEALTHCHECK. `test` starts with NONE, CMD or CMD-SHELL; 0 means not given."""
+    """The image's HEALTHCHECK. `test` starts with NONE, CMD or CMD-SHELL; 0 means not given.
+
+    `problem` says what is wrong with one that cannot be read; all else is empty then.
+    """
 
     test: tuple[str, ...] = ()
     interval_ns: int = 0
     timeout_ns: int = 0
     start_period_ns: int = 0
+    start_interval_ns: int = 0
     retries: int = 0
+    problem: str = ""
 
 
 class ImageConfig(Struct, frozen=True):
-    """What the image says of how to run it (the `config` of an OCI image configuration)."""
+    """What the image says of how to run it (the `config` of an OCI image configuration).
+
+    `shell` is what its health check is run by if that is a command line; empty means `/bin/sh -c`.
+    """
 
     entrypoint: tuple[str, ...] = ()
     cmd: tuple[str, ...] = ()
@@ -31,6 +39,7 @@ class ImageConfig(Struct, frozen=True):
     exposed_ports: tuple[str, ...] = ()
     labels: dict[str, str] = {}
     healthcheck: ImageHealthcheck | None = None
+    shell: tuple[str, ...] = ()
 
 
 class LocalImage(Struct, frozen=True):

@@ -11,6 +11,8 @@ from enum import Enum, auto
 from msgspec import Struct
 
 from agent.dns.feed import Resolver
+from agent.health.check import Check
+from agent.health.checks import Probe, Probed
 from agent.images.seam import LocalImage
 from agent.network.seam import Sandbox
 from agent.runtime.seam import Container, Exit, Observed
@@ -24,12 +26,15 @@ from .lifecycle import Act
 class Local(Struct, frozen=True, omit_defaults=True):
     """What is kept on disk of a task besides its assignment, and until nothing of it is on the host.
 
-    Its last status, its namespace's path, and how long it may take to end by itself.
+    Its last status, its namespace's path, how long it may take to end by itself, how its health is checked,
+    and how it was found to be unhealthy.
     """
 
     status: TaskStatus = TaskStatus()
     netns: str = ""
     grace_ms: int = 0
+    check: Check | None = None
+    unhealthy: str = ""
 
 
 class Trouble(Enum):
@@ -107,7 +112,7 @@ class WallClock:
     now_ns: int
 
 
-Event = Restored | Assigned | Finished | Exited | TableSettled | Withdrawn | WallClock
+Event = Restored | Assigned | Finished | Exited | TableSettled | Withdrawn | Probed | WallClock
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +152,22 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class Close:
+    """Forward none of the node's own ports to the task any more; open connections go on."""
+
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Wait until nobody has a connection to the container, at most `linger_ms`."""
+
+    task_id: str
+    pid: int
+    linger_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Signal:
     """Send a signal to the container's first process."""
 
@@ -174,12 +195,12 @@ class Discard:
     forgotten: bool = False
 
 
-Action = Pull | Attach | Create | Start | Signal | Release | Discard
+Action = Pull | Attach | Create | Start | Close | Drain | Signal | Release | Discard
 
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Give up the pull under way for the task; a Finished with a failure must still come."""
+    """Give up the Pull or Drain under way for the task; a Finished with a failure must still come."""
 
     task_id: str
 
@@ -247,4 +268,4 @@ class Sweep:
     container_ids: tuple[str, ...]
 
 
-Effect = Action | Cancel | Watch | Report | Unreport | Save | Learn | Unlearn | Rebuild | Sweep
+Effect = Action | Cancel | Watch | Probe | Report | Unreport | Save | Learn | Unlearn | Rebuild | Sweep

@@ -5,7 +5,7 @@ from enum import Enum, IntEnum, StrEnum, auto
 
 from msgspec import Struct
 
-from covey.model.states import TaskState
+from covey.model.states import HealthState, TaskState
 
 S = TaskState
 
@@ -37,6 +37,15 @@ class Stop(Enum):
     KILLED = auto()
 
 
+class Leave(Enum):
+    """How far a running container that is to end has taken leave of those who use it."""
+
+    PORTS = auto()  # this node still forwards ports of its own to it
+    OFFERED = auto()  # other nodes may still send it something new
+    BUSY = auto()  # it has connections, which may go on for a while
+    DONE = auto()  # nobody uses it, or it has been waited for long enough
+
+
 class Act(StrEnum):
     """One thing to do for a task."""
 
@@ -44,6 +53,8 @@ class Act(StrEnum):
     ATTACH = "attach"  # build the network namespace
     CREATE = "create"  # make the container
     START = "start"
+    CLOSE = "close"  # forward none of this node's ports to it any more
+    DRAIN = "drain"  # wait until its connections have ended
     SIGNAL = "signal"  # ask it to end
     KILL = "kill"
     RELEASE = "release"  # remove the network namespace
@@ -72,7 +83,8 @@ class Situation(Struct, frozen=True, gc=False, kw_only=True):
     """Everything the next step depends on.
 
     `failed` is set once an action has failed for good; `image`, `attached` and `tables` tell whether the
-    image is here, the network namespace stands, and the tables of the task's networks are in force.
+    image is here, the network namespace stands, and the tables of the task's networks are in force. `leave`
+    counts only for a container that is to end. `health` NONE means that it has no check.
     """
 
     state: TaskState
@@ -83,6 +95,8 @@ class Situation(Struct, frozen=True, gc=False, kw_only=True):
     attached: bool = False
     tables: bool = True
     failed: bool = False
+    leave: Leave = Leave.DONE
+    health: HealthState = HealthState.NONE
 
 
 class Row(Struct, frozen=True):
@@ -97,6 +111,8 @@ class Row(Struct, frozen=True):
     attached: bool | None = None
     tables: bool | None = None
     failed: bool | None = None
+    leave: Leave | None = None
+    health: frozenset[HealthState] | None = None
 
     def fits(self, now: Situation) -> bool:
         """Tell whether this line is for the situation `now`."""
@@ -109,6 +125,8 @@ class Row(Struct, frozen=True):
             and (self.attached is None or now.attached is self.attached)
             and (self.tables is None or now.tables is self.tables)
             and (self.failed is None or now.failed is self.failed)
+            and (self.leave is None or now.leave is self.leave)
+            and (self.health is None or now.health in self.health)
         )
 
 
@@ -134,16 +152,32 @@ UP = _goals(Goal.HOLD, Goal.RUN)
 RUN = _goals(Goal.RUN)
 DOWN = _goals(Goal.STOP, Goal.FORGET)
 FORGET = _goals(Goal.FORGET)
+IN_USE = _states([S.RUNNING])
+UP_BOX = _boxes(Box.RUNNING)
+WELL = frozenset({HealthState.NONE, HealthState.HEALTHY})
+UNWELL = frozenset({HealthState.UNHEALTHY})
+UNASKED = frozenset({Stop.NOT_ASKED})
+OVERDUE = frozenset({Stop.OVERDUE})
 
 TABLE: tuple[Row, ...] = (  # the first line that fits counts
-    # told to end
-    Row(DOWN, ALIVE, _boxes(Box.RUNNING), Act.SIGNAL, stop=frozenset({Stop.NOT_ASKED})),
-    Row(DOWN, ALIVE, _boxes(Box.RUNNING), Act.KILL, stop=frozenset({Stop.OVERDUE})),
-    Row(DOWN, ALIVE, _boxes(Box.RUNNING), Wait()),
+    # told to end: first it takes leave of those who use it
+    Row(DOWN, IN_USE, UP_BOX, Act.CLOSE, stop=UNASKED, leave=Leave.PORTS),
+    Row(DOWN, IN_USE, UP_BOX, Wait(), stop=UNASKED, leave=Leave.OFFERED),
+    Row(DOWN, IN_USE, UP_BOX, Act.DRAIN, stop=UNASKED, leave=Leave.BUSY),
+    Row(DOWN, ALIVE, UP_BOX, Act.SIGNAL, stop=UNASKED),
+    Row(DOWN, ALIVE, UP_BOX, Act.KILL, stop=OVERDUE),
+    Row(DOWN, ALIVE, UP_BOX, Wait()),
     Row(DOWN, ALIVE, None, Become(S.SHUTDOWN)),
     # something failed for good
     Row(UP, BEFORE_START, None, Become(S.REJECTED), failed=True),
     Row(UP, SINCE_START, None, Become(S.FAILED), failed=True),
+    # found unhealthy, which the managers have been told: nobody waits for its connections
+    Row(UP, IN_USE, UP_BOX, Act.CLOSE, stop=UNASKED, leave=Leave.PORTS, health=UNWELL),
+    Row(UP, IN_USE, UP_BOX, Wait(), stop=UNASKED, leave=Leave.OFFERED, health=UNWELL),
+    Row(UP, SINCE_START, UP_BOX, Act.SIGNAL, stop=UNASKED, health=UNWELL),
+    Row(UP, SINCE_START, UP_BOX, Act.KILL, stop=OVERDUE, health=UNWELL),
+    Row(UP, SINCE_START, UP_BOX, Wait(), health=UNWELL),
+    Row(UP, SINCE_START, _boxes(Box.EXITED), Become(S.FAILED), health=UNWELL),
     # on the way up
     Row(UP, NEW, None, Become(S.ACCEPTED)),
     Row(UP, _states([S.ACCEPTED]), None, Become(S.PREPARING)),
@@ -156,9 +190,9 @@ TABLE: tuple[Row, ...] = (  # the first line that fits counts
     Row(UP, _states([S.READY]), _boxes(Box.RUNNING), Become(S.STARTING)),
     Row(UP, _states([S.READY]), _boxes(Box.CREATED), Wait()),
     Row(UP, _states([S.STARTING]), _boxes(Box.CREATED), Act.START),
-    Row(UP, _states([S.STARTING]), _boxes(Box.RUNNING), Become(S.RUNNING)),
+    Row(UP, _states([S.STARTING]), UP_BOX, Become(S.RUNNING), health=WELL),
     Row(UP, SINCE_START, _boxes(Box.EXITED), Ended()),
-    Row(UP, _states([S.RUNNING]), _boxes(Box.RUNNING), Wait()),
+    Row(UP, SINCE_START, UP_BOX, Wait()),
     Row(UP, SINCE_START, None, Become(S.FAILED)),  # it was started, and now it is gone: lost
     # over: the network goes at once, the ended container only with the task
     Row(None, OVER, _boxes(Box.CREATED, Box.RUNNING), Act.DISCARD),

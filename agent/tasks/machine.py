@@ -1,44 +1,35 @@
 """All tasks of a node as one machine: assignments and results in, actions out."""
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from agent.dns.feed import Resolver
-from agent.images.seam import LocalImage
+from agent.health.checks import Checks, Probed
+from agent.health.monitor import Monitor
 from agent.network.seam import Sandbox
 from covey import limits
 from covey.errors import Refused, Unavailable
 from covey.machine import Machine, Tick
 from covey.model.assignments import Assignments, TaskReport
 from covey.model.objects import Network, Task, TaskStatus
-from covey.model.states import TaskState
+from covey.model.states import HealthState, TaskState
 
-from .assigned import WITHHELD, Held
-from .container import container_of, image_reference, signal_number
+from .assigned import Held
 from .events import (
-    Action,
     Assigned,
-    Attach,
     Cancel,
-    Create,
-    Discard,
     Effect,
     Event,
     Exited,
     Failure,
     Finished,
     Learn,
-    Pull,
     Rebuild,
-    Release,
     Report,
     Restored,
     Save,
-    Signal,
-    Start,
     Sweep,
     TableSettled,
     Trouble,
@@ -48,8 +39,10 @@ from .events import (
     Watch,
     Withdrawn,
 )
-from .files import NodeFacts, resolver_of
-from .lifecycle import Act, Become, Box, Ended, Goal, Stop, Wait, goal_of, next_step
+from .files import NodeFacts
+from .lifecycle import Act, Become, Box, Ended, Goal, Leave, Situation, Stop, Wait, goal_of, next_step
+from .orders import Orders, withholds_credentials
+from .outcomes import failed, succeeded
 from .record import Record, shortened
 from .restore import grace_ms, recovered
 from .slots import Slots
@@ -66,6 +59,7 @@ class Tasks:
     records: dict[str, Record] = field(default_factory=dict[str, Record])
     settled: set[str] = field(default_factory=set[str])
     slots: Slots = field(default_factory=Slots)
+    checks: Checks = field(default_factory=Checks)
     now_ms: int = 0
     now_ns: int = 0
     _alarms: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
@@ -74,7 +68,14 @@ class Tasks:
     @property
     def wake_ms(self) -> int | None:
         """When the next Tick is needed; None if only an event can change anything."""
-        return self._alarms[0][0] if self._alarms else None
+        wakes = [
+            at for at in (self.checks.wake_ms, self._alarms[0][0] if self._alarms else None) if at is not None
+        ]
+        return min(wakes, default=None)
+
+    @property
+    def _orders(self) -> Orders:
+        return Orders(self.node, self.held)
 
     def is_over(self, task_id: str) -> bool:
         """Tell whether the task writes no more: it has ended, or is not of this node."""
@@ -96,16 +97,16 @@ class Tasks:
                 self._assign(assignments)
             case Finished():
                 self._finish(event)
-            case Exited(task_id, exit):
-                record = self.records.get(task_id)
-                if record is not None and record.box is Box.RUNNING:
-                    record.box, record.exit = Box.EXITED, exit
-                    self._advance(record)
+            case Exited():
+                self._exited(event)
             case TableSettled(network_id):
                 self._settle(network_id)
-            case Withdrawn():
-                pass
+            case Withdrawn(task_ids):
+                self._withdrawn(task_ids)
+            case Probed():
+                self._probed(event)
         self._fill_slots()
+        self._out += self.checks.probes(self.now_ms)
         out, self._out = self._out, []
         return out
 
@@ -116,16 +117,31 @@ class Tasks:
         self.held.load(event.assigned)
         self.records, strays = recovered(self.held, event)
         standing = [r for r in self.records.values() if r.attached]
-        sandboxes = tuple(self._sandbox(record, complete=False) for record in standing)
-        resolvers = tuple(self._resolver(r, s) for r, s in zip(standing, sandboxes, strict=True))
+        sandboxes = tuple(self._standing(record) for record in standing)
+        resolvers = tuple(self._orders.resolver(r, s) for r, s in zip(standing, sandboxes, strict=True))
         self._out.append(Rebuild(tuple(self.held.networks.values()), sandboxes, resolvers))
         if strays:
             self._out.append(Sweep(strays))
         for record in list(self.records.values()):
+            if record.goal >= Goal.STOP or record.health is HealthState.UNHEALTHY:
+                record.leaving.begin(self.now_ms, unwell=record.goal < Goal.STOP)
             if record.box is Box.RUNNING:
-                self._out.append(Watch(record.task.id))
+                self._watch(record, begun=True)
             self._report(record)
             self._advance(record)
+
+    def _withdrawn(self, task_ids: Iterable[str]) -> None:
+        for task_id in task_ids:
+            record = self.records.get(task_id)
+            if record is not None:
+                record.leaving.withdrawn = True
+                self._advance(record)
+
+    def _standing(self, record: Record) -> Sandbox:
+        """The network of a task that the former agent began with. One that is to end gets no ports back."""
+        sandbox = self._orders.sandbox(record, complete=False)
+        ends = record.goal >= Goal.STOP and record.leaving.linger_ms
+        return Sandbox(sandbox.task_id, sandbox.attachments) if ends else sandbox
 
     def _assign(self, message: Assignments) -> None:
         before = set(self.held.networks)
@@ -158,11 +174,13 @@ class Tasks:
             status = task.status if task.status.state >= S.ASSIGNED else TaskStatus(state=S.ASSIGNED)
             record = Record(task, goal, status)
             record.grace_ms = grace_ms(self.held.revisions.get(task.revision_id))
+            record.leaving.learn(self.held, task)
             self.records[task.id] = record
             self._out.append(Save("local", task.id, record.local))
             self._advance(record)
             return
         record.task = task
+        record.leaving.learn(self.held, task)
         if record.goal is Goal.FORGET:  # dropped, and wanted again before it had ended: it ends, and says so
             record.goal = Goal.STOP
             self._report(record)
@@ -173,10 +191,16 @@ class Tasks:
             return
         record.goal = goal
         record.retry_at_ms = 0
-        if goal >= Goal.STOP and record.busy is Act.PULL and not record.cancelled:
+        if goal >= Goal.STOP:
+            record.leaving.begin(self.now_ms)
+            self.checks.end(record.task.id)
+            self._call_off(record, Act.PULL)
+        self._advance(record)
+
+    def _call_off(self, record: Record, act: Act) -> None:
+        if record.busy is act and not record.cancelled:
             record.cancelled = True
             self._out.append(Cancel(record.task.id))
-        self._advance(record)
 
     def _settle(self, network_id: str) -> None:
         if network_id in self.settled:
@@ -199,10 +223,7 @@ class Tasks:
                     clean = record.exit is not None and record.exit.code == 0 and not record.exit.oom_killed
                     self._become(record, S.COMPLETE if clean else S.FAILED)
                 case Wait():
-                    if situation.stop is Stop.ASKED:
-                        self._alarm(record, record.kill_at_ms)
-                    elif not situation.tables:
-                        self._alarm(record, record.start_by_ms)
+                    self._wait(record, situation)
                     return
                 case Act.ERASE:
                     del self.records[record.task.id]
@@ -211,6 +232,15 @@ class Tasks:
                 case Act() as act:
                     if not self._begin(record, act):
                         return
+
+    def _wait(self, record: Record, situation: Situation) -> None:
+        """Have the alarm rung by which the situation is another one, if time alone can change it."""
+        if situation.stop is Stop.ASKED:
+            self._alarm(record, record.kill_at_ms)
+        elif situation.leave is Leave.OFFERED:
+            self._alarm(record, record.leaving.offered_until_ms)
+        elif not situation.tables:
+            self._alarm(record, record.start_by_ms)
 
     def _become(self, record: Record, state: TaskState) -> None:
         assert state > record.status.state, f"{record.task.id}: {record.status.state!r} to {state!r}"
@@ -232,7 +262,7 @@ class Tasks:
             return False
         record.queued = None
         try:
-            action = self._action(record, act)
+            action = self._orders.action(record, act)
         except (Refused, Unavailable) as error:
             self.slots.give_back(act)
             trouble = Trouble.FATAL if isinstance(error, Refused) else Trouble.PASSING
@@ -241,50 +271,6 @@ class Tasks:
         record.busy = act
         self._out.append(action)
         return False
-
-    def _action(self, record: Record, act: Act) -> Action:
-        """What is to be done for `act`, complete with all the doing needs."""
-        task_id = record.task.id
-        match act:
-            case Act.PULL:
-                spec = self.held.revision_of(record.task).spec.task.container
-                auth = None if spec.registry_auth == WITHHELD else spec.registry_auth
-                return Pull(task_id, image_reference(spec), auth)
-            case Act.ATTACH:
-                sandbox = self._sandbox(record)
-                record.attached = True  # from here on something may stand
-                record.awaited = frozenset(a.network.id for a in sandbox.attachments)
-                return Attach(task_id, sandbox)
-            case Act.CREATE:
-                return self._create(record)
-            case Act.START:
-                return Start(task_id)
-            case Act.SIGNAL:
-                return Signal(task_id, act, signal_number(record.stop_signal))
-            case Act.KILL:
-                return Signal(task_id, act, signal_number("KILL"))
-            case Act.RELEASE:
-                return Release(task_id)
-            case _:
-                return Discard(task_id, record.goal is Goal.FORGET)
-
-    def _create(self, record: Record) -> Create:
-        revision = self.held.expanded(record.task)
-        sandbox = self._sandbox(record)
-        resolver = self._resolver(record, sandbox)
-        assert record.image is not None
-        container = container_of(
-            record.task, revision, self.node, record.image, sandbox, record.netns, resolver
-        )
-        record.stop_signal = container.stop_signal
-        return Create(record.task.id, container, resolver)
-
-    def _sandbox(self, record: Record, *, complete: bool = True) -> Sandbox:
-        return self.held.sandbox(record.task, self.held.revision_of(record.task), complete=complete)
-
-    def _resolver(self, record: Record, sandbox: Sandbox) -> Resolver:
-        spec = self.held.revision_of(record.task).spec.task.container
-        return resolver_of(sandbox, record.netns, spec, self.node)
 
     # --- results ---------------------------------------------------------------------------------------
 
@@ -301,50 +287,72 @@ class Tasks:
         else:
             record.cancelled = False
             record.attempts = 0
-            self._succeeded(record, event)
-        self._advance(record)
-
-    def _succeeded(self, record: Record, event: Finished) -> None:
-        match event.act, event.result:
-            case Act.PULL, LocalImage() as image:
-                record.image = image
-            case Act.ATTACH, str(netns):
-                record.netns = netns
+            succeeded(record, event, self.now_ms)
+            if event.act is Act.ATTACH:
                 self._out.append(Save("local", record.task.id, record.local))
-            case Act.CREATE, int(pid):
-                record.box, record.pid = Box.CREATED, pid
-                record.start_by_ms = self.now_ms + limits.task_table_wait_ms
-            case Act.START, _:
-                record.box = Box.RUNNING
-                self._out.append(Watch(record.task.id))
-            case Act.SIGNAL, _:
-                record.kill_at_ms = self.now_ms + record.grace_ms
-            case Act.KILL, _:
-                record.killed = True
-            case Act.RELEASE, _:
-                record.attached = False
-            case Act.DISCARD, _:
-                record.box = Box.ABSENT
-            case _:
-                raise AssertionError(f"{event.act} does not end in {event.result!r}")
+            elif event.act is Act.START:
+                self._watch(record)
+        self._advance(record)
 
     def _failed(self, record: Record, act: Act, failure: Failure) -> None:
         """An action failed: try again later, or let the lifecycle end the task."""
-        waits_for_credentials = failure.denied and self._credentials_withheld(record)
-        rising = act in (Act.PULL, Act.ATTACH, Act.CREATE, Act.START)
-        again = failure.trouble is not Trouble.FATAL and (
-            act is not Act.START or failure.trouble is Trouble.NOT_BEGUN
-        )
-        if rising and not waits_for_credentials:
-            record.attempts += failure.trouble is not Trouble.NOT_BEGUN
-            if not again or record.attempts >= limits.task_attempts_max:
-                record.failure = failure
-                return
-        self._retry(record, failure)
+        if failed(record, act, failure, may_wait=withholds_credentials(self.held, record)):
+            self._retry(record, failure)
 
-    def _credentials_withheld(self, record: Record) -> bool:
-        revision = self.held.revisions.get(record.task.revision_id)
-        return revision is not None and revision.spec.task.container.registry_auth == WITHHELD
+    def _exited(self, event: Exited) -> None:
+        record = self.records.get(event.task_id)
+        if record is None or record.box is not Box.RUNNING:
+            return
+        record.box, record.exit = Box.EXITED, event.exit
+        self.checks.end(event.task_id)
+        self._call_off(record, Act.DRAIN)
+        self._advance(record)
+
+    def _watch(self, record: Record, *, begun: bool = False) -> None:
+        """Hear of the container's end, and of its health; `begun` by a former agent."""
+        task_id, check = record.task.id, record.check
+        self._out.append(Watch(task_id))
+        if check is None or record.goal >= Goal.STOP or record.health is HealthState.UNHEALTHY:
+            return
+        if begun:
+            self.checks.take_over(task_id, check, record.health, self.now_ms)
+        else:
+            self.checks.begin(task_id, check, self.now_ms)
+
+    # --- health ----------------------------------------------------------------------------------------
+
+    def _probed(self, event: Probed) -> None:
+        monitor = self.checks.answered(event, self.now_ms)
+        if monitor is None:
+            return
+        record = self.records[event.task_id]
+        if monitor.state is not record.health:
+            self._found(record, monitor)
+        elif record.status.state is S.STARTING:
+            self._explain(record, monitor, event)
+
+    def _found(self, record: Record, monitor: Monitor) -> None:
+        """The container is healthy now, or unhealthy; the managers hear of it before anything is done about it."""
+        record.health = monitor.state
+        if monitor.state is HealthState.UNHEALTHY:
+            record.unhealthy = shortened(f"unhealthy: {monitor.failed}")
+            record.leaving.begin(self.now_ms, unwell=True)
+            self.checks.end(record.task.id)
+            record.status = replace(record.status, health=record.health, err=record.unhealthy)
+            self._out.append(Save("local", record.task.id, record.local))
+            self._report(record)
+        self._advance(record)
+
+    def _explain(self, record: Record, monitor: Monitor, event: Probed) -> None:
+        """Say what a task that is not healthy yet waits for, whenever it is something else than before."""
+        if event.trouble:
+            how = text = f"its health check cannot be run: {event.trouble}"
+        else:
+            how, text = monitor.failed_how, f"its health check fails: {monitor.failed}"
+        if how != record.waits_for:
+            record.waits_for = how
+            record.status = replace(record.status, err=shortened(text))
+            self._report(record)
 
     def _retry(self, record: Record, failure: Failure) -> None:
         record.retry_at_ms = self.now_ms + limits.task_retry_delay_ms

@@ -1,14 +1,16 @@
 """What the agent knows of one task, and the words it finds for it."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from agent.health.check import Check
 from agent.images.seam import LocalImage
 from agent.runtime.seam import Exit
 from covey import limits
 from covey.model.objects import Task, TaskStatus
-from covey.model.states import TaskState
+from covey.model.states import HealthState, TaskState
 
+from .draining import Leaving
 from .events import Failure, Local
 from .lifecycle import Act, Box, Goal, Situation, Stop
 
@@ -25,6 +27,7 @@ _MESSAGES = {
     S.FAILED: "failed",
     S.REJECTED: "rejected",
 }
+_HAS_HEALTH = (S.STARTING, S.RUNNING, S.COMPLETE, S.SHUTDOWN, S.FAILED)
 LOST = "the container is gone from this node, and nobody saw how it ended"
 
 
@@ -53,6 +56,11 @@ class Record:
     stop_signal: str = ""
     awaited: frozenset[str] = frozenset()  # networks whose tables should be in force before the start
     start_by_ms: int = 0
+    leaving: Leaving = field(default_factory=Leaving)
+    check: Check | None = None
+    health: HealthState = HealthState.NONE
+    unhealthy: str = ""  # how it was found to be
+    waits_for: str = ""  # what keeps it from being healthy, as last reported
 
     def situation(self, now_ms: int, settled: Collection[str]) -> Situation:
         """What the next step depends on. `settled` are the networks that have a table in force."""
@@ -65,6 +73,8 @@ class Record:
             attached=self.attached,
             tables=now_ms >= self.start_by_ms or all(id in settled for id in self.awaited),
             failed=self.failure is not None,
+            leave=self.leaving.stage(now_ms),
+            health=self.health,
         )
 
     def _stop(self, now_ms: int) -> Stop:
@@ -77,7 +87,7 @@ class Record:
     @property
     def local(self) -> Local:
         """What of this is kept on disk."""
-        return Local(self.status, self.netns, self.grace_ms)
+        return Local(self.status, self.netns, self.grace_ms, self.check, self.unhealthy)
 
     def status_of(self, state: TaskState, now_ns: int) -> TaskStatus:
         """The task's status in `state`, in words."""
@@ -94,6 +104,7 @@ class Record:
             at_ns=now_ns,
             exit_code=exit_code,
             pid=self.pid if state is S.RUNNING else 0,
+            health=self.health if state in _HAS_HEALTH else HealthState.NONE,
         )
 
     def _ending(self, state: TaskState) -> tuple[str, int | None]:
@@ -101,6 +112,8 @@ class Record:
         code = self.exit.code if self.exit is not None else None
         if self.failure is not None and state is not S.SHUTDOWN:
             return self.failure.text, code
+        if self.unhealthy and state is S.FAILED:
+            return self.unhealthy, code
         if self.exit is None:
             return (LOST if state is S.FAILED else ""), None
         if state in (S.COMPLETE, S.SHUTDOWN):

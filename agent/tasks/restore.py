@@ -3,7 +3,7 @@
 from agent.runtime.seam import ContainerState, Observed
 from covey import limits
 from covey.model.objects import Revision, Task, TaskStatus
-from covey.model.states import TaskState
+from covey.model.states import HealthState, TaskState
 
 from .assigned import Held
 from .events import Local, Restored
@@ -30,6 +30,10 @@ def recovered(held: Held, left: Restored) -> tuple[dict[str, Record], tuple[str,
     for task in held.tasks.values():
         local = left.locals.get(task.id, Local(TaskStatus(state=max(_ACCEPTED, task.status.state))))
         record = Record(task, goal_of(task.desired_state), local.status, netns=local.netns)
+        record.check, record.health, record.unhealthy = local.check, local.status.health, local.unhealthy
+        if record.check is not None and record.health is HealthState.NONE:
+            record.health = HealthState.STARTING  # it has not been started yet
+        record.leaving.learn(held, task)
         record.grace_ms = grace_ms(held.revisions.get(task.revision_id))
         found = observed.get(task.id)
         if found is not None:

@@ -140,6 +140,8 @@ def states_page() -> str:
             if getattr(row, name) is not None
         ]
         rest += [f"stop: {_listed(row.stop)}"] if row.stop is not None else []
+        rest += [f"leave: {row.leave.name.lower()}"] if row.leave is not None else []
+        rest += [f"health: {_listed(row.health)}"] if row.health is not None else []
         cells = (
             _listed(row.goals),
             _listed(row.states),
@@ -155,9 +157,20 @@ def states_page() -> str:
 _TASK_WORDS = (
     "*Wanted*: hold (be ready), run, stop, forget (the managers have dropped the task). *Container*: what is known",
     "of it. *image*: it is on this node. *attached*: the task's network namespace stands. *tables*: those of its",
-    "networks are in force. *failed*: an action failed for good. *stop*: how hard it was asked to end. The end of",
-    "a container is `COMPLETE` with exit code 0, else `FAILED`.",
+    "networks are in force. *failed*: an action failed for good. *stop*: how hard it was asked to end. *leave*: how",
+    "far it has taken leave of those who use it: `ports`, this node still forwards its own to it; `offered`, other",
+    "nodes may still send it something new; `busy`, it has connections, which may go on for the service's drain time.",
+    "*health*: what its check says; none without a check. The end of a container is `COMPLETE` with exit code 0, else",
+    "`FAILED`.",
 )
+
+
+_FAILED = "unhealthy, ended otherwise, or lost"
+_WHY = {
+    "RUNNING": "healthy, or without a check",
+    "SHUTDOWN": "told to end",
+    "REJECTED": "cannot be prepared",
+}
 
 
 def _agents_edges() -> set[tuple[Enum, Enum, str]]:
@@ -167,8 +180,8 @@ def _agents_edges() -> set[tuple[Enum, Enum, str]]:
     found = set()
     states = [state for state in life.S if state >= life.S.ASSIGNED and not state.terminal]
     flags = itertools.product((False, True), repeat=4)
-    for state, goal, box, stop, (image, attached, tables, failed) in itertools.product(
-        states, life.Goal, life.Box, life.Stop, list(flags)
+    for state, goal, box, stop, (image, attached, tables, failed), health in itertools.product(
+        states, life.Goal, life.Box, life.Stop, list(flags), life.HealthState
     ):
         now = life.Situation(
             state=state,
@@ -179,18 +192,18 @@ def _agents_edges() -> set[tuple[Enum, Enum, str]]:
             attached=attached,
             tables=tables,
             failed=failed,
+            health=health,
         )
         step = life.next_step(now)
         if isinstance(step, life.Ended):
             found |= {
                 (state, life.S.COMPLETE, "exit code 0"),
-                (state, life.S.FAILED, "ended otherwise, or lost"),
+                (state, life.S.FAILED, _FAILED),
             }
         elif isinstance(step, life.Become) and step.state is life.S.FAILED:
-            found.add((state, step.state, "ended otherwise, or lost"))
+            found.add((state, step.state, _FAILED))
         elif isinstance(step, life.Become):
-            why = {life.S.SHUTDOWN: "told to end", life.S.REJECTED: "cannot be prepared"}.get(step.state, "")
-            found.add((state, step.state, why))
+            found.add((state, step.state, _WHY.get(step.state.name, "")))
     return found
 
 

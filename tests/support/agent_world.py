@@ -10,8 +10,10 @@ from agent.tasks.events import (
     Action,
     Attach,
     Cancel,
+    Close,
     Create,
     Discard,
+    Drain,
     Effect,
     Event,
     Exited,
@@ -38,20 +40,29 @@ from agent.tasks.machine import Tasks
 from covey.machine import Tick
 from covey.model.assignments import Assignments, AssignmentSet, TaskReport
 from covey.model.objects import ClusterVersion, Endpoint, Network, Revision, Subnet, Task, TaskStatus
-from covey.model.specs import ContainerSpec, NetworkAttachmentSpec, NetworkSpec, ServiceSpec, TaskSpec
+from covey.model.specs import (
+    ContainerSpec,
+    EndpointSpec,
+    NetworkAttachmentSpec,
+    NetworkSpec,
+    ServiceSpec,
+    TaskSpec,
+)
 from covey.model.states import TaskState
 
 NODE = NodeFacts(node_id="n1", name="host1")
 IMAGE = LocalImage("sha256:1", ("/layers/a",), ImageConfig(cmd=("sleep", "3600")))
-ACTIONS = (Pull, Attach, Create, Start, Signal, Release, Discard)
+ACTIONS = (Pull, Attach, Create, Start, Close, Drain, Signal, Release, Discard)
 
 
-def revision(id: str = "r1", **container: object) -> Revision:
+def revision(id: str = "r1", *, drain_ns: int = 0, **container: object) -> Revision:
+    """A revision on one network. Its tasks are asked to end at once, unless `drain_ns` is given."""
     spec = TaskSpec(
         container=ContainerSpec(image="demo/web:1", **container),  # type: ignore[arg-type]
         networks=(NetworkAttachmentSpec(target="net"),),
     )
-    return Revision(id=id, service_id="web", number=1, spec=ServiceSpec(name="web", task=spec))
+    whole = ServiceSpec(name="web", task=spec, endpoint=EndpointSpec(drain_ns=drain_ns))
+    return Revision(id=id, service_id="web", number=1, spec=whole)
 
 
 def task(id: str, desired: TaskState = TaskState.RUNNING, state: TaskState = TaskState.ASSIGNED) -> Task:
@@ -117,7 +128,7 @@ class World:
             self.pending[effect.task_id] = effect
         match effect:
             case Cancel(task_id):
-                assert isinstance(self.pending[task_id], Pull)
+                assert isinstance(self.pending[task_id], Pull | Drain)
                 self.cancelled.add(task_id)
             case Watch(task_id):
                 self.watched.add(task_id)

@@ -32,11 +32,14 @@ class StoredLayer(Struct, frozen=True):
 
 
 class _Health(Struct, frozen=True):
+    """A `Healthcheck`, as Docker writes it: durations in nanoseconds."""
+
     test: tuple[str, ...] | None = field(default=None, name="Test")
-    interval: int = field(default=0, name="Interval")
-    timeout: int = field(default=0, name="Timeout")
-    start_period: int = field(default=0, name="StartPeriod")
-    retries: int = field(default=0, name="Retries")
+    interval: int | None = field(default=None, name="Interval")
+    timeout: int | None = field(default=None, name="Timeout")
+    start_period: int | None = field(default=None, name="StartPeriod")
+    start_interval: int | None = field(default=None, name="StartInterval")
+    retries: int | None = field(default=None, name="Retries")
 
 
 class _Config(Struct, frozen=True):
@@ -51,7 +54,8 @@ class _Config(Struct, frozen=True):
     volumes: dict[str, object] | None = field(default=None, name="Volumes")
     ports: dict[str, object] | None = field(default=None, name="ExposedPorts")
     labels: dict[str, str] | None = field(default=None, name="Labels")
-    health: _Health | None = field(default=None, name="Healthcheck")
+    health: msgspec.Raw = field(default=msgspec.Raw(b"null"), name="Healthcheck")
+    shell: msgspec.Raw = field(default=msgspec.Raw(b"null"), name="Shell")
 
 
 class _Configuration(Struct, frozen=True):
@@ -64,6 +68,8 @@ T = TypeVar("T")
 _IMAGES: Decoder[tuple[StoredImage, ...] | None] = Decoder(tuple[StoredImage, ...] | None)
 _LAYERS: Decoder[tuple[StoredLayer, ...] | None] = Decoder(tuple[StoredLayer, ...] | None)
 _CONFIGURATION = Decoder(_Configuration)
+_SHELL: Decoder[tuple[str, ...] | None] = Decoder(tuple[str, ...] | None)
+_HEALTH: Decoder[_Health | None] = Decoder(_Health | None)
 
 
 def images(text: bytes) -> tuple[StoredImage, ...]:
@@ -94,7 +100,7 @@ def configuration(text: bytes) -> tuple[str, str, ImageConfig]:
     """Operating system, architecture and settings out of an OCI image configuration."""
     read = _decoded(_CONFIGURATION, text, "image configuration")
     config = read.config or _Config()
-    health = config.health
+    health, shell = _healthcheck(config)
     return (
         read.os,
         read.architecture,
@@ -108,13 +114,25 @@ def configuration(text: bytes) -> tuple[str, str, ImageConfig]:
             volumes=_keys(config.volumes),
             exposed_ports=_keys(config.ports),
             labels=config.labels or {},
-            healthcheck=None
-            if health is None
-            else ImageHealthcheck(
-                health.test or (), health.interval, health.timeout, health.start_period, health.retries
-            ),
+            healthcheck=health,
+            shell=shell,
         ),
     )
+
+
+def _healthcheck(config: _Config) -> tuple[ImageHealthcheck | None, tuple[str, ...]]:
+    """The image's health check, and the shell for it.
+
+    What cannot be read is no reason not to run the image in another way, so it is kept as a problem.
+    """
+    try:
+        shell, read = _SHELL.decode(config.shell) or (), _HEALTH.decode(config.health)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return ImageHealthcheck(problem=f"or its shell cannot be read ({error})"), ()
+    if read is None:
+        return None, shell
+    durations = (read.interval or 0, read.timeout or 0, read.start_period or 0, read.start_interval or 0)
+    return ImageHealthcheck(read.test or (), *durations, read.retries or 0), shell
 
 
 def _keys(mapping: dict[str, object] | None) -> tuple[str, ...]:

@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from agent.dns.seam import Names
+from agent.health.checks import Probe, Probed
 from agent.images.seam import Images
 from agent.network.seam import Networks
-from agent.runtime.seam import Exit, Runtime
+from agent.runtime.seam import ExecResult, Exit, Runtime
 from agent.tasks.events import (
     Action,
     Attach,
+    Close,
     Create,
     Discard,
+    Drain,
     Exited,
     Failure,
     Finished,
@@ -37,6 +40,8 @@ _ACTS: dict[type[Action], Act] = {
     Attach: Act.ATTACH,
     Create: Act.CREATE,
     Start: Act.START,
+    Close: Act.CLOSE,
+    Drain: Act.DRAIN,
     Release: Act.RELEASE,
     Discard: Act.DISCARD,
 }
@@ -59,7 +64,7 @@ class Hands:
     networks: Networks
     names: Names
     disk: Disk
-    post: Callable[[Finished | Exited | Applied], None]
+    post: Callable[[Finished | Exited | Probed | Applied], None]
 
     async def perform(self, action: Action, ticket: int) -> None:
         """Carry out `action`; post one Finished.
@@ -105,6 +110,10 @@ class Hands:
                 return await self._create(action)
             case Start(task_id):
                 await self.runtime.start(task_id)
+            case Close(task_id):
+                await self.networks.close_ports(task_id)
+            case Drain(task_id, pid, linger_ms):
+                await self._drain(task_id, pid, linger_ms)
             case Signal(task_id, _, number):
                 await self.runtime.signal(task_id, number)
             case Release(task_id):
@@ -128,6 +137,28 @@ class Hands:
             await self.runtime.remove(action.task_id)
             raise
         return pid
+
+    async def _drain(self, task_id: str, pid: int, linger_ms: int) -> None:
+        """Wait for the end of the container's connections, as long as they may go on."""
+        try:
+            async with asyncio.timeout(linger_ms / 1000):
+                await self.networks.quiet(pid)
+        except TimeoutError:
+            log.info("task %s: connections go on after %d ms, and are ended with it", task_id, linger_ms)
+
+    async def probe(self, probe: Probe) -> None:
+        """Run a health check; post one Probed."""
+        result: ExecResult | None = None
+        trouble = ""
+        try:
+            result = await self.runtime.exec(probe.task_id, probe.argv, probe.timeout_ms / 1000)
+        except (CoveyError, OSError) as error:
+            trouble = str(error) or repr(error)
+            log.info("task %s: its health check cannot be run: %s", probe.task_id, trouble)
+        except Exception as error:
+            log.exception("task %s: to check its health failed by our own fault", probe.task_id)
+            trouble = f"internal error: {error!r}"
+        self.post(Probed(probe.task_id, result, trouble))
 
     async def watch(self, task_id: str) -> None:
         """Post Exited when the container ends, however long that takes."""
@@ -176,8 +207,8 @@ def _is_final(action: Action) -> bool:
 
 
 def _bound_s(action: Action) -> float | None:
-    """How long an action may take; a pull is bounded by the image store."""
-    return None if isinstance(action, Pull) else limits.task_action_timeout_s
+    """How long an action may take; a pull is bounded by the image store, and draining by the service."""
+    return None if isinstance(action, Pull | Drain) else limits.task_action_timeout_s
 
 
 def _failure(error: Exception, act: Act) -> Failure:

@@ -9,13 +9,14 @@ from agent.tasks.lifecycle import (
     Box,
     Ended,
     Goal,
+    Leave,
     Situation,
     Stop,
     Wait,
     goal_of,
     next_step,
 )
-from covey.model.states import TaskState
+from covey.model.states import HealthState, TaskState
 
 S = TaskState
 YES_NO = (False, True)
@@ -29,10 +30,13 @@ ALL = [
         attached=attached,
         tables=tables,
         failed=failed,
+        leave=leave,
+        health=health,
     )
-    for state, goal, box, stop, image, attached, tables, failed in product(
-        TaskState, Goal, Box, Stop, YES_NO, YES_NO, YES_NO, YES_NO
+    for state, goal, box, stop, image, attached, tables, failed, leave, health in product(
+        TaskState, Goal, Box, Stop, YES_NO, YES_NO, YES_NO, YES_NO, Leave, HealthState
     )
+    if health is not HealthState.STARTING or state is S.STARTING  # that it is checked says no more elsewhere
 ]
 
 
@@ -69,6 +73,35 @@ def test_an_ended_task_keeps_its_log_until_it_is_forgotten_but_no_network() -> N
                 assert step == (Act.DISCARD if situation.goal is Goal.FORGET else Wait())
 
 
+def test_nobody_who_is_used_is_asked_to_end() -> None:
+    """A running task gets no signal while it is offered anything; and only an unhealthy one while it is busy."""
+    for situation in ALL:
+        if situation.state is S.RUNNING and situation.box is Box.RUNNING and situation.stop is Stop.NOT_ASKED:
+            step = next_step(situation)
+            if step in (Act.SIGNAL, Act.KILL):
+                unwell = situation.health is HealthState.UNHEALTHY and situation.goal <= Goal.RUN
+                assert situation.leave is Leave.DONE or (unwell and situation.leave is Leave.BUSY)
+
+
+def test_only_the_healthy_run_and_the_unhealthy_fail() -> None:
+    for situation in ALL:
+        step = next_step(situation)
+        if step == Become(S.RUNNING):
+            assert situation.health in (HealthState.NONE, HealthState.HEALTHY)
+        if (
+            situation.health is HealthState.UNHEALTHY
+            and situation.box is Box.RUNNING
+            and not situation.failed
+        ):
+            assert step != Become(S.FAILED), "first it has to end"
+            assert step != Ended()
+
+
+RUNS = {"state": S.RUNNING, "box": Box.RUNNING}
+LEAVES = {**RUNS, "goal": Goal.STOP}
+UNWELL = {**RUNS, "health": HealthState.UNHEALTHY}
+
+
 @pytest.mark.parametrize(
     ("situation", "step"),
     [
@@ -82,6 +115,19 @@ def test_an_ended_task_keeps_its_log_until_it_is_forgotten_but_no_network() -> N
         (Situation(state=S.READY, box=Box.CREATED), Become(S.STARTING)),
         (Situation(state=S.STARTING, box=Box.CREATED), Act.START),
         (Situation(state=S.STARTING, box=Box.RUNNING), Become(S.RUNNING)),
+        (Situation(state=S.STARTING, box=Box.RUNNING, health=HealthState.STARTING), Wait()),
+        (Situation(state=S.STARTING, box=Box.RUNNING, health=HealthState.HEALTHY), Become(S.RUNNING)),
+        (Situation(state=S.STARTING, box=Box.RUNNING, health=HealthState.UNHEALTHY), Act.SIGNAL),
+        (Situation(state=S.STARTING, box=Box.EXITED, health=HealthState.UNHEALTHY), Become(S.FAILED)),
+        (Situation(**UNWELL, leave=Leave.PORTS), Act.CLOSE),
+        (Situation(**UNWELL, leave=Leave.OFFERED), Wait()),
+        (Situation(**UNWELL, leave=Leave.BUSY), Act.SIGNAL),
+        (Situation(**UNWELL, stop=Stop.ASKED), Wait()),
+        (Situation(**UNWELL, stop=Stop.OVERDUE), Act.KILL),
+        (Situation(**LEAVES, leave=Leave.PORTS), Act.CLOSE),
+        (Situation(**LEAVES, leave=Leave.OFFERED), Wait()),
+        (Situation(**LEAVES, leave=Leave.BUSY), Act.DRAIN),
+        (Situation(**LEAVES, leave=Leave.BUSY, stop=Stop.OVERDUE), Act.KILL),
         (Situation(state=S.STARTING), Become(S.FAILED)),
         (Situation(state=S.RUNNING), Become(S.FAILED)),
         (Situation(state=S.RUNNING, box=Box.EXITED), Ended()),
