@@ -10,21 +10,26 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 
+from covey.model.jobs import extent
 from covey.model.objects import Endpoint, Network, Node, Revision, Service, Task
 from covey.model.states import (
     Protocol,
     PublishMode,
+    ServiceModeKind,
     TaskState,
     UpdateOrder,
 )
 from manager.allocator.endpoints import networks_of, state_for
+from manager.orchestrator.eviction import crowded_out
 from manager.scheduler.demand import demand_of, holds_node
-from manager.store.view import BY_TASK, View
+from manager.store.view import BY_SERVICE, BY_TASK, View
 
 
 def validate(view: View, *, at_rest: bool = True) -> list[str]:
     """Say everything that is wrong; an empty list means that all is well."""
-    checks = (_references, _addresses, _subnets, _ports, _places, _hosts, *((_endpoints,) if at_rest else ()))
+    checks = (_references, _addresses, _subnets, _ports, _places, _jobs, _hosts)
+    if at_rest:
+        checks = (*checks, _endpoints, _stopped, _room)
     return [wrong for check in checks for wrong in check(view)]
 
 
@@ -140,15 +145,62 @@ def _places(view: View) -> Iterator[str]:
             yield f"{len(tasks)} tasks are meant to run in place {slot or node_id} of service {service_id}"
 
 
+def _jobs(view: View) -> Iterator[str]:
+    """Jobs run to their end, within their slots and no more at a time than they may; others run on."""
+    live: Counter[str] = Counter()
+    for task in view.all(Task):
+        service, mine = view.get(Service, task.service_id), view.get(Revision, task.revision_id)
+        current = view.get(Revision, service.revision_id) if service is not None else None
+        if current is None or mine is None:
+            continue
+        mode = current.spec.mode
+        wrong = TaskState.RUNNING if mode.kind.job else TaskState.COMPLETE
+        if task.desired_state is wrong:
+            yield f"task {task.id} of service {current.spec.name}, {mode.kind.name}, is desired {wrong.name}"
+        if (
+            mode.kind is not ServiceModeKind.REPLICATED_JOB
+            or mine.restart_generation != current.restart_generation
+        ):
+            continue
+        if task.slot >= extent(mode)[0]:
+            yield f"task {task.id} has slot {task.slot} of job {current.spec.name}, which has fewer"
+        live[current.id] += task.desired_state.wants_up and not task.status.state.terminal
+    for revision_id, tasks in live.items():
+        revision = view.get(Revision, revision_id)
+        if revision is not None and tasks > (most := extent(revision.spec.mode)[1]):
+            yield f"{tasks} tasks of job {revision.spec.name} are meant to run, and {most} at a time may"
+
+
+def _stopped(view: View) -> Iterator[str]:
+    """Nothing is meant to run of a service that people stopped."""
+    for service in view.all(Service):
+        tasks = view.find(Task, BY_SERVICE, service.id) if service.stopped else ()
+        up = [task.id for task in tasks if task.desired_state.wants_up and not task.status.state.terminal]
+        if up:
+            yield f"service {service.name} is stopped, and {len(up)} tasks of it are meant to run"
+
+
+def _room(view: View) -> Iterator[str]:
+    """No active node has more to run than it has room for: what does not fit any more was told to stop."""
+    for node in view.all(Node):
+        for task_id, why in crowded_out(view, node).items():
+            yield f"task {task_id} is meant to run, and {why}"
+
+
 def _hosts(view: View) -> Iterator[str]:
-    """No node has a host port twice, nor more active tasks of a service than its placement allows."""
+    """No node has a host port twice, nor gives one resource that has a name to two tasks."""
     ports: Counter[tuple[str, Protocol, int]] = Counter()
+    named: Counter[tuple[str, str, str]] = Counter()
     for task in view.all(Task):
         revision = view.get(Revision, task.revision_id)
         if revision is None or not holds_node(task):
             continue
         for protocol, number in demand_of(revision, view.get(Service, task.service_id)).ports:
             ports[task.node_id, protocol, number] += 1
+        named.update((task.node_id, given.kind, given.value) for given in task.generic if given.value)
     for (node_id, protocol, number), times in ports.items():
         if times > 1:
             yield f"port {number}/{protocol.name} of node {node_id} is published {times} times"
+    for (node_id, kind, value), times in named.items():
+        if times > 1:
+            yield f"{kind} {value} of node {node_id} is given to {times} tasks"

@@ -35,14 +35,14 @@ def words(last: Task, quick: int, held_back_ms: int) -> str:
     """Say what a task waits for that follows `last`."""
     times = "once" if quick == 1 else f"{quick} times in a row"
     status = last.status
-    how = status.err or (
-        f"exit code {status.exit_code}" if status.exit_code is not None else status.state.name
-    )
+    code = "" if status.exit_code is None else f"exit code {status.exit_code}"
+    how = status.err or code or status.state.name.lower()
     return f"restarting in {_span(held_back_ms)}: ended {times}, last: {how}"
 
 
 def _span(ms: int) -> str:
-    return f"{ms / 1000:.3g} s" if ms < 120_000 else f"{ms / 60_000:.3g} min"
+    minutes, seconds = divmod(round(ms / 1000), 60) if ms >= 120_000 else (0, ms / 1000)
+    return " ".join(f"{amount:g} {unit}" for amount, unit in ((minutes, "min"), (seconds, "s")) if amount)
 
 
 def is_stable(before: Task, after: Task) -> bool:

@@ -34,10 +34,15 @@ def shape(scene: Scene) -> list[Place]:
 
 
 def _may_keep(scene: Scene, node: Node) -> bool:
-    drained = (
-        node.spec.availability is Availability.DRAIN and not scene.job
-    )  # a job may run on to its end, see `lost`
-    return node.status.state is not NodeState.DOWN and not drained and fits(node, scene.revision)
+    if node.status.state is NodeState.DOWN:
+        return False
+    match node.spec.availability:
+        case Availability.DRAIN:
+            return scene.job and fits(node, scene.revision)  # it may run on to its end, see `lost`
+        case Availability.PAUSE:
+            return True
+        case _:
+            return fits(node, scene.revision)
 
 
 def _may_have(node: Node, revision: Revision) -> bool:

@@ -8,17 +8,22 @@ attempts are used up is spent: neither done nor worked on, so the job stays shor
 
 from dataclasses import dataclass
 
-from covey import limits
 from covey.model.jobs import extent
+from covey.model.objects import Task
 from covey.model.states import TaskState
 
-from . import everywhere, restart
+from . import everywhere, restart, start
 from .places import Place, Scene
 
 
 def done(scene: Scene, place: Place) -> bool:
     """Tell whether the work of a place is done in this iteration."""
-    return any(task.status.state is TaskState.COMPLETE and not scene.stale(task) for task in place.tasks)
+    return any(counts(scene, task) for task in place.tasks)
+
+
+def counts(scene: Scene, task: Task) -> bool:
+    """Tell whether a task is the proof that a job's place is done."""
+    return scene.job and task.status.state is TaskState.COMPLETE and not scene.stale(task)
 
 
 def work(scene: Scene) -> None:
@@ -97,7 +102,7 @@ def _still_stops(scene: Scene, place: Place) -> int:
         state = task.status.state
         if state < TaskState.ASSIGNED or state.terminal or turn.dead(task.node_id):
             continue
-        until_ms = since.setdefault(task.id, turn.now_ms) + limits.restart_old_task_wait_ms
+        until_ms = since.setdefault(task.id, turn.now_ms) + start.patience_ms(scene, task)
         if until_ms > turn.now_ms:
             turn.wake_at(until_ms)
             return 1

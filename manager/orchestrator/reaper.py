@@ -1,10 +1,11 @@
 """What is forgotten: tasks that were to be removed, old ended tasks, old revisions."""
 
+from covey import limits
 from covey.model.objects import Revision, Task
 from covey.model.states import TaskState
 from manager.store.view import BY_SERVICE
 
-from . import revisions
+from . import jobs, revisions
 from .places import Place, Scene, age
 
 
@@ -14,9 +15,11 @@ def reap(scene: Scene) -> None:
         if not scene.turn.exhausted and removable(task):
             scene.turn.forget(task)
     kept = _kept_per_place(scene)
+    large_job = scene.job and len(scene.places) > limits.job_history_places_max
     for place in scene.places.values():
-        if len(place.tasks) > kept:
-            _thin(scene, place, kept)
+        most = 1 if large_job and jobs.done(scene, place) else kept
+        if len(place.tasks) > most:
+            _thin(scene, place, most)
     _prune_revisions(scene)
 
 
@@ -38,15 +41,10 @@ def _thin(scene: Scene, place: Place, kept: int) -> None:
     for task in by_age:
         if excess <= 0 or scene.turn.exhausted:
             return
-        if task.status.state.terminal and task.id != last.id and not counts(scene, task):
+        if task.status.state.terminal and task.id != last.id and not jobs.counts(scene, task):
             scene.turn.forget(task)
             place.drop(task)
             excess -= 1
-
-
-def counts(scene: Scene, task: Task) -> bool:
-    """Tell whether a task is the proof that a job's place is done."""
-    return scene.job and task.status.state is TaskState.COMPLETE and not scene.stale(task)
 
 
 def _prune_revisions(scene: Scene) -> None:
