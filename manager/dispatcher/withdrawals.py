@@ -35,12 +35,11 @@ class _Hold:
 
 @dataclass(slots=True)
 class _Leaving:
-    """A task that leaves. `stopping`: it is told to; `settled`: all its endpoints drain, so `waits` is complete."""
+    """A task that leaves. `stopping`: it is told to. `holds`: what holds it up, once all its endpoints drain."""
 
     node_id: str
     stopping: bool = False
-    settled: bool = False
-    waits: set[Key] = field(default_factory=set[Key])
+    holds: set[Key] = field(default_factory=set[Key])
     told: str = ""  # the session in which its agent heard
 
 
@@ -102,50 +101,58 @@ class Withdrawals:
         if self.moved:
             self.moved = False
             for key in list(self.holds):
-                self._shrink(key, lags)
+                if key in self.holds:  # else it went with the last of its tasks
+                    self._shrink(key, lags)
         return self._tell(session_of)
 
     def _look_at(self, task_id: str, lags: Lags) -> None:
         """Find out anew what holds a task up."""
         task = self.view.get(Task, task_id)
+        self._let_go(task_id)
+        self.ready.discard(task_id)
         if not leaves(task):
-            self._drop(task_id)
+            self.tasks.pop(task_id, None)
             return
         assert task is not None
         leaving = self.tasks.setdefault(task_id, _Leaving(task.node_id))
         if leaving.stopping is task.desired_state.wants_up:  # one that was unhealthy only, or new here
             leaving.stopping, leaving.told = not task.desired_state.wants_up, ""
         endpoints = self.view.find(Endpoint, BY_TASK, task_id)
-        leaving.settled = all(each.state is EndpointState.DRAINING for each in endpoints)
-        keys = {(each.network_id, each.meta.version) for each in endpoints}
-        for key in leaving.waits - keys:
-            self._let_go(key, task_id)
-        leaving.waits = {key for key in keys if leaving.settled and self._held(key, lags)}
-        for key in leaving.waits:
-            self.holds[key].tasks.add(task_id)
-        if leaving.settled and not leaving.waits:
-            self.ready.add(task_id)
+        if all(each.state is EndpointState.DRAINING for each in endpoints):
+            leaving.holds = {(each.network_id, each.meta.version) for each in endpoints}
+            for key in leaving.holds:
+                self._hold(key, lags).tasks.add(task_id)
+            self._judge(task_id)
 
-    def _held(self, key: Key, lags: Lags) -> bool:
-        """Tell whether any node may still send by a table older than that, and remember which."""
+    def _hold(self, key: Key, lags: Lags) -> _Hold:
         if key not in self.holds:
-            nodes = {node.id for node in self.view.all(Node) if lags(node.id, key)}
-            if not nodes:
-                return False
-            self.holds[key] = _Hold(nodes)
-        return True
+            self.holds[key] = _Hold({node.id for node in self.view.all(Node) if lags(node.id, key)})
+        return self.holds[key]
 
     def _shrink(self, key: Key, lags: Lags) -> None:
         hold = self.holds[key]
         hold.nodes = {node_id for node_id in hold.nodes if lags(node_id, key)}
-        if hold.nodes:
-            return
-        del self.holds[key]
-        for task_id in hold.tasks:
-            leaving = self.tasks[task_id]
-            leaving.waits.discard(key)
-            if leaving.settled and not leaving.waits:
-                self.ready.add(task_id)
+        if not hold.nodes:
+            for task_id in list(hold.tasks):
+                self._judge(task_id)
+
+    def _judge(self, task_id: str) -> None:
+        """A task that nothing holds up is ready. Holds last as long as one of their tasks is held up by another:
+        a node that comes back meanwhile may still send to it."""
+        if not any(self.holds[key].nodes for key in self.tasks[task_id].holds):
+            self._let_go(task_id)
+            self.ready.add(task_id)
+
+    def _let_go(self, task_id: str) -> None:
+        """Take a task out of its holds; one without tasks is forgotten."""
+        leaving = self.tasks.get(task_id)
+        for key in leaving.holds if leaving is not None else ():
+            hold = self.holds[key]
+            hold.tasks.discard(task_id)
+            if not hold.tasks:
+                del self.holds[key]
+        if leaving is not None:
+            leaving.holds = set()
 
     def _tell(self, session_of: SessionOf) -> list[tuple[str, tuple[str, ...]]]:
         told: dict[str, list[str]] = {}
@@ -159,15 +166,3 @@ class Withdrawals:
                 leaving.told = session_id
                 told.setdefault(session_id, []).append(task_id)
         return [(session_id, tuple(task_ids)) for session_id, task_ids in told.items()]
-
-    def _drop(self, task_id: str) -> None:
-        leaving = self.tasks.pop(task_id, None)
-        self.ready.discard(task_id)
-        for key in leaving.waits if leaving is not None else ():
-            self._let_go(key, task_id)
-
-    def _let_go(self, key: Key, task_id: str) -> None:
-        hold = self.holds[key]
-        hold.tasks.discard(task_id)
-        if not hold.tasks:
-            del self.holds[key]

@@ -49,6 +49,7 @@ steps = st.lists(
         st.integers(0, 2),
         st.integers(0, 3),
     ),
+    min_size=20,
     max_size=60,
 )
 
