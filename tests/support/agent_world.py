@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from agent.health.checks import Probe, Probed
 from agent.images.seam import ImageConfig, LocalImage
-from agent.runtime.seam import ContainerState, Exit, Observed
+from agent.runtime.seam import ContainerState, ExecResult, Exit, Observed
 from agent.tasks.assigned import KINDS
 from agent.tasks.events import (
     Action,
@@ -108,6 +109,7 @@ class World:
     attached: set[str] = field(default_factory=set)
     watched: set[str] = field(default_factory=set)
     pending: dict[str, Action] = field(default_factory=dict)
+    probes: dict[str, Probe] = field(default_factory=dict)
     cancelled: set[str] = field(default_factory=set)
     starts: list[str] = field(default_factory=list)
     reports: list[TaskReport] = field(default_factory=list)
@@ -130,6 +132,9 @@ class World:
             case Cancel(task_id):
                 assert isinstance(self.pending[task_id], Pull | Drain)
                 self.cancelled.add(task_id)
+            case Probe(task_id):
+                assert self.boxes.get(task_id) is not None, "there is something to ask"
+                self.probes[task_id] = effect
             case Watch(task_id):
                 self.watched.add(task_id)
             case Report(report):
@@ -184,6 +189,12 @@ class World:
             case Discard():
                 self.boxes.pop(id, None)
         return None
+
+    def answer(self, task_id: str, code: int | None = 0, output: str = "", *, trouble: str = "") -> None:
+        """End the health check under way for a task. Code None: it took too long."""
+        del self.probes[task_id]
+        result = ExecResult(code, output, "" if code is not None else "it took longer than 1 s")
+        self.step(Probed(task_id, None if trouble else result, trouble))
 
     def end(self, task_id: str, code: int | None, *, told: bool = True) -> None:
         """Let a running container end; `told`: the agent hears of it."""

@@ -1,4 +1,5 @@
 from itertools import product
+from typing import Any
 
 import pytest
 
@@ -97,9 +98,9 @@ def test_only_the_healthy_run_and_the_unhealthy_fail() -> None:
             assert step != Ended()
 
 
-RUNS = {"state": S.RUNNING, "box": Box.RUNNING}
-LEAVES = {**RUNS, "goal": Goal.STOP}
-UNWELL = {**RUNS, "health": HealthState.UNHEALTHY}
+RUNS: dict[str, Any] = {"state": S.RUNNING, "box": Box.RUNNING}
+LEAVES: dict[str, Any] = {**RUNS, "goal": Goal.STOP}
+UNWELL: dict[str, Any] = {**RUNS, "health": HealthState.UNHEALTHY}
 
 
 @pytest.mark.parametrize(
