@@ -63,8 +63,8 @@ def _check_ports(spec: ServiceSpec, nodes: int) -> None:
     if ports and spec.mode.replicas >= nodes:
         _refuse_start_first(
             spec,
-            f"needs a node whose port {ports[0]} is free while each of the {spec.mode.replicas} replicas has it on "
-            f"its own, and it may run on {_of(nodes, spec)}",
+            f"needs port {ports[0]} free on one node more than the {spec.mode.replicas} that run it, and it may "
+            f"run on {_of(nodes, spec)}",
             "publish with mode=ingress",
         )
 
