@@ -1,8 +1,10 @@
 """The `covey` command: its tree, its exit codes, and how a command reaches the API."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import TypeVar
@@ -71,9 +73,15 @@ def _loaded(point: EntryPoint) -> click.Command:
     return command
 
 
+def _user() -> str:
+    """Return who is at the keyboard, for services' histories; nobody, if it is just root."""
+    name = os.environ.get("SUDO_USER") or os.environ.get("LOGNAME") or os.environ.get("USER") or ""
+    return "" if name == "root" else name
+
+
 def _host(ctx: click.Context, param: click.Parameter, value: str) -> Host:
     try:
-        return Host.parse(value)
+        return replace(Host.parse(value), user=_user())
     except InvalidArgument as error:
         raise click.BadParameter(str(error), ctx, param) from error
 
@@ -128,12 +136,13 @@ async def anew_on_conflict(act: Callable[[], Awaitable[T]]) -> T:
     return await act()
 
 
-async def each(targets: Iterable[str], act: Callable[[str], Awaitable[str]]) -> None:
-    """Act on every target and print what it returns; go on after a refusal, and fail in the end."""
+async def each(targets: Iterable[str], act: Callable[[str], Awaitable[str | None]]) -> None:
+    """Act on every target and print what it returns, if anything; go on after a refusal, and fail in the end."""
     failed = 0
     for target in targets:
         try:
-            click.echo(await act(target))
+            if (said := await act(target)) is not None:
+                click.echo(said)
         except Unavailable:
             raise
         except CoveyError as error:

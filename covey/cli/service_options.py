@@ -61,11 +61,25 @@ def _rollout(noun: str, said: str, actions: Named) -> tuple[Scalar, ...]:
             f"--{noun}-max-failure-ratio", RATIO, f"The part of tasks that may fail in {said}. [default: 0]"
         ),
         Scalar(f"--{noun}-order", Named(UpdateOrder), f"Which comes first in {said}. [default: stop-first]"),
+        Scalar(
+            f"--{noun}-start-deadline",
+            DURATION,
+            f"How long a new task of {said} may take until it runs, before it has failed; 0: without end. [default: 5m]",
+        ),
     )
 
 
 SCALARS = (
-    Scalar("--replicas", COUNT, "How many tasks a replicated service has. [default: 1]"),
+    Scalar(
+        "--replicas",
+        COUNT,
+        "How many tasks a replicated service has, or how many of a job are to complete. [default: 1]",
+    ),
+    Scalar(
+        "--max-concurrent",
+        COUNT,
+        "How many tasks of a replicated job run at once; 0: all. [default: as many as --replicas]",
+    ),
     Scalar("--replicas-max-per-node", COUNT, "At most so many tasks on one node; 0 means any number."),
     Scalar(
         "--endpoint-mode",
@@ -82,6 +96,34 @@ SCALARS = (
     Scalar(
         "--stop-grace-period", DURATION, "How long it may take to stop before it is killed. [default: 10s]"
     ),
+    Scalar(
+        "--drain-time",
+        DURATION,
+        "How long connections of a task that is to stop may go on before it is asked to. [default: 5s]",
+    ),
+    Scalar(
+        "--health-cmd",
+        Parsed("command", others.health_test),
+        "The check of a container's health, run in it by its shell; exit code 0 is healthy.",
+    ),
+    Scalar("--health-interval", DURATION, "The time between checks. [default: the image's, or 30s]"),
+    Scalar("--health-timeout", DURATION, "How long a check may take. [default: the image's, or 30s]"),
+    Scalar(
+        "--health-retries",
+        COUNT,
+        "After so many failures in a row it is unhealthy, and replaced. [default: the image's, or 3]",
+    ),
+    Scalar(
+        "--health-start-period",
+        DURATION,
+        "How long failures at the start do not count. [default: the image's, or 0s]",
+    ),
+    Scalar(
+        "--health-start-interval",
+        DURATION,
+        "The time between checks meanwhile. [default: the image's, or 5s]",
+    ),
+    Scalar("--no-healthcheck", FLAG, "Do without the image's health check."),
     Scalar("--read-only", FLAG, "Make the container's root filesystem read-only."),
     Scalar("--init", FLAG, "Run a small init in the container that forwards signals and reaps."),
     Scalar("--no-new-privileges", FLAG, "Keep processes from gaining privileges (setuid programs)."),
@@ -141,6 +183,13 @@ MANY = (
         Parsed("preference", others.preference),
         "What tasks are spread over: spread=node.labels.zone.",
         "PREFERENCE",
+    ),
+    Many(
+        "--generic-resource",
+        Parsed("resource", others.generic_resource),
+        str,
+        "So many of what nodes offer, kept for each task: gpu=2.",
+        "KIND",
     ),
     Many("-l --label", PAIR, str, "A label of the service.", "KEY"),
     Many("--container-label", PAIR, str, "A label of its containers.", "KEY"),

@@ -8,14 +8,15 @@ from covey.client.cluster import ClusterClient
 from covey.client.views import Progress
 from covey.errors import CoveyError, FailedPrecondition, NotFound, Unavailable
 
-from .show.converge import Verdict, assess
+from .show.converge import Asked, assess
 from .show.progress import Screen
+from .show.verdict import Verdict
 
 
 async def converge(
-    cluster: ClusterClient, service_id: str, restarts: bool, screen: Screen, bound_s: float
-) -> None:
-    """Return once the service has been what was asked for, for a while, without a break.
+    cluster: ClusterClient, service_id: str, asked: Asked, screen: Screen, bound_s: float
+) -> Progress:
+    """Return once the service has been what was asked for, for a while, without a break; returns that moment.
 
     Raises FailedPrecondition when the managers have given up on an update, or the bound is reached; NotFound
     when the service is removed; Unavailable when the manager is lost. The service goes on in all cases.
@@ -25,32 +26,42 @@ async def converge(
     pump = loop.create_task(watching.run())
     try:
         with screen:
-            await _until_steady(watching, restarts, screen, loop.time() + bound_s, bound_s)
+            return await _until_steady(watching, asked, screen, loop.time() + bound_s, bound_s)
     finally:
         pump.cancel()
         await asyncio.gather(pump, return_exceptions=True)
 
 
 async def _until_steady(
-    watching: "_Watching", restarts: bool, screen: Screen, deadline: float, bound_s: float
-) -> None:
+    watching: "_Watching", asked: Asked, screen: Screen, deadline: float, bound_s: float
+) -> Progress:
     loop = asyncio.get_running_loop()
     steady_at: float | None = None
     while True:
-        verdict = watching.verdict(restarts)
+        moment = watching.moment()
         now = loop.time()
-        if verdict is not None:
+        if moment is not None:
+            verdict = assess(moment, asked)
             if verdict.failed:
                 raise FailedPrecondition(verdict.failed)
             steady_at = (steady_at or now + limits.converge_stable_ms / 1000) if verdict.converged else None
-            screen.show(verdict, (steady_at or now) - now)
-            if steady_at is not None and now >= steady_at:
-                return
+            screen.show(verdict, 0 if verdict.final else (steady_at or now) - now)
+            if steady_at is not None and (verdict.final or now >= steady_at):
+                return moment
         if now >= deadline:
-            raise FailedPrecondition(
-                f"not all tasks run after {bound_s:.0f} s; the service goes on in the background"
-            )
+            raise FailedPrecondition(_too_late(moment, asked, bound_s))
         await watching.news(min(deadline, steady_at or deadline, now + 1) - now)
+
+
+def _too_late(moment: Progress | None, asked: Asked, bound_s: float) -> str:
+    if moment is None:
+        return f"nothing was heard of the service for {bound_s:.0f} s; it goes on in the background"
+    verdict: Verdict = assess(moment, asked)
+    name = moment.detail.service.name
+    return (
+        f"after {bound_s:.0f} s it is not done ({verdict.overall or 'not all tasks run'}); the service goes on in the "
+        f"background, and `covey service why {name}` says what it waits for"
+    )
 
 
 class _Watching:
@@ -84,10 +95,10 @@ class _Watching:
                 self._ended = error
         self._news.set()
 
-    def verdict(self, restarts: bool) -> Verdict | None:
+    def moment(self) -> Progress | None:
         if self._ended is not None:
             raise self._ended
-        return None if self._newest is None else assess(self._newest, restarts)
+        return self._newest
 
     async def news(self, timeout_s: float) -> None:
         try:

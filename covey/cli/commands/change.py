@@ -1,6 +1,7 @@
 """`covey service create` and `covey service update`."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +12,33 @@ from msgspec.structs import replace
 from covey import limits
 from covey.client.cluster import ClusterClient, connect
 from covey.client.host import Host
+from covey.client.views import ServiceDetail
 from covey.errors import InvalidArgument, NotFound
 from covey.model.specs import RegistryAuth, ServiceSpec
-from covey.model.states import ServiceModeKind
+from covey.model.states import ServiceModeKind, UpdateState
 
 from ..app import anew_on_conflict, as_usage, run, warn
 from ..options import Named, Parsed, detach, example, given
 from ..parse import environment, others
 from ..service_options import creating, flattened, updating
+from ..show.converge import Asked
 from ..spec.change import changed, created
 from .converging import Waited, wait_for
+from .history import roll_back
+from .planning import plan_option, tell_plan
 
 IMAGE = Parsed("image", others.image)
-LEFT_TO_US = ("detach", "quiet", "env_file", "no_resolve_image", "with_registry_auth")
+LEFT_TO_US = (
+    "detach",
+    "quiet",
+    "env_file",
+    "no_resolve_image",
+    "with_registry_auth",
+    "planned",
+    "force",
+    "rollback",
+)
+ALONGSIDE_ROLLBACK = ("rollback", "planned", "detach", "quiet")
 
 
 @click.command(
@@ -31,14 +46,17 @@ LEFT_TO_US = ("detach", "quiet", "env_file", "no_resolve_image", "with_registry_
     epilog=example(
         "covey service create --name web --replicas 3 -p 8080:80 nginx:1.27",
         "covey service create --name db --mount source=data,target=/data --constraint node.labels.disk==ssd db:1",
-        "covey service create -d --name task --restart-condition none alpine:3 sh -c 'echo done'",
+        "covey service create --name sums --mode replicated-job --replicas 10 --max-concurrent 2 alpine:3 sh -c 'echo 2'",
+        "covey service create --plan --name web --replicas 30 nginx:1.27",
     ),
 )
 @click.argument("image", type=IMAGE)
 @click.argument("args", nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND] [ARG]...")
 @click.option("--name", help="The service's name, which is also its DNS name. [default: from the image]")
 @click.option(
-    "--mode", type=Named(ServiceModeKind), help="A number of tasks, or one per node. [default: replicated]"
+    "--mode",
+    type=Named(ServiceModeKind),
+    help="A number of tasks, or one on every node; a job's tasks are meant to end. [default: replicated]",
 )
 @click.option(
     "--env-file",
@@ -47,12 +65,13 @@ LEFT_TO_US = ("detach", "quiet", "env_file", "no_resolve_image", "with_registry_
     help="A file of environment variables, one a line.",
 )
 @creating
+@plan_option
 @detach
 @click.pass_obj
 def create(host: Host, /, **options: Any) -> None:
     """Create a service: tasks that run IMAGE, kept running, found by name.
 
-    ARGs replace the image's command.
+    ARGs replace the image's command. A job's tasks run to their end instead, and the command waits for that.
     """
     chosen = flattened(given(options))
     chosen["env"] = (*_from_files(chosen.get("env_file", ())), *chosen.get("env", ()))
@@ -60,6 +79,14 @@ def create(host: Host, /, **options: Any) -> None:
     if options["with_registry_auth"]:
         chosen["registry_auth"] = as_usage(lambda: _credentials(chosen["image"]))
     spec = as_usage(lambda: created(_meant(chosen)))
+
+    async def plan() -> None:
+        async with connect(host) as cluster:
+            await tell_plan(cluster, spec, resolve=not options["no_resolve_image"])
+
+    if options["planned"]:
+        run(plan)
+        return
 
     async def work() -> str:
         async with connect(host) as cluster:
@@ -71,13 +98,14 @@ def create(host: Host, /, **options: Any) -> None:
     service_id = run(work)
     if not options["detach"]:
         # Whatever somebody asks of the service meanwhile, every task there is is one that was asked for.
-        wait_for(host, [Waited(service_id, spec.name, restarts=False)], options["quiet"])
+        wait_for(host, [Waited(service_id, spec.name)], options["quiet"])
 
 
 @click.command(
     epilog=example(
         "covey service update --image nginx:1.28 --update-parallelism 2 web",
         "covey service update --env-add LEVEL=debug --publish-rm 80 --publish-add 9090:80 web",
+        "covey service update --plan --replicas 5 --limit-memory 256m web",
         "covey service update --force web",
     )
 )
@@ -85,27 +113,89 @@ def create(host: Host, /, **options: Any) -> None:
 @click.option("--image", type=IMAGE, help="The new image.")
 @click.option("--args", type=Parsed("command", others.command), help="The new arguments, as one text.")
 @click.option("--force", is_flag=True, default=None, help="Replace all tasks even if nothing changed.")
+@click.option(
+    "--rollback", is_flag=True, default=None, help="Go back to the previous revision; as service rollback."
+)
 @updating
+@plan_option
 @detach
 @click.pass_obj
 def update(host: Host, /, service: str, **options: Any) -> None:
-    """Change a service; tasks are replaced a few at a time if the change calls for it."""
+    """Change a service; tasks are replaced a few at a time if the change calls for it.
+
+    An update that is paused goes on if nothing is changed. A job is run again by any change, or --force.
+    """
     chosen = flattened(given(options))
     chosen.update({name: () for name in ("args", "entrypoint") if options[name] == ()})  # back to the image's
+    if options["rollback"]:
+        _check_alone(chosen, options)
+        roll_back(
+            host, service, 0, planned=options["planned"], quiet=options["quiet"], detach=options["detach"]
+        )
+        return
+
+    async def plan() -> None:
+        async with connect(host) as cluster:
+            before = await cluster.get_service(service)
+            new = await _changed(cluster, before, chosen)
+            await tell_plan(cluster, new, before, resolve=_resolves(chosen), force="force" in chosen)
 
     async def work() -> Waited:
         async with connect(host) as cluster:
-            waited = await anew_on_conflict(lambda: _update(cluster, service, chosen))
-        echo(service)
-        return waited
+            return await anew_on_conflict(lambda: _update(cluster, service, chosen))
 
+    if options["planned"]:
+        run(plan)
+        return
     waited = run(work)
     if not options["detach"]:
         wait_for(host, [waited], options["quiet"])
 
 
+def _check_alone(chosen: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    """Refuse other flags beside `--rollback`: what comes back is a revision as it was."""
+    other = next((name for name in chosen if options[name] and name not in ALONGSIDE_ROLLBACK), None)
+    if other is not None:
+        flag = other.replace("_", "-")
+        raise click.UsageError(f"--rollback and --{flag}: roll back first, or change what you want by hand")
+
+
 async def _update(cluster: ClusterClient, service: str, chosen: dict[str, Any]) -> Waited:
     before = await cluster.get_service(service)
+    new, force = await _changed(cluster, before, chosen), "force" in chosen
+    version = before.service.meta.version
+    warn(await cluster.update_service(before.service.id, version, new, _resolves(chosen), force=force))
+    after = await cluster.get_service(before.service.id)
+    echo(service)
+    if after.revision.number == before.revision.number:
+        return _unchanged(before)
+    restarts = after.revision.restart_generation != before.revision.restart_generation
+    asked = Asked.UPDATE if restarts else Asked.TASKS
+    return Waited(before.service.id, before.service.name, asked)
+
+
+def _unchanged(before: ServiceDetail) -> Waited:
+    """Say that nothing changed, and what follows from that."""
+    name = before.service.name
+    match before.service.update_status.state:
+        case UpdateState.PAUSED:
+            echo(f"Nothing was changed, so the paused update of {name} goes on.", err=True)
+            return Waited(before.service.id, name, Asked.UPDATE)
+        case UpdateState.ROLLBACK_PAUSED:
+            echo(f"Nothing was changed, so the paused rollback of {name} goes on.", err=True)
+            return Waited(before.service.id, name, Asked.ROLLBACK)
+        case _:
+            again = f"`covey service update --force {name}` replaces its tasks all the same"
+            echo(f"Nothing was changed: {name} has these settings already; {again}.", err=True)
+            return Waited(before.service.id, name)
+
+
+def _resolves(chosen: Mapping[str, Any]) -> bool:
+    return "image" in chosen and not chosen.get("no_resolve_image")
+
+
+async def _changed(cluster: ClusterClient, before: ServiceDetail, chosen: dict[str, Any]) -> ServiceSpec:
+    """Return a service's spec with the options applied that were given; networks are known by id."""
     spec = before.revision.spec
     wanted = dict(chosen)
     if "network_rm" in wanted:
@@ -118,12 +208,7 @@ async def _update(cluster: ClusterClient, service: str, chosen: dict[str, Any]) 
     if wanted.get("with_registry_auth"):
         image = wanted.get("image", spec.task.container.image)
         wanted["registry_auth"] = as_usage(lambda: _credentials(image))
-    new = as_usage(lambda: changed(spec, _meant(wanted)))
-    resolve = "image" in wanted and not wanted.get("no_resolve_image")
-    warn(await cluster.update_service(before.service.id, before.service.meta.version, new, resolve))
-    after = await cluster.get_service(before.service.id)
-    restarts = after.revision.restart_generation != before.revision.restart_generation
-    return Waited(before.service.id, before.service.name, restarts)
+    return as_usage(lambda: changed(spec, _meant(wanted)))
 
 
 def default_name(image: str) -> str:

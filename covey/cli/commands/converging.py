@@ -1,4 +1,4 @@
-"""Waiting at the end of create, scale and update, with progress shown."""
+"""Waiting at the end of what changes a service, with progress shown."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,32 +9,44 @@ from click import echo
 from covey import limits
 from covey.client.cluster import connect
 from covey.client.host import Host
+from covey.client.views import Progress, ServiceDetail
 
 from ..app import INTERRUPTED, run
+from ..show.converge import Asked
+from ..show.jobs import total
 from ..show.progress import screen
 from ..waiting import converge
 
 
 @dataclass(frozen=True, slots=True)
 class Waited:
-    """A service to wait for. `restarts`: the request calls for new tasks, old ones do not count."""
+    """A service to wait for, and what was asked of it."""
 
     service_id: str
     name: str
-    restarts: bool
+    asked: Asked = Asked.TASKS
+    bound_s: float = limits.converge_bound_s
+
+
+def stopping(detail: ServiceDetail) -> Waited:
+    """Wait for a service to stop: its grace and drain times, and some more."""
+    spec = detail.revision.spec
+    own_s = (spec.task.container.stop_grace_ns + spec.endpoint.drain_ns) / 1e9
+    bound_s = own_s + limits.converge_stop_margin_s
+    return Waited(detail.service.id, detail.service.name, bound_s=bound_s)
 
 
 def wait_for(host: Host, services: Sequence[Waited], quiet: bool) -> None:
     """Wait for each in turn. An interrupt ends the waiting only, and says so."""
     for service in services:
 
-        async def work(service: Waited = service) -> None:
+        async def work(service: Waited = service) -> Progress:
             async with connect(host) as cluster:
                 shown = screen(quiet)
-                await converge(cluster, service.service_id, service.restarts, shown, limits.converge_bound_s)
+                return await converge(cluster, service.service_id, service.asked, shown, service.bound_s)
 
         try:
-            run(work)
+            moment = run(work)
         except KeyboardInterrupt:
             echo(
                 f"\nOperation continuing in background: `covey service ps {service.name}` shows how far it is.",
@@ -42,4 +54,13 @@ def wait_for(host: Host, services: Sequence[Waited], quiet: bool) -> None:
             )
             raise click.exceptions.Exit(INTERRUPTED) from None
         if not quiet:
-            echo(f"verify: Service {service.name} converged")
+            echo(f"verify: {_reached(moment.detail)}")
+
+
+def _reached(detail: ServiceDetail) -> str:
+    name = detail.service.name
+    if detail.service.stopped:
+        return f"Service {name} is stopped; `covey service start {name}` brings its tasks back"
+    if detail.revision.spec.mode.kind.job:
+        return f"Job {name} is complete: {detail.completed} of {total(detail)} tasks"
+    return f"Service {name} converged"

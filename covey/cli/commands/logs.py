@@ -17,7 +17,7 @@ from ..app import run, warn
 from ..options import Parsed, example
 from ..parse import others
 from ..show.jsonable import date
-from ..show.tasks import task_name
+from ..show.tasks import Called, called, task_name
 from ..show.text import short
 
 
@@ -105,7 +105,7 @@ class Sources:
         self._no_task_ids = no_task_ids
         self._whole = whole
         self._tasks: dict[str, Task] = {}
-        self._services: Mapping[str, str] = {}
+        self._services: Mapping[str, Called] = {}
         self._nodes: dict[str, str] = {}
         self.width = 0
 
@@ -134,6 +134,6 @@ class Sources:
     async def _ask(self) -> None:
         self._tasks = {task.id: task for task in await self._cluster.tasks(service_id=self._service_id)}
         if not self._no_resolve:
-            self._services = {item.service.id: item.service.name for item in await self._cluster.services()}
+            self._services = called(await self._cluster.services())
             nodes = await self._cluster.nodes()
             self._nodes = {node.id: node.description.hostname or node.id for node in nodes}

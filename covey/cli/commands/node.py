@@ -1,7 +1,7 @@
 """`covey node`: the hosts of the cluster."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import click
@@ -12,7 +12,7 @@ from covey.client.daemon import connect_daemon
 from covey.client.host import Host
 from covey.errors import Unavailable
 from covey.model.objects import Node, Task
-from covey.model.states import Availability, NodeRole
+from covey.model.states import Availability, NodeRole, NodeState
 
 from ..app import anew_on_conflict, each, run
 from ..options import (
@@ -29,6 +29,7 @@ from ..options import (
     stale,
     word,
 )
+from ..parse import amounts
 from ..parse.pairs import key_value
 from ..show import text
 from ..show.jsonable import json_array
@@ -40,6 +41,7 @@ from .membership import advertise, data_path
 from .roles import change_roles
 from .tasks import print_tasks_of
 
+DURATION = Parsed("duration", amounts.duration_ns)
 Filters = tuple[tuple[str, str], ...]
 
 role_detach = click.option(
@@ -65,6 +67,7 @@ def ls(host: Host, filters: Filters, form: str, quiet: bool) -> None:
         async with connect(host) as cluster:
             nodes = await cluster.nodes()
             managers = await _managers(cluster)
+            left = await _left(cluster, nodes)
         async with connect_daemon(host) as daemon:
             told = await daemon.info()
         shown = [each_node for each_node in nodes if _wanted(each_node, filters)]
@@ -73,7 +76,7 @@ def ls(host: Host, filters: Filters, form: str, quiet: bool) -> None:
         elif form == "json":
             echo(json_array(list(shown)))
         else:
-            echo(_table(shown, told.node_id, managers))
+            echo(_table(shown, told.node_id, managers, left))
 
     run(work)
 
@@ -95,7 +98,31 @@ def _wanted(item: Node, filters: Filters) -> bool:
     )
 
 
-def _table(nodes: list[Node], own_id: str, managers: Mapping[str, str]) -> str:
+async def _left(cluster: ClusterClient, nodes: Iterable[Node]) -> dict[str, int]:
+    """Count the tasks that have yet to leave each drained node."""
+    left = {}
+    for item in nodes:
+        if item.spec.availability is Availability.DRAIN:
+            tasks = await cluster.tasks(node_id=item.id)
+            left[item.id] = sum(not task.status.state.terminal for task in tasks)
+    return left
+
+
+def drain_text(left: int) -> str:
+    """Say how far a drain is."""
+    return f"draining, {'1 task' if left == 1 else f'{left} tasks'} left"
+
+
+def _availability(item: Node, left: Mapping[str, int]) -> str:
+    """Return `Active`, or how far a drain is."""
+    availability = word(item.spec.availability)
+    if not left.get(item.id):
+        return availability.capitalize()
+    down = item.status.state is NodeState.DOWN  # what it ran is no longer there, and counts for nothing
+    return "Drain" if down else drain_text(left[item.id]).capitalize()
+
+
+def _table(nodes: list[Node], own_id: str, managers: Mapping[str, str], left: Mapping[str, int]) -> str:
     headers = ("ID", "HOSTNAME", "STATUS", "AVAILABILITY", "MANAGER STATUS", "ADDRESS", "ENGINE VERSION")
     return text.table(
         headers,
@@ -104,7 +131,7 @@ def _table(nodes: list[Node], own_id: str, managers: Mapping[str, str]) -> str:
                 item.id + (" *" if item.id == own_id else ""),
                 item.description.hostname,
                 word(item.status.state).capitalize(),
-                word(item.spec.availability).capitalize(),
+                _availability(item, left),
                 managers.get(item.id, "Unknown" if item.role is NodeRole.MANAGER else ""),
                 item.status.address,
                 item.description.engine_version,
@@ -123,6 +150,12 @@ async def _managers(cluster: ClusterClient) -> dict[str, str]:
     return {manager.node_id: manager_word(manager) for manager in told.managers}
 
 
+def _readable(item: Node, left: Mapping[str, int]) -> str:
+    """Return a node for reading; of one that drains, first how far it is."""
+    count = left.get(item.id, 0)
+    return "\n".join([*([f"{drain_text(count).capitalize()}."] if count else []), pretty(item)])
+
+
 @node.command(epilog=example("covey node inspect self --pretty", "covey node inspect w1 w2"))
 @click.argument("nodes", nargs=-1, required=True, metavar="NODE...")
 @click.option("--pretty", "readable", is_flag=True, help="Print for reading instead of JSON.")
@@ -137,7 +170,11 @@ def inspect(host: Host, nodes: tuple[str, ...], readable: bool, form: str) -> No
     async def work() -> None:
         async with connect(host) as cluster:
             found = [await find(cluster, host, name) for name in nodes]
-        echo("\n\n".join(pretty(item) for item in found) if readable else json_array(list(found)))
+            left = await _left(cluster, found) if readable else {}
+        if readable:
+            echo("\n\n".join(_readable(item, left) for item in found))
+        else:
+            echo(json_array(list(found)))
 
     run(work)
 
@@ -166,7 +203,11 @@ def ps(host: Host, /, nodes: tuple[str, ...], **options: Any) -> None:
 
 
 @node.command(
-    epilog=example("covey node update --availability drain w1", "covey node update --label-add disk=ssd w1")
+    epilog=example(
+        "covey node update --availability drain w1",
+        "covey node update --availability drain --drain-deadline 10m w1",
+        "covey node update --label-add disk=ssd w1",
+    )
 )
 @click.argument("name", metavar="NODE")
 @click.option(
@@ -180,21 +221,34 @@ def ps(host: Host, /, nodes: tuple[str, ...], **options: Any) -> None:
     help="Add or change a label.",
 )
 @click.option("--label-rm", multiple=True, metavar="KEY", help="Remove a label.")
+@click.option(
+    "--drain-deadline",
+    type=DURATION,
+    help="How long a drained node's tasks may wait for others to take over; 0: stop all at once. [default: 1m]",
+)
 @click.option("--role", type=Named(NodeRole), help="Make it a worker or a manager.")
 @click.pass_obj
 def update(host: Host, /, name: str, **options: Any) -> None:
-    """Change what is asked of a node."""
+    """Change what is asked of a node.
+
+    A drained node's tasks move elsewhere, each once another one is ready in its place; `node ls` shows how many are
+    left, and jobs' tasks run to their end. What is left at the deadline is stopped.
+    """
+    chosen = given(options)
 
     async def work() -> None:
         async with connect(host) as cluster:
 
-            async def act() -> None:
+            async def act() -> Node:
                 found = await find(cluster, host, name)
-                spec = changed_node(found.spec, given(options))
-                await cluster.update_node(found.id, found.meta.version, spec)
+                spec = changed_node(found.spec, chosen)
+                return await cluster.update_node(found.id, found.meta.version, spec)
 
-            await anew_on_conflict(act)
+            changed = await anew_on_conflict(act)
+            left = await _left(cluster, [changed])
         echo(name)
+        if chosen.get("availability") is Availability.DRAIN and left.get(changed.id):
+            echo(f"{drain_text(left[changed.id])}; `covey node ls` shows how far it is.", err=True)
 
     run(work)
 

@@ -18,8 +18,9 @@ from ..show import text
 from ..show.jsonable import json_array
 from ..show.pretty import pretty
 from ..spec.change import scale_argument, scaled
-from . import change, logs
+from . import change, history, logs, running
 from .converging import Waited, wait_for
+from .planning import plan_option, tell_plan
 from .tasks import print_tasks_of
 
 Filters = tuple[tuple[str, str], ...]
@@ -33,6 +34,8 @@ def service() -> None:
 service.add_command(change.create)
 service.add_command(change.update)
 service.add_command(logs.logs)
+for command in (history.history, history.rollback, history.why, running.stop, running.start, running.restart):
+    service.add_command(command)
 
 
 @service.command(epilog=example("covey service ls", "covey service ls --filter name=web -q"))
@@ -146,25 +149,29 @@ def inspect(host: Host, services: tuple[str, ...], readable: bool, form: str) ->
     run(work)
 
 
-@service.command(epilog=example("covey service scale web=5", "covey service scale -d web=5 worker=0"))
+@service.command(epilog=example("covey service scale web=5", "covey service scale --plan web=5 worker=0"))
 @click.argument("targets", nargs=-1, required=True, metavar="SERVICE=REPLICAS...")
+@plan_option
 @detach
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 @click.pass_obj
-def scale(host: Host, targets: tuple[str, ...], detach: bool, quiet: bool) -> None:
-    """Set how many tasks replicated services have."""
+def scale(host: Host, targets: tuple[str, ...], planned: bool, detach: bool, quiet: bool) -> None:
+    """Set how many tasks replicated services have, or how many of a job are to complete."""
     wanted = as_usage(lambda: dict(scale_argument(target) for target in targets))
     waited: list[Waited] = []
 
     async def work() -> None:
         async with connect(host) as cluster:
 
-            async def act(name: str) -> str:
+            async def act(name: str) -> None:
                 detail = await cluster.get_service(name)
                 spec = scaled(detail.revision.spec, wanted[name])
+                if planned:
+                    await tell_plan(cluster, spec, detail)
+                    return
                 await cluster.update_service(detail.service.id, detail.service.meta.version, spec)
-                waited.append(Waited(detail.service.id, detail.service.name, restarts=False))
-                return f"{name} scaled to {wanted[name]}"
+                waited.append(Waited(detail.service.id, detail.service.name))
+                echo(f"{name} scaled to {wanted[name]}")
 
             await each(wanted, lambda name: anew_on_conflict(lambda: act(name)))
 

@@ -50,12 +50,11 @@ async def print_tasks(
     no_resolve: bool,
 ) -> None:
     """Print tasks as a table, as JSON, or their ids."""
-    services = await cluster.services()
-    service_names = {} if no_resolve else {item.service.id: item.service.name for item in services}
+    service_names = show.called(await cluster.services(), by_id=no_resolve)
     node_names = {} if no_resolve else {n.id: n.description.hostname or n.id for n in await cluster.nodes()}
     shown = [
         task
-        for task in show.newest_first(tasks)
+        for task in show.newest_first(tasks, service_names)
         if passes(
             filters,
             {
@@ -82,5 +81,5 @@ async def _images(cluster: ClusterClient, service_ids: Iterable[str]) -> dict[st
     return {revision.id: revision.spec.task.container.image for revision in known}
 
 
-def _entry(task: Task, services: Mapping[str, str], nodes: Mapping[str, str]) -> dict[str, object]:
+def _entry(task: Task, services: Mapping[str, show.Called], nodes: Mapping[str, str]) -> dict[str, object]:
     return {"name": show.task_name(task, services), "node": nodes.get(task.node_id, ""), "task": task}

@@ -13,7 +13,7 @@ import msgspec
 from covey.errors import InvalidArgument
 from covey.model import constraint as constraints
 from covey.model import reference
-from covey.model.specs import RegistryAuth, SpreadPreference, Ulimit
+from covey.model.specs import GenericResource, RegistryAuth, SpreadPreference, Ulimit
 
 from .amounts import duration_ns
 
@@ -45,6 +45,24 @@ def ulimit(text: str) -> Ulimit:
     if min(soft, hard) < -1 or (hard != -1 and (soft > hard or soft == -1)):
         raise InvalidArgument(f"{text!r}: the soft limit is over the hard one; the second number is the hard")
     return Ulimit(form[1].lower().removeprefix("rlimit_"), soft, hard)
+
+
+def generic_resource(text: str) -> GenericResource:
+    """Read a reservation of what nodes offer, `gpu=2`."""
+    kind, equals, count = text.partition("=")
+    if not equals or not kind.strip() or not re.fullmatch(r"[1-9]\d{0,8}", count):
+        raise InvalidArgument(
+            f"{text!r} is not a generic resource: write KIND=COUNT, such as gpu=2; which of them a task gets "
+            "is the scheduler's to choose"
+        )
+    return GenericResource(kind=kind.strip(), count=int(count))
+
+
+def health_test(text: str) -> tuple[str, ...]:
+    """Read a health check's command, which the container's shell will run."""
+    if not text.strip():
+        raise InvalidArgument("the check is empty: write a command, or use --no-healthcheck to have none")
+    return ("CMD-SHELL", text)
 
 
 def command(text: str) -> tuple[str, ...]:

@@ -1,14 +1,17 @@
 """Has a service come to be what was asked for? Pure: a moment in, a verdict and lines to show out."""
 
-from dataclasses import dataclass
+from enum import Enum, auto
 
+from covey import limits
 from covey.client.views import Progress, ServiceDetail
 from covey.model.objects import Task
-from covey.model.states import TaskState, UpdateState
+from covey.model.states import HealthState, TaskState, UpdateState
 
 from ..options import word
+from .jobs import assess_job
 from .tasks import is_global
 from .text import short
+from .verdict import Place, Verdict, loop_text, removed
 
 _FAILED_UPDATES = {
     UpdateState.PAUSED: "the update is paused",
@@ -19,53 +22,38 @@ _MOVING = (UpdateState.UPDATING, UpdateState.ROLLBACK_STARTED)
 _ENDED_BY_ITSELF = (TaskState.COMPLETE, TaskState.FAILED, TaskState.REJECTED)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """One slot (or node): the state of its task, and what is wrong with it."""
+class Asked(Enum):
+    """What a request calls for. A stopped service and a job are told from the service itself.
 
-    name: str
-    state: TaskState
-    good: bool
-    error: str = ""
-    past: bool = False
-    """The error is that of the task before this one."""
-    spent: bool = False
-    """Its task has ended, and the restart policy lets no other follow."""
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """How far the service is. `failed` says, in words, that waiting longer is of no use."""
-
-    places: tuple[Place, ...]
-    desired: int
-    converged: bool
-    failed: str = ""
-
-    @property
-    def running(self) -> int:
-        """How many places have what was asked for."""
-        return sum(place.good for place in self.places)
-
-
-def assess(progress: Progress, restarts: bool) -> Verdict:
-    """Judge one moment.
-
-    `restarts` says that the request called for new tasks: only those of the newest revision count then, until
-    the managers say that the update is complete. (They learn of it a moment after the request is answered.)
+    UPDATE: new tasks, and only those of the newest revision count, until the managers say that the update is
+    complete. (They learn of it a moment after the request is answered.) ROLLBACK: the tasks of an older
+    revision, some of which may run as they are.
     """
+
+    TASKS = auto()
+    UPDATE = auto()
+    ROLLBACK = auto()
+
+
+def assess(progress: Progress, asked: Asked) -> Verdict:
+    """Judge one moment."""
     detail = progress.detail
+    if detail.service.stopped:
+        return _stopped(progress)
+    if detail.revision.spec.mode.kind.job:
+        return assess_job(progress)
     update = detail.service.update_status
-    only = detail.service.revision_id if restarts and update.state is not UpdateState.COMPLETED else ""
+    restarts = asked is not Asked.TASKS
+    over = asked is Asked.ROLLBACK or update.state is UpdateState.COMPLETED
+    only = "" if over or not restarts else detail.service.revision_id
     places = _places(progress, only)
     spent = _spent(progress, only, {place.name for place in places})
     missing = len(spent) if is_global(detail) else max(0, detail.desired - len(places))
     places += spent[:missing]
     desired = detail.desired + (missing if is_global(detail) else 0)
-    problem = _problem(detail, places)
+    problem = _problem(detail, places, asked)
     surplus = restarts and any(
-        task.desired_state > TaskState.RUNNING
-        and TaskState.STARTING <= task.status.state <= TaskState.RUNNING
+        not task.desired_state.wants_up and TaskState.STARTING <= task.status.state <= TaskState.RUNNING
         for task in progress.tasks
     )
     settled = update.state not in _MOVING and not surplus and not problem
@@ -75,27 +63,44 @@ def assess(progress: Progress, restarts: bool) -> Verdict:
     return Verdict(places, desired, settled and reached, problem)
 
 
-def _problem(detail: ServiceDetail, places: tuple[Place, ...]) -> str:
+def _stopped(progress: Progress) -> Verdict:
+    """Judge a service that is to have no tasks: what still has to end?"""
+    everywhere = is_global(progress.detail)
+    places = tuple(
+        Place(_name(task, everywhere), task.status.state, good=False, error=task.status.err)
+        for task in progress.tasks
+        if TaskState.ASSIGNED <= task.status.state <= TaskState.RUNNING
+    )
+    problem = removed(progress.detail)
+    overall = f"overall progress: {len(places)} tasks have yet to stop"
+    return Verdict(places, 0, not places, problem, overall=overall, final=True)
+
+
+def _problem(detail: ServiceDetail, places: tuple[Place, ...], asked: Asked) -> str:
     """Say why waiting longer is of no use, if it is."""
-    if detail.service.pending_delete:
-        return "the service is being removed"
+    if problem := removed(detail):
+        return problem
     update = detail.service.update_status
-    if problem := _FAILED_UPDATES.get(update.state, ""):
+    problem = _FAILED_UPDATES.get(update.state, "")
+    if problem and (asked, update.state) != (Asked.ROLLBACK, UpdateState.ROLLBACK_COMPLETED):
         return f"{problem}: {update.message}" if update.message else problem
     if detail.service.allocation_error:
         return detail.service.allocation_error
-    dead = [place for place in places if place.spent and not place.good]
-    if not dead or not all(place.good or place.spent for place in places):
+    hopeless = [place for place in places if not place.good]
+    if not hopeless or not all(place.spent or place.loops for place in hopeless):
         return ""
-    why = f": {dead[0].error}" if dead[0].error else ""
-    return f"task {dead[0].name} {word(dead[0].state)}, and the restart policy lets no other follow{why}"
+    first = hopeless[0]
+    if first.loops:
+        return loop_text(first, detail.service.name)
+    why = f": {first.error}" if first.error else ""
+    return f"task {first.name} {word(first.state)}, and the restart policy lets no other follow{why}"
 
 
 def _places(progress: Progress, only_revision: str) -> tuple[Place, ...]:
     everywhere = is_global(progress.detail)
     newest: dict[str, Task] = {}
     for task in sorted(progress.tasks, key=lambda task: (task.meta.created_at_ns, task.id)):
-        if task.desired_state <= TaskState.RUNNING:
+        if task.desired_state.wants_up:
             newest[task.node_id if everywhere else f"{task.slot:06d}"] = task
     failures = _failures(progress, everywhere)
     return tuple(
@@ -129,10 +134,15 @@ def _place(task: Task, failure: str, everywhere: bool, only_revision: str) -> Pl
     return Place(
         name=_name(task, everywhere),
         state=state,
-        good=state is TaskState.RUNNING and only_revision in ("", task.revision_id),
+        good=_healthy(task) and only_revision in ("", task.revision_id),
         error=failure if past else error,
         past=past,
+        loops=task.quick_ends if task.quick_ends >= limits.converge_quick_ends else 0,
     )
+
+
+def _healthy(task: Task) -> bool:
+    return task.status.state is TaskState.RUNNING and task.status.health is not HealthState.UNHEALTHY
 
 
 def _failures(progress: Progress, everywhere: bool) -> dict[str, str]:

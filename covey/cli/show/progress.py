@@ -13,8 +13,8 @@ from covey import ids
 from covey.model.states import TaskState
 
 from ..options import word
-from .converge import Place, Verdict
 from .text import first_line
+from .verdict import Place, Verdict
 
 _LADDER = [state for state in TaskState if state <= TaskState.RUNNING]
 _BAR_CHARS = 24
@@ -111,7 +111,8 @@ class Living:
             shown = tuple(sorted(shown, key=lambda place: place.good))[:room]
         text = Text(overall_text(verdict) + "\n", no_wrap=True, overflow="ellipsis")
         for place in shown:
-            text.append(f"{place.name}/{verdict.desired}: ".rjust(9))
+            of = f"/{verdict.desired}" if verdict.desired else ""
+            text.append(f"{place.name}{of}: ".rjust(9))
             text.append(_bar(place), style="green" if place.good else "")
             text.append(f" {word(place.state):<10}")
             if place.error and not place.good:
@@ -128,10 +129,11 @@ class Living:
 
 def overall_text(verdict: Verdict) -> str:
     """Return the line that counts."""
-    return f"overall progress: {verdict.running} out of {verdict.desired} tasks"
+    return verdict.overall or f"overall progress: {verdict.running} out of {verdict.desired} tasks"
 
 
 def _bar(place: Place) -> str:
-    step = _LADDER.index(place.state) if place.state in _LADDER else 0
+    done = len(_LADDER) - 1 if place.state is TaskState.COMPLETE else 0
+    step = _LADDER.index(place.state) if place.state in _LADDER else done
     filled = round(_BAR_CHARS * step / (len(_LADDER) - 1))
     return "[" + "=" * filled + ">" * (filled < _BAR_CHARS) + " " * (_BAR_CHARS - filled - 1) + "]"

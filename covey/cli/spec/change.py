@@ -7,8 +7,8 @@ import msgspec
 from msgspec.structs import replace
 
 from covey.errors import InvalidArgument, NotFound
-from covey.model.specs import DnsConfig, NodeSpec, ServiceSpec
-from covey.model.states import Availability, NodeRole
+from covey.model.specs import DnsConfig, HealthCheck, NodeSpec, ServiceSpec
+from covey.model.states import ServiceModeKind
 
 from .fields import CAPABILITIES, LISTS, MAPS, SCALARS, Listed
 from .refusals import check
@@ -18,6 +18,8 @@ S = TypeVar("S", bound=msgspec.Struct)
 Given = Mapping[str, Any]
 
 ADD, REMOVE = "_add", "_rm"
+
+_NO_CHECK = ("NONE",)
 
 
 def created(given: Given) -> ServiceSpec:
@@ -33,30 +35,43 @@ def changed(spec: ServiceSpec, given: Given) -> ServiceSpec:
     what is not there.
     """
     check(spec, given)
+    job = given.get("mode", spec.mode.kind) is ServiceModeKind.REPLICATED_JOB
     result = spec
     if given.get("image", spec.task.container.image) != spec.task.container.image:
         result = _put(result, "task.container.image_digest", "")  # it belonged to the other image
     for option, path in SCALARS.items():
         if option in given:
-            result = _put(result, path, given[option])
+            result = _put(result, _of_job(path) if job else path, given[option])
     for option, path in MAPS.items():
         result = _put(result, path, _merged(option, _get(result, path), given))
     for option, listed in LISTS.items():
         if given.get(option + ADD) or given.get(option + REMOVE):
             entries = _entries(option, listed, _get(result, listed.path) or (), given)
             result = _put(result, listed.path, entries)
-    result = _with_capabilities(result, given)
-    if given.get("force"):
-        result = _put(result, "task.force_update", spec.task.force_update + 1)
-    return result
+    return _with_health(_with_capabilities(result, given), given)
 
 
 def changed_node(spec: NodeSpec, given: Given) -> NodeSpec:
     """Return a node's spec with the given options applied."""
-    labels = _merged("label", spec.labels, given)
-    role: NodeRole = given.get("role", spec.role)
-    availability: Availability = given.get("availability", spec.availability)
-    return NodeSpec(labels=labels, role=role, availability=availability)
+    fields = {"role": "role", "availability": "availability", "drain_deadline": "drain_deadline_ns"}
+    new = {field: given[option] for option, field in fields.items() if option in given}
+    return replace(spec, labels=_merged("label", spec.labels, given), **new)
+
+
+def _of_job(path: str) -> str:
+    """Read `--replicas` as Docker does: of a replicated job it is how many are to complete."""
+    return "mode.total_completions" if path == "mode.replicas" else path
+
+
+def _with_health(spec: ServiceSpec, given: Given) -> ServiceSpec:
+    """Settle whether there is a check: `--no-healthcheck` takes it away, any other flag of it brings it back."""
+    health = spec.task.container.health or HealthCheck()
+    off = health.test == _NO_CHECK
+    if given.get("no_healthcheck"):
+        health = HealthCheck(test=_NO_CHECK)
+    elif off and any(name == "no_healthcheck" or name.startswith("health_") for name in given):
+        health = replace(health, test=())  # that of the image
+    return _put(spec, "task.container.health", None if health == HealthCheck() else health)
 
 
 def _merged(option: str, present: dict[str, str], given: Given) -> dict[str, str]:
@@ -110,19 +125,25 @@ def _get(value: Any, path: str) -> Any:
     return value
 
 
+_OPTIONAL: dict[str, type[msgspec.Struct]] = {"dns": DnsConfig, "health": HealthCheck}
+"""The structs on a path that may be absent."""
+
+
 def _put(value: S, path: str, new: Any) -> S:
     name, dot, rest = path.partition(".")
     if not dot:
         return replace(value, **{name: new})
     inner = getattr(value, name)
     if inner is None:
-        assert name == "dns", f"{name} is the only optional struct on a path, and it is not in {path}"
-        inner = DnsConfig()
+        inner = _OPTIONAL[name]()
     return replace(value, **{name: _put(inner, rest, new)})
 
 
 def scaled(spec: ServiceSpec, replicas: int) -> ServiceSpec:
-    """Return the spec with another number of replicas; raises InvalidArgument for a service that has none."""
+    """Return the spec with another number of replicas (or of a job's completions).
+
+    Raises InvalidArgument for a service that has none.
+    """
     return changed(spec, {"replicas": replicas})
 
 

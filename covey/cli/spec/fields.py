@@ -14,7 +14,9 @@ SCALARS: dict[str, str] = {
     "name": "name",
     "replicas": "mode.replicas",
     "mode": "mode.kind",
+    "max_concurrent": "mode.max_concurrent",
     "endpoint_mode": "endpoint.mode",
+    "drain_time": "endpoint.drain_ns",
     "image": "task.container.image",
     "args": "task.container.args",
     "entrypoint": "task.container.command",
@@ -28,6 +30,12 @@ SCALARS: dict[str, str] = {
     "no_new_privileges": "task.container.no_new_privileges",
     "oom_score_adj": "task.container.oom_score_adj",
     "registry_auth": "task.container.registry_auth",
+    "health_cmd": "task.container.health.test",
+    "health_interval": "task.container.health.interval_ns",
+    "health_timeout": "task.container.health.timeout_ns",
+    "health_retries": "task.container.health.retries",
+    "health_start_period": "task.container.health.start_period_ns",
+    "health_start_interval": "task.container.health.start_interval_ns",
     "limit_cpu": "task.resources.limits.nano_cpus",
     "limit_memory": "task.resources.limits.memory_bytes",
     "limit_pids": "task.resources.limits.pids",
@@ -44,12 +52,14 @@ SCALARS: dict[str, str] = {
     "update_monitor": "update.monitor_ns",
     "update_max_failure_ratio": "update.max_failure_ratio",
     "update_order": "update.order",
+    "update_start_deadline": "update.start_deadline_ns",
     "rollback_parallelism": "rollback.parallelism",
     "rollback_delay": "rollback.delay_ns",
     "rollback_failure_action": "rollback.failure_action",
     "rollback_monitor": "rollback.monitor_ns",
     "rollback_max_failure_ratio": "rollback.max_failure_ratio",
     "rollback_order": "rollback.order",
+    "rollback_start_deadline": "rollback.start_deadline_ns",
 }
 
 MAPS: dict[str, str] = {
@@ -89,6 +99,7 @@ LISTS: dict[str, Listed] = {
     "placement_pref": Listed(
         "task.placement.preferences", lambda entry: entry.spread, lambda pref: pref.spread
     ),
+    "generic_resource": Listed("task.resources.reservations.generic", lambda entry: entry.kind),
     "network": Listed("task.networks", lambda entry: entry.target),
     "publish": Listed(
         "endpoint.ports",

@@ -12,20 +12,45 @@ from covey.model.states import EndpointMode, PublishMode, ServiceModeKind
 
 def check(spec: ServiceSpec, given: Mapping[str, Any]) -> None:
     """Raise InvalidArgument for the first contradiction among the given options and the spec."""
-    mode = given.get("mode", spec.mode.kind)
-    replicas = given.get("replicas")
-    if replicas is not None and mode is not ServiceModeKind.REPLICATED:
-        name = mode.name.lower().replace("_", "-")
-        raise InvalidArgument(
-            f"--replicas {replicas}: a {name} service has no number of replicas; leave it out"
-        )
-    if replicas is not None and replicas > limits.replicas_max:
-        raise InvalidArgument(f"--replicas {replicas}: at most {limits.replicas_max} are possible")
+    _check_mode(given.get("mode", spec.mode.kind), given)
+    _check_health(given)
     _check_resources(spec, given)
     _check_ports(spec, given)
     both = set(_names(given, "cap_add")) & set(_names(given, "cap_drop"))
     if both:
         raise InvalidArgument(f"--cap-add and --cap-drop both name {min(both)}: choose one")
+
+
+def _check_mode(mode: ServiceModeKind, given: Mapping[str, Any]) -> None:
+    name = mode.name.lower().replace("_", "-")
+    replicas, at_once = given.get("replicas"), given.get("max_concurrent")
+    if replicas is not None and mode.everywhere:
+        raise InvalidArgument(
+            f"--replicas {replicas}: a {name} service has one task on every node; leave it out"
+        )
+    if replicas is not None and replicas > limits.replicas_max:
+        raise InvalidArgument(f"--replicas {replicas}: at most {limits.replicas_max} are possible")
+    if replicas == 0 and mode.job:
+        raise InvalidArgument(
+            "--replicas 0: a job has something to complete; `covey service stop` ends its tasks"
+        )
+    if at_once is not None and mode is not ServiceModeKind.REPLICATED_JOB:
+        raise InvalidArgument(
+            f"--max-concurrent {at_once}: the service is {name}, and this is of replicated jobs; leave it out"
+        )
+    rollout = next((option for option in sorted(given) if option.startswith(("update_", "rollback_"))), None)
+    if mode.job and rollout:
+        flag = rollout.replace("_", "-")
+        raise InvalidArgument(
+            f"--{flag}: an update of a {name} begins it anew as a whole, and nothing is rolled out; leave it out"
+        )
+
+
+def _check_health(given: Mapping[str, Any]) -> None:
+    other = next((option for option in sorted(given) if option.startswith("health_")), None)
+    if given.get("no_healthcheck") and other:
+        flag = other.replace("_", "-")
+        raise InvalidArgument(f"--no-healthcheck and --{flag} contradict each other; choose one")
 
 
 def _names(given: Mapping[str, Any], option: str) -> list[str]:

@@ -97,6 +97,7 @@ def roll_back_service(
     to = find_rollback(current, draft.find(Revision, BY_SERVICE, service.id), number)
     revision = rolled_back(service, current, to, dice, author=author)
     spec = _with_networks(draft, revision.spec)  # they may be gone by now
+    check_feasible(draft, spec, current.spec)
     _check_ports(draft, service_id, set(spec.endpoint.ports) - set(current.spec.endpoint.ports))
     draft.put(revision)
     draft.put(rolling_back(service, current, revision, now_ns))

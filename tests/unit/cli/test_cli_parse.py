@@ -2,7 +2,15 @@ import pytest
 
 from covey.cli.parse import amounts, attachments, environment, mounts, others, pairs, ports
 from covey.errors import InvalidArgument
-from covey.model.specs import Mount, NetworkAttachmentSpec, PortConfig, RegistryAuth, TmpfsOptions, Ulimit
+from covey.model.specs import (
+    GenericResource,
+    Mount,
+    NetworkAttachmentSpec,
+    PortConfig,
+    RegistryAuth,
+    TmpfsOptions,
+    Ulimit,
+)
 from covey.model.states import MountKind, Protocol, PublishMode
 
 S = 1_000_000_000
@@ -207,6 +215,16 @@ def test_ulimits() -> None:
     for text in ("nofile", "nofile=x", "nofile=2:1", "nofile=-1:5", "nofile=-2", "=1"):
         with pytest.raises(InvalidArgument):
             others.ulimit(text)
+
+
+def test_generic_resources_and_checks() -> None:
+    assert others.generic_resource("gpu=2") == GenericResource(kind="gpu", count=2)
+    for text in ("gpu", "gpu=", "gpu=0", "=2", "gpu=UUID-1", "gpu=-1"):
+        with pytest.raises(InvalidArgument, match="KIND=COUNT"):
+            others.generic_resource(text)
+    assert others.health_test("curl -f localhost || exit 1") == ("CMD-SHELL", "curl -f localhost || exit 1")
+    with pytest.raises(InvalidArgument, match="--no-healthcheck"):
+        others.health_test(" ")
 
 
 def test_placement_commands_and_images() -> None:

@@ -3,7 +3,7 @@ import json
 from msgspec.structs import replace
 
 from covey.cli.show import tasks as show
-from covey.cli.show.converge import assess
+from covey.cli.show.converge import Asked, assess
 from covey.cli.show.jsonable import json_array
 from covey.cli.show.pretty import pretty
 from covey.cli.show.text import age, ago, first_line, table
@@ -63,30 +63,30 @@ def moment(
 
 
 def test_a_service_has_converged_when_every_place_runs() -> None:
-    assert assess(moment(task(1), task(2)), restarts=True).converged
-    assert not assess(moment(task(1), task(2, PREPARING)), restarts=True).converged
-    assert not assess(moment(task(1)), restarts=True).converged
-    assert assess(moment(desired=0), restarts=True).converged
+    assert assess(moment(task(1), task(2)), Asked.UPDATE).converged
+    assert not assess(moment(task(1), task(2, PREPARING)), Asked.UPDATE).converged
+    assert not assess(moment(task(1)), Asked.UPDATE).converged
+    assert assess(moment(desired=0), Asked.UPDATE).converged
 
 
 def test_old_tasks_do_not_count_where_new_ones_are_wanted() -> None:
     old = moment(task(1, revision="old"), task(2, revision="old"))
-    assert not assess(old, restarts=True).converged
-    assert assess(old, restarts=False).converged
+    assert not assess(old, Asked.UPDATE).converged
+    assert assess(old, Asked.TASKS).converged
     assert assess(
-        moment(task(1, revision="old"), task(2), update=UpdateState.COMPLETED), restarts=True
+        moment(task(1, revision="old"), task(2), update=UpdateState.COMPLETED), Asked.UPDATE
     ).converged
-    assert not assess(moment(task(1), task(2), update=UpdateState.UPDATING), restarts=True).converged
+    assert not assess(moment(task(1), task(2), update=UpdateState.UPDATING), Asked.UPDATE).converged
 
 
 def test_what_is_still_stopping_holds_up_an_update_but_no_scale() -> None:
     ending = task(2, desired=TaskState.SHUTDOWN, created=0)
-    assert not assess(moment(task(1), task(2), ending), restarts=True).converged
-    assert assess(moment(task(1), task(2), ending), restarts=False).converged
+    assert not assess(moment(task(1), task(2), ending), Asked.UPDATE).converged
+    assert assess(moment(task(1), task(2), ending), Asked.TASKS).converged
 
 
 def test_an_update_that_stopped_has_failed() -> None:
-    verdict = assess(moment(task(1), task(2), update=UpdateState.PAUSED), restarts=True)
+    verdict = assess(moment(task(1), task(2), update=UpdateState.PAUSED), Asked.UPDATE)
     assert verdict.failed == "the update is paused: why"
     assert not verdict.converged
 
@@ -95,14 +95,14 @@ def test_a_service_that_is_being_removed_is_not_waited_for() -> None:
     running = moment(task(1), task(2))
     service = replace(running.detail.service, pending_delete=True)
     removed = replace(running, detail=replace(running.detail, service=service))
-    assert assess(removed, restarts=False).failed == "the service is being removed"
+    assert assess(removed, Asked.TASKS).failed == "the service is being removed"
 
 
 def test_a_place_tells_what_went_wrong_last() -> None:
     failed = task(1, FAILED, desired=TaskState.SHUTDOWN, err="exit 1", created=1)
-    (place,) = assess(moment(failed, task(1, PENDING, created=2), desired=1), restarts=True).places
+    (place,) = assess(moment(failed, task(1, PENDING, created=2), desired=1), Asked.UPDATE).places
     assert (place.error, place.past, place.good) == ("exit 1", True, False)
-    (place,) = assess(moment(failed, task(1, created=2), desired=1), restarts=True).places
+    (place,) = assess(moment(failed, task(1, created=2), desired=1), Asked.UPDATE).places
     assert (place.error, place.good) == ("", True)
 
 
@@ -112,41 +112,39 @@ def ended(slot: int, state: TaskState, err: str = "", revision: str = "new", nod
 
 def test_there_is_nothing_to_wait_for_once_no_attempt_will_follow() -> None:
     rejected = ended(2, TaskState.REJECTED, "no such image")
-    assert not assess(moment(task(1, PREPARING), rejected), restarts=True).failed, (
-        "the others may yet come up"
-    )
-    verdict = assess(moment(task(1), rejected), restarts=True)
+    assert not assess(moment(task(1, PREPARING), rejected), Asked.UPDATE).failed, "the others may yet come up"
+    verdict = assess(moment(task(1), rejected), Asked.UPDATE)
     assert verdict.failed == "task 2 rejected, and the restart policy lets no other follow: no such image"
     assert (verdict.running, verdict.desired, verdict.converged) == (1, 2, False)
     follower = task(2, PENDING, created=2)
-    assert not assess(moment(task(1), rejected, follower), restarts=True).failed
+    assert not assess(moment(task(1), rejected, follower), Asked.UPDATE).failed
     undecided = task(2, TaskState.REJECTED, err="no such image")
-    assert not assess(moment(task(1), undecided), restarts=True).failed, "the managers have yet to see it"
+    assert not assess(moment(task(1), undecided), Asked.UPDATE).failed, "the managers have yet to see it"
     older = ended(2, TaskState.REJECTED, "no such image", revision="old")
-    assert not assess(moment(task(1), older), restarts=True).failed, "the new revision's task has yet to come"
-    assert assess(moment(task(1), older), restarts=False).failed
+    assert not assess(moment(task(1), older), Asked.UPDATE).failed, "the new revision's task has yet to come"
+    assert assess(moment(task(1), older), Asked.TASKS).failed
 
 
 def test_a_task_that_was_to_run_once_and_did_has_done_what_was_asked() -> None:
-    verdict = assess(moment(task(1), ended(2, TaskState.COMPLETE)), restarts=True)
+    verdict = assess(moment(task(1), ended(2, TaskState.COMPLETE)), Asked.UPDATE)
     assert (verdict.converged, verdict.running, verdict.failed) == (True, 2, "")
 
 
 def test_spent_places_that_are_no_longer_asked_for_do_not_matter() -> None:
-    verdict = assess(moment(task(1), ended(2, FAILED, "exit code 1"), desired=1), restarts=False)
+    verdict = assess(moment(task(1), ended(2, FAILED, "exit code 1"), desired=1), Asked.TASKS)
     assert (verdict.converged, len(verdict.places), verdict.failed) == (True, 1, "")
 
 
 def test_spent_nodes_of_a_global_service() -> None:
     failed = ended(0, FAILED, "exit code 1", node="n2")
-    verdict = assess(moment(task(0, node="n1"), failed, desired=1, everywhere=True), restarts=True)
+    verdict = assess(moment(task(0, node="n1"), failed, desired=1, everywhere=True), Asked.UPDATE)
     assert verdict.failed == "task n2 failed, and the restart policy lets no other follow: exit code 1"
     complete = ended(0, TaskState.COMPLETE, node="n2")
-    assert assess(moment(task(0, node="n1"), complete, desired=1, everywhere=True), restarts=True).converged
+    assert assess(moment(task(0, node="n1"), complete, desired=1, everywhere=True), Asked.UPDATE).converged
 
 
 def test_a_global_services_places_are_nodes() -> None:
-    verdict = assess(moment(task(0, node="n1"), task(0, node="n2"), everywhere=True), restarts=True)
+    verdict = assess(moment(task(0, node="n1"), task(0, node="n2"), everywhere=True), Asked.UPDATE)
     assert [place.name for place in verdict.places] == ["n1", "n2"]
     assert verdict.converged
 
@@ -177,9 +175,12 @@ def test_errors_are_cut_for_a_table_only() -> None:
     assert len(first_line("x" * 100)) == 62
 
 
+WEB = {"s": show.Called("web", ServiceModeKind.REPLICATED)}
+
+
 def test_tasks_stand_newest_first_in_each_place() -> None:
     old, new = task(1, FAILED, desired=TaskState.SHUTDOWN, created=1, err="exit 1"), task(1, created=2)
-    lines = show.rows(show.newest_first([old, task(2), new]), {"s": "web"}, {"new": "img"}, {"n1": "w1"}, 10)
+    lines = show.rows(show.newest_first([old, task(2), new], WEB), WEB, {"new": "img"}, {"n1": "w1"}, 10)
     assert [line[1] for line in lines] == ["web.1", " \\_ web.1", "web.2"]
     assert lines[1][2:7] == ("img", "w1", "Shutdown", "Failed less than a second ago", '"exit 1"')
 

@@ -2,6 +2,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from covey.cli.parse import mounts, ports
 from covey.cli.spec.change import changed, changed_node, created, scale_argument, scaled
@@ -10,6 +11,8 @@ from covey.errors import InvalidArgument, NotFound
 from covey.model.specs import (
     ContainerSpec,
     DnsConfig,
+    GenericResource,
+    HealthCheck,
     NetworkAttachmentSpec,
     NodeSpec,
     PortConfig,
@@ -27,8 +30,7 @@ PATHS = [*SCALARS.values(), *MAPS.values(), *(listed.path for listed in LISTS.va
 def test_every_option_means_a_field_there_is(path: str) -> None:
     kind: Any = ServiceSpec
     for name in path.split("."):
-        if kind == DnsConfig | None:
-            kind = DnsConfig
+        kind = {DnsConfig | None: DnsConfig, HealthCheck | None: HealthCheck}.get(kind, kind)
         assert name in {field.name for field in msgspec.structs.fields(kind)}
         kind = get_type_hints(kind)[name]
 
@@ -122,7 +124,6 @@ def test_a_new_image_forgets_the_old_ones_digest() -> None:
     pinned = ServiceSpec(task=TaskSpec(container=ContainerSpec(image="a:1", image_digest="sha256:1")))
     assert changed(pinned, {"image": "a:2"}).task.container.image_digest == ""
     assert changed(pinned, {"image": "a:1"}).task.container.image_digest == "sha256:1"
-    assert changed(pinned, {"force": True}).task.force_update == 1
 
 
 def test_a_capability_is_in_one_list() -> None:
@@ -135,6 +136,17 @@ def test_a_capability_is_in_one_list() -> None:
     [
         ({"mode": ServiceModeKind.GLOBAL, "replicas": 2}, "--replicas 2: a global service"),
         ({"replicas": 10**9}, "at most"),
+        ({"mode": ServiceModeKind.GLOBAL_JOB, "replicas": 2}, "--replicas 2: a global-job service"),
+        ({"mode": ServiceModeKind.REPLICATED_JOB, "replicas": 0}, "--replicas 0: a job has something"),
+        ({"max_concurrent": 2}, "--max-concurrent 2: the service is replicated"),
+        (
+            {"mode": ServiceModeKind.GLOBAL_JOB, "update_order": 1},
+            "--update-order: an update of a global-job",
+        ),
+        (
+            {"no_healthcheck": True, "health_retries": 2},
+            "--no-healthcheck and --health-retries contradict each other",
+        ),
         ({"reserve_cpu": 2_000_000_000, "limit_cpu": 1_000_000_000}, "--reserve-cpu 2 is over --limit-cpu 1"),
         ({"limit_memory": 1024}, "--limit-memory 1k: the least is 4m"),
         ({"limit_cpu": 1000}, "--limit-cpu 1e-06: the least"),
@@ -161,9 +173,44 @@ def test_scaling() -> None:
             scale_argument(text)
 
 
+def test_the_replicas_of_a_job_are_what_it_completes() -> None:
+    job = created({"mode": ServiceModeKind.REPLICATED_JOB, "replicas": 10, "max_concurrent": 2})
+    assert job.mode == ServiceMode(ServiceModeKind.REPLICATED_JOB, total_completions=10, max_concurrent=2)
+    assert scaled(job, 12).mode.total_completions == 12
+
+
+def test_health_checks_come_and_go() -> None:
+    check = ("CMD-SHELL", "true")
+    spec = created({"health_cmd": check, "health_interval": 5, "health_retries": 2})
+    assert spec.task.container.health == HealthCheck(check, interval_ns=5, retries=2)
+    off = changed(spec, {"no_healthcheck": True})
+    assert off.task.container.health == HealthCheck(("NONE",))
+    assert changed(off, {"no_healthcheck": False}).task.container.health is None
+    assert changed(off, {"health_timeout": 7}).task.container.health == HealthCheck(timeout_ns=7)
+    assert changed(off, {"replicas": 2}).task.container.health == HealthCheck(("NONE",))
+    assert created({"health_interval": 0}).task.container.health is None
+
+
+def test_generic_resources_are_reserved_by_kind() -> None:
+    spec = created({"generic_resource": (GenericResource("gpu", count=2), GenericResource("ssd", count=1))})
+    update = {"generic_resource_add": (GenericResource("gpu", count=3),), "generic_resource_rm": ("ssd",)}
+    kept = changed(spec, update).task.resources.reservations.generic
+    assert kept == (GenericResource("gpu", count=3),)
+
+
+def test_how_long_things_may_take() -> None:
+    spec = created({"drain_time": 0, "update_start_deadline": 3, "rollback_start_deadline": 0})
+    assert (spec.endpoint.drain_ns, spec.update.start_deadline_ns, spec.rollback.start_deadline_ns) == (
+        0,
+        3,
+        0,
+    )
+
+
 def test_a_node() -> None:
     spec = changed_node(
         NodeSpec(labels={"a": "1"}),
         {"availability": Availability.DRAIN, "label_add": (("b", "2"),), "label_rm": ("a",)},
     )
     assert spec == NodeSpec(labels={"b": "2"}, availability=Availability.DRAIN)
+    assert changed_node(spec, {"drain_deadline": 7}) == replace(spec, drain_deadline_ns=7)

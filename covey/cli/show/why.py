@@ -1,0 +1,37 @@
+"""An explanation laid out: the answer first, what to do about it, and then the tasks one by one."""
+
+from collections.abc import Iterator
+
+from covey.client.views import Explanation
+
+from .text import table
+
+_TASK_LINES = 30
+
+
+def why_text(told: Explanation) -> str:
+    """Lay out an explanation."""
+    return "\n".join(_lines(told))
+
+
+def _lines(told: Explanation) -> Iterator[str]:
+    yield told.summary
+    yield from (f"To do: {advice}" for advice in told.advice)
+    if told.tasks:
+        yield ""
+        rows = [(task.name, task.node_name or "-", task.text) for task in told.tasks[:_TASK_LINES]]
+        yield table(("TASK", "NODE", "WHY"), rows)
+        if len(told.tasks) > _TASK_LINES:
+            yield f"and {len(told.tasks) - _TASK_LINES} more; `covey service ps` lists them all"
+    if told.ruled_out or told.open:
+        yield ""
+        yield from _nodes(told)
+
+
+def _nodes(told: Explanation) -> Iterator[str]:
+    room = ", ".join(told.open) or "none"
+    yield f"Nodes that could take one more task: {len(told.open)} of {told.nodes} ({room})"
+    for ruled in told.ruled_out:
+        said = ruled.detail or ruled.filter
+        remedy = f"; {ruled.remedy}" if ruled.remedy else ""
+        yield f"  not {', '.join(ruled.nodes)}: {said}{remedy}"
