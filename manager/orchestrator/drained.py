@@ -110,24 +110,26 @@ def _bring_follower(scene: Scene, place: Place, leaving: Task) -> None:
     """Put another task into a place; after one that failed, only after a while."""
     turn, moves = scene.turn, scene.memory.moves
     known = moves.get(place.key)
-    tries = 0
-    if known is not None:
+    tries = 0 if known is None else known.tries
+    if known is not None and _failed(place, known.follower_id):
         if known.retry_ms is None:
-            known.retry_ms = turn.now_ms + backoff.delay_ms(scene, known.tries + 1)
+            known.retry_ms = turn.now_ms + backoff.delay_ms(scene, tries + 1)
         if known.retry_ms > turn.now_ms:
             turn.wake_at(known.retry_ms)
             return
-        tries = known.tries + 1
+        tries += 1
     stale = scene.stale(leaving)  # a rollout has yet to come to this place
     revision = turn.revision(leaving.revision_id) if stale else scene.revision
     starts_first = revision.spec.update.order is UpdateOrder.START_FIRST
-    node = turn.node(leaving.node_id)
-    name = "its node" if node is None else f"node {node.description.hostname or node.id}"
-    words = f"to take over from {name}, which is drained"
-    desired = TaskState.RUNNING if starts_first else TaskState.READY
-    task = scene.create(place, revision, desired, words)
+    task = scene.create(place, revision, TaskState.RUNNING if starts_first else TaskState.READY)
     scene.memory.not_before_ms[task.id] = turn.now_ms
     moves[place.key] = Move(task.id, tries)
+
+
+def _failed(place: Place, task_id: str) -> bool:
+    """Tell whether a follower ended by itself; one that had to leave its own node has not failed."""
+    ended = (TaskState.FAILED, TaskState.REJECTED, TaskState.COMPLETE)
+    return any(task.id == task_id and task.status.state in ended for task in place.tasks)
 
 
 def _starts_first(scene: Scene, task: Task) -> bool:

@@ -11,8 +11,9 @@ Key = tuple[int, str]
 
 @dataclass(slots=True)
 class RolloutMemory:
-    """A rollout to one restart generation. Times are monotonic milliseconds.
+    """A rollout. Times are monotonic milliseconds.
 
+    `identity` is the restart generation it goes to, and whether it is a rollback.
     `active` names, for each place being changed, the task that is to come up there, and `since_ms` since
     when it is waited for; `cooling` is the moment until which a changed place still holds its worker.
     `running_ms` says when each task of the rollout was first seen running, None of those that were not yet.
@@ -20,7 +21,7 @@ class RolloutMemory:
     `retry_ms` says when it may be begun again.
     """
 
-    generation: int
+    identity: tuple[int, bool]
     total: int
     last_ms: int
     active: dict[Key, str] = field(default_factory=dict[Key, str])
@@ -55,6 +56,7 @@ class Memory:
     `waiting_ms` says since when a task waits for its predecessors to end. `restarts_ms` are the moments of
     restarts by place and by the task that ended, for policies that bound restarts within a window; of one
     restart generation, the last. `stable` are ended tasks that had run for a while.
+    `tended` is set once this leader has looked at the service: what it has not seen begin, began before.
     `moves` are places that are to be left because their node is drained.
     `stood_still` is set while the service is stopped, and until its places are filled again.
     """
@@ -66,6 +68,7 @@ class Memory:
     )
     stable: set[str] = field(default_factory=set[str])
     stood_still: bool = False
+    tended: bool = False
     rollout: RolloutMemory | None = None
     moves: dict[Key, Move] = field(default_factory=dict[Key, Move])
 

@@ -201,6 +201,7 @@ class Orchestrator:
         if not scene.service.stopped:
             _promote(scene)
         reaper.reap(scene)
+        scene.memory.tended = True
         scene.memory.forget_all_but({task.id for place in scene.places.values() for task in place.tasks})
         (self._global.add if scene.everywhere else self._global.discard)(id)
         watched = moving or rollout.under_way(scene.service)

@@ -68,7 +68,7 @@ def begun(service: Service) -> bool:
 def config_of(scene: Scene) -> UpdateConfig:
     """The rules in force: those of rollbacks during one."""
     spec = scene.revision.spec
-    return spec.rollback if scene.service.update_status.state in verdict.ROLLBACK else spec.update
+    return spec.rollback if verdict.going_back(scene) else spec.update
 
 
 def note_end(scene: Scene, task: Task) -> None:
@@ -121,20 +121,22 @@ def _is_stale(scene: Scene, place: Place, split: Split) -> bool:
 
 
 def _memory(scene: Scene, places: list[Place], stale: list[Place], split: dict[Key, Split]) -> RolloutMemory:
-    """What is remembered of this rollout; a new leader takes what is half done for being worked on."""
-    memory = scene.memory.rollout
-    generation = scene.revision.restart_generation
-    fresh = scene.service.update_status.state not in _UNDER_WAY
-    if memory is None or fresh or memory.generation != generation:
-        now_ms = scene.turn.now_ms
-        memory = scene.memory.rollout = RolloutMemory(generation, max(len(stale), 1), now_ms)
-        if not fresh:
-            memory.total = max(len(places), 1)
-            for key, (new, old) in split.items():
-                for task in new:
-                    memory.running_ms[task.id] = None
-                if new and (old or new[0].status.state < TaskState.RUNNING):
-                    memory.begin(key, new[0].id, now_ms)
+    """What is remembered of this rollout. What is half done is taken for being worked on.
+
+    A new leader did not see it begin: it takes it for one of all places, and watches every new task.
+    """
+    memory, now_ms = scene.memory.rollout, scene.turn.now_ms
+    identity = (scene.revision.restart_generation, verdict.going_back(scene))
+    if memory is not None and memory.identity == identity and under_way(scene.service):
+        return memory
+    memory = scene.memory.rollout = RolloutMemory(identity, 1, now_ms)
+    new_leader = under_way(scene.service) and not scene.memory.tended
+    for key, (new, old) in split.items():
+        if new_leader:
+            memory.running_ms.update((task.id, None) for task in new)
+        if new and (old or new[0].status.state < TaskState.RUNNING):
+            memory.begin(key, new[0].id, now_ms)
+    memory.total = max(len(places) if new_leader else len(stale) + len(memory.active), 1)
     return memory
 
 

@@ -1,4 +1,7 @@
-"""How a rollout begins, ends, pauses or turns back, and the words in which the service says so."""
+"""How a rollout begins, ends, pauses or turns back, and the words in which the service says so.
+
+What is remembered of a rollout outlives its verdict until that is seen to hold: it may be refused.
+"""
 
 from msgspec.structs import replace
 
@@ -21,19 +24,18 @@ def begin(scene: Scene) -> None:
 
 def complete(scene: Scene) -> None:
     """Say that a rollout is through."""
-    back = _going_back(scene)
+    back = going_back(scene)
     state = UpdateState.ROLLBACK_COMPLETED if back else UpdateState.COMPLETED
     started_ns = scene.service.update_status.started_at_ns
     message = "rollback completed" if back else "update completed"
     _put(scene, UpdateStatus(state, started_ns, scene.turn.now_ns, message))
-    scene.memory.rollout = None
 
 
 def too_many_failures(scene: Scene, memory: RolloutMemory) -> bool:
     """Act on failures past the ratio that is borne; tells whether the rollout goes no further this way."""
     if not memory.failed:
         return False
-    back = _going_back(scene)
+    back = going_back(scene)
     spec = scene.revision.spec
     config = spec.rollback if back else spec.update
     borne = len(memory.failed) / memory.total <= config.max_failure_ratio
@@ -57,7 +59,6 @@ def too_many_failures(scene: Scene, memory: RolloutMemory) -> bool:
     if not back:
         message += f", `covey service rollback {name}` goes back"
     _put(scene, UpdateStatus(state, started_ns, 0, message))
-    scene.memory.rollout = None
     scene.turn.wake_at(scene.turn.now_ms)  # half done places are put in order
     return True
 
@@ -78,12 +79,12 @@ def _roll_back(scene: Scene, task_id: str, why: str) -> bool:
     message = f"rolling back update due to failure or early termination of task {task_id}{_because(why)}"
     scene.service = revisions.rolling_back(scene.service, scene.revision, back, turn.now_ns, message)
     turn.draft.put(scene.service)
-    scene.memory.rollout = None
     turn.wake_at(turn.now_ms)
     return True
 
 
-def _going_back(scene: Scene) -> bool:
+def going_back(scene: Scene) -> bool:
+    """Tell whether the newest rollout is a rollback, with rules of its own."""
     return scene.service.update_status.state in ROLLBACK
 
 
