@@ -78,6 +78,11 @@ class Held:
         container = expansion.expanded(spec.task.container, template.facts_of(spec, task, node))
         return replace(revision, spec=replace(spec, task=replace(spec.task, container=container)))
 
+    def is_job(self, task: Task) -> bool:
+        """Tell whether a task is meant to end by itself, as far as the managers have said."""
+        revision = self.revisions.get(task.revision_id)
+        return revision is not None and revision.spec.mode.kind.job
+
     def sandbox(self, task: Task, revision: Revision, *, complete: bool = True) -> Sandbox:
         """The task's networks: those of its spec in their order, then the others (ingress).
 

@@ -84,7 +84,8 @@ class Situation(Struct, frozen=True, gc=False, kw_only=True):
 
     `failed` is set once an action has failed for good; `image`, `attached` and `tables` tell whether the
     image is here, the network namespace stands, and the tables of the task's networks are in force. `leave`
-    counts only for a container that is to end. `health` NONE means that it has no check.
+    counts only for a container that is to end. `health` NONE means that it has no check. `done` is set once a job's
+    container has done its work, though it was to end.
     """
 
     state: TaskState
@@ -97,6 +98,7 @@ class Situation(Struct, frozen=True, gc=False, kw_only=True):
     failed: bool = False
     leave: Leave = Leave.DONE
     health: HealthState = HealthState.NONE
+    done: bool = False
 
 
 class Row(Struct, frozen=True):
@@ -113,6 +115,7 @@ class Row(Struct, frozen=True):
     failed: bool | None = None
     leave: Leave | None = None
     health: frozenset[HealthState] | None = None
+    done: bool | None = None
 
     def fits(self, now: Situation) -> bool:
         """Tell whether this line is for the situation `now`."""
@@ -127,6 +130,7 @@ class Row(Struct, frozen=True):
             and (self.failed is None or now.failed is self.failed)
             and (self.leave is None or now.leave is self.leave)
             and (self.health is None or now.health in self.health)
+            and (self.done is None or now.done is self.done)
         )
 
 
@@ -167,6 +171,7 @@ TABLE: tuple[Row, ...] = (  # the first line that fits counts
     Row(DOWN, ALIVE, UP_BOX, Act.SIGNAL, stop=UNASKED),
     Row(DOWN, ALIVE, UP_BOX, Act.KILL, stop=OVERDUE),
     Row(DOWN, ALIVE, UP_BOX, Wait()),
+    Row(DOWN, SINCE_START, _boxes(Box.EXITED), Become(S.COMPLETE), done=True),
     Row(DOWN, ALIVE, None, Become(S.SHUTDOWN)),
     # something failed for good
     Row(UP, BEFORE_START, None, Become(S.REJECTED), failed=True),

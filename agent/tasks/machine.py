@@ -304,6 +304,8 @@ class Tasks:
         if record is None or record.box is not Box.RUNNING:
             return
         record.box, record.exit = Box.EXITED, event.exit
+        unasked = record.busy is not Act.SIGNAL and not record.kill_at_ms
+        record.done = unasked and event.exit.code == 0 and self.held.is_job(record.task)
         self.checks.end(event.task_id)
         self._call_off(record, Act.DRAIN)
         self._advance(record)

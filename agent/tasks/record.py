@@ -60,6 +60,7 @@ class Record:
     check: Check | None = None
     health: HealthState = HealthState.NONE
     unhealthy: str = ""  # how it was found to be
+    done: bool = False  # a job's container ended well by itself, before it could be asked to
     waits_for: str = ""  # what keeps it from being healthy, as last reported
 
     def situation(self, now_ms: int, settled: Collection[str]) -> Situation:
@@ -75,6 +76,7 @@ class Record:
             failed=self.failure is not None,
             leave=self.leaving.stage(now_ms),
             health=self.health,
+            done=self.done,
         )
 
     def _stop(self, now_ms: int) -> Stop:
