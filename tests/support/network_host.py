@@ -42,6 +42,8 @@ async def perform(driver: NetlinkNetworks, call: Call) -> str:
             return await driver.attach(call.sandbox)
         case "detach":
             await driver.detach(call.name)
+        case "close_ports":
+            await driver.close_ports(call.name)
         case "apply":
             assert call.table is not None
             await driver.apply(call.table)

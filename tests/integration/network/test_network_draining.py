@@ -1,0 +1,182 @@
+"""How a task leaves: nothing new comes, what is open goes on, and it shows when nobody is connected any more."""
+
+import asyncio
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from agent.network.io import connections
+from covey.io import netns
+from covey.model.states import EndpointState
+from tests.support.network_bed import PUBLISHED, VIP, Bed, ask_tcp, connect, greet, names_of
+
+pytestmark = pytest.mark.root
+
+ACTIVE, DRAINING = EndpointState.ACTIVE, EndpointState.DRAINING
+BOUND_S = 10.0
+
+
+def test_open_connections_outlive_the_rules_that_made_them(bed: Bed) -> None:
+    """By virtual address and by published port: from a task, from outside, from each node to itself both ways."""
+    first, second, third = bed.hosts
+    bed.attach(first, "t1", None, published=False)
+    bed.attach(second, "t3", ACTIVE)
+    bed.attach(third, "t5", ACTIVE)
+    bed.push()
+    ways: list[tuple[Path, str, int]] = [(first.task_path("t1"), VIP, 80), (second.task_path("t3"), VIP, 80)]
+    for host in bed.hosts:
+        ways.append((bed.outside, host.address, PUBLISHED))
+        ways += [(host.path, address, PUBLISHED) for address in (host.address, "127.0.0.1")]
+    with ExitStack() as stack:
+        served = [[stack.enter_context(connect(*way)) for _ in range(2)] for way in ways]
+        by_way = [{greet(each)[0]: each for each in pair} for pair in served]
+        assert all(each.keys() == {"t3", "t5"} for each in by_way), "in turn"
+        bed.states["t3"] = DRAINING
+        bed.push()
+        for way, pair in zip(ways, by_way, strict=True):
+            assert names_of(ask_tcp(*way, times=4)) == {"t5": 4}, f"nothing new comes to t3, by {way}"
+            for name, opened in pair.items():
+                opened.sendall(name.encode())
+                assert opened.recv(100) == name.encode(), f"what was open goes on, by {way}"
+
+
+def test_host_ports_close_for_what_is_new_alone(bed: Bed) -> None:
+    first = bed.hosts[0]
+    bed.attach(first, "t2", ACTIVE)
+    bed.push()
+    with connect(bed.outside, first.address, 9000) as far, connect(first.path, "127.0.0.1", 9000) as near:
+        greet(far), greet(near)
+        first.call("close_ports", name="t2")
+        for path, address in ((bed.outside, first.address), (first.path, "127.0.0.1")):
+            with pytest.raises(ConnectionRefusedError):
+                connect(path, address, 9000)
+        assert names_of(ask_tcp(bed.outside, first.address, PUBLISHED, 2)) == {"t2": 2}, (
+            "the mesh has it still"
+        )
+        for opened in (far, near):
+            opened.sendall(b"still there")
+            assert opened.recv(100) == b"still there"
+        first.call("close_ports", name="t2")
+        first.call("close_ports", name="nobody")
+
+
+# --- who is connected ---
+
+
+@contextmanager
+def process_in(path: Path) -> Iterator[int]:
+    """A process that does nothing, in a namespace."""
+    idle = subprocess.Popen(["nsenter", f"--net={path}", "sleep", "100"])
+    try:
+        eventually_there(idle.pid, path)
+        yield idle.pid
+    finally:
+        idle.send_signal(signal.SIGKILL)
+        idle.wait(BOUND_S)
+
+
+def eventually_there(pid: int, path: Path) -> None:
+    deadline = time.monotonic() + BOUND_S
+    while Path(f"/proc/{pid}/ns/net").stat().st_ino != path.stat().st_ino:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def is_quiet(pid: int, within_s: float = 0.25) -> bool:
+    async def look() -> bool:
+        try:
+            async with asyncio.timeout(within_s):
+                await connections.quiet(pid)
+        except TimeoutError:
+            return False
+        return True
+
+    return asyncio.run(look())
+
+
+def listening(path: Path, port: int = 80, backlog: int = 16) -> socket.socket:
+    server = netns.socket_inside(path, socket.AF_INET, socket.SOCK_STREAM)
+    server.bind(("0.0.0.0", port))
+    server.listen(backlog)
+    return server
+
+
+def test_a_task_is_quiet_once_nobody_outside_waits_for_it(bed: Bed) -> None:
+    first, second = bed.hosts[:2]
+    bed.attach(first, "t1", None, published=False)
+    bed.attach(second, "t3", None)
+    bed.push()
+    path, client = second.task_path("t3"), first.task_path("t1")
+    with process_in(path) as pid, listening(path) as server:
+        assert is_quiet(pid)
+        with connect(client, "10.7.0.3"):
+            assert not is_quiet(pid), "connected, and accepted by nobody yet"
+            accepted, _ = server.accept()
+            assert not is_quiet(pid)
+        assert not is_quiet(pid), "the client has said all it had to say, and waits for the answer"
+        accepted.close()
+        assert is_quiet(pid, BOUND_S)
+        _the_server_that_closes_first(server, pid, client)
+        _its_own_business(server, pid, path, first.task_path("t1"), bed)
+        server.close()
+    assert is_quiet(pid), "the process has ended"
+
+
+def _the_server_that_closes_first(server: socket.socket, pid: int, client: Path) -> None:
+    """What it has sent is out only once the client has it all."""
+    with connect(client, "10.7.0.3") as opened:
+        accepted, _ = server.accept()
+        accepted.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            accepted.sendall(b"x" * (64 << 20))  # as much as the kernels take
+        accepted.close()
+        assert not is_quiet(pid)
+        while opened.recv(1 << 20):
+            pass
+        assert is_quiet(pid, BOUND_S), "the client has it all, though it has not closed"
+
+
+def _its_own_business(server: socket.socket, pid: int, path: Path, elsewhere: Path, bed: Bed) -> None:
+    """Connections it makes, by whatever address, are nobody's request to it."""
+    with listening(elsewhere, 81), connect(path, "10.7.0.1", 81):
+        assert is_quiet(pid)
+    for own in ("127.0.0.1", "10.7.0.3"):
+        with connect(path, own):
+            assert is_quiet(pid)
+            server.accept()[0].close()
+
+
+def test_ports_of_both_families_count_and_one_closed_meanwhile(bed: Bed) -> None:
+    first, second = bed.hosts[:2]
+    bed.attach(first, "t1", None, published=False)
+    bed.attach(second, "t3", None)
+    bed.push()
+    path = second.task_path("t3")
+    with process_in(path) as pid:
+        server = netns.socket_inside(path, socket.AF_INET6, socket.SOCK_STREAM)
+        server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        server.bind(("::", 80))
+        server.listen()
+        with connect(first.task_path("t1"), "10.7.0.3"):
+            accepted, _ = server.accept()
+            assert not is_quiet(pid)
+            waiting = threading.Thread(target=_in_time, args=(lambda: is_quiet(pid, BOUND_S),))
+            waiting.start()
+            time.sleep(0.2)
+            server.close()  # the server takes nothing new by itself: what it has still counts
+            waiting.join(0.2)
+            assert waiting.is_alive()
+        accepted.close()
+        waiting.join(BOUND_S)
+        assert not waiting.is_alive()
+
+
+def _in_time(quiet: Callable[[], bool]) -> None:
+    assert quiet()
