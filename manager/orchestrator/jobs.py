@@ -67,6 +67,7 @@ def _work_on_slots(scene: Scene) -> None:
     for place in scene.places.values():
         if done(scene, place):
             slots.done.add(place.key[0])
+            slots.room -= _still_stops(scene, place)
         elif place.live or place.fallen:
             slots.busy.append(place)
         else:
@@ -95,12 +96,11 @@ def _fill(scene: Scene, place: Place) -> int:
 def _still_stops(scene: Scene, place: Place) -> int:
     """Count a place in which a task has yet to end: the job must not run more at a time than it may.
 
-    But for a minute at most, as everywhere.
+    But not for longer than a task may take to stop, as everywhere.
     """
     turn, since = scene.turn, scene.memory.waiting_ms
     for task in place.tasks:
-        state = task.status.state
-        if state < TaskState.ASSIGNED or state.terminal or turn.dead(task.node_id):
+        if not start.stops_yet(scene, task):
             continue
         until_ms = since.setdefault(task.id, turn.now_ms) + start.patience_ms(scene, task)
         if until_ms > turn.now_ms:
