@@ -104,6 +104,7 @@ class World:
     """A host. `step` feeds the machine and books what it wants; `finish` carries one action out."""
 
     machine: Tasks = field(default_factory=lambda: Tasks(NODE))
+    image: LocalImage = IMAGE
     boxes: dict[str, ContainerState] = field(default_factory=dict)
     exits: dict[str, Exit] = field(default_factory=dict)
     attached: set[str] = field(default_factory=set)
@@ -167,7 +168,7 @@ class World:
         id = action.task_id
         match action:
             case Pull():
-                return IMAGE
+                return self.image
             case Attach():
                 self.attached.add(id)
                 return f"/netns/{id}"
@@ -230,7 +231,12 @@ class World:
             nodes=tuple(kinds["node"]),  # type: ignore[arg-type]
         )
         world = World(
-            boxes=self.boxes, exits=self.exits, starts=self.starts, disk=self.disk, now_ms=self.now_ms
+            image=self.image,
+            boxes=self.boxes,
+            exits=self.exits,
+            starts=self.starts,
+            disk=self.disk,
+            now_ms=self.now_ms,
         )
         world.machine.step(Tick(self.now_ms))
         locals = {id: value for (kind, id), value in self.disk.items() if kind == "local"}

@@ -81,10 +81,8 @@ def test_how_it_failed_in_words() -> None:
 def test_a_container_is_asked_after_a_pause_and_then_after_each_answer() -> None:
     checks = Checks()
     checks.begin("t1", CHECK, 100)
-    assert checks.wake_ms == 1_100
-    assert checks.probes(1_099) == []
-    assert checks.probes(1_100) == [Probe("t1", ("ask",), 1_000)]
-    assert checks.wake_ms is None
+    assert (checks.probes(1_099), checks.wake_ms) == ([], 1_100)
+    assert (checks.probes(1_100), checks.wake_ms) == ([Probe("t1", ("ask",), 1_000)], None)
     assert checks.probes(50_000) == [], "one at a time"
     assert checks.answered(Probed("t1", WELL), 1_500) is checks.monitors["t1"]
     assert checks.wake_ms == 11_500
