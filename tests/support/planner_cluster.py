@@ -63,6 +63,9 @@ class PlannerCluster:
         self.tables = Tables()
         self.checked = True
         self.fails: Callable[[Task], TaskState | None] = lambda task: None  # which tasks end, and how
+        self.holds: Callable[[Task, TaskState], bool] = lambda task, state: (
+            False
+        )  # which never come to a state
         self.finishes: Callable[[Task], bool] = lambda task: True  # which running tasks of jobs complete now
         self.silent: set[str] = set()  # nodes whose agents say nothing
         self.interfere: Callable[[], None] | None = None  # what happens while a plan is on its way
@@ -130,6 +133,17 @@ class PlannerCluster:
             draft.put(revisions.adopt(service, current, after))
 
         self.write(change)
+
+    def roll_back(self, service_id: str, number: int = 0) -> None:
+        service, current = self.service(service_id), self.revision(service_id)
+        to = revisions.find_rollback(current, self.tables.find(Revision, BY_SERVICE, service_id), number)
+        back = revisions.rolled_back(service, current, to, self.dice, author="somebody")
+        self.write(lambda draft: draft.put(back))
+        after = revisions.rolling_back(service, current, back, self.now_ns())
+        self.write(lambda draft: draft.put(after))
+
+    def resume(self, service_id: str) -> None:
+        self.write(lambda draft: draft.put(revisions.resumed(self.service(service_id))))
 
     def scale(self, service_id: str, replicas: int) -> None:
         self.update(service_id, lambda spec: replace(spec, mode=replace(spec.mode, replicas=replicas)))
@@ -229,7 +243,7 @@ class PlannerCluster:
                 if node is None or node.id in self.silent or node.status.state is NodeState.DOWN:
                     continue
                 state = self._next(task)
-                if state is not None:
+                if state is not None and not self.holds(task, state):
                     status = TaskStatus(state, state.name.lower(), "", self.now_ns())
                     draft.put(replace(task, status=with_reason(task, status)))
 

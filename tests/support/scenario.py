@@ -8,7 +8,8 @@ of them, in the order in which it was committed. `tests/scenarios/rewrite.py` wr
     down a | up a | drain a [0s] | pause a | activate a | delete a    silence a
     fail web.1 [complete]       break web:2 | lose web:2        run 2s
     leader                      show web                        stop web | start web
-    describe a cpus=2 gpu=x,y   keep job:1
+    describe a cpus=2 gpu=x,y   keep job:1                      rollback web [2] | resume web
+    hold web:2 preparing        release web:2
 
 A job's task completes after it has run for a second, unless its image is one to `keep`.
 """
@@ -79,10 +80,12 @@ class World(PlannerCluster):
         self.broken: set[str] = set()
         self.lost: set[str] = set()
         self.kept: set[str] = set()
+        self.held: dict[str, TaskState] = {}  # how far tasks of an image come
         self.started_ms = 0
         super().__init__(ingress=True)
         self.fails = self._breaks
         self.finishes = self._completes
+        self.holds = self._held
         self.notes.clear()
 
     def play(self, script: str) -> list[str]:
@@ -140,6 +143,14 @@ class World(PlannerCluster):
                 self.lost.add(image)
             case "keep", [image]:
                 self.kept.add(image)
+            case "hold", [image, state]:
+                self.held[image] = TaskState[state.upper()]
+            case "release", [image]:
+                del self.held[image]
+            case "rollback", [name, *number]:
+                self.roll_back(f"svc-{name}", int(number[0]) if number else 0)
+            case "resume", [name]:
+                self.resume(f"svc-{name}")
             case "run", [time]:
                 self.run(float(time.removesuffix("s")))
             case "leader", []:
@@ -157,6 +168,10 @@ class World(PlannerCluster):
         may_run = TaskState.RUNNING <= task.desired_state < TaskState.SHUTDOWN
         starting = task.status.state >= TaskState.READY and may_run
         return TaskState.FAILED if image in self.broken and starting else None
+
+    def _held(self, task: Task, state: TaskState) -> bool:
+        furthest = self.held.get(self._spec(task).task.container.image, TaskState.RUNNING)
+        return furthest < state < TaskState.COMPLETE
 
     def _completes(self, task: Task) -> bool:
         ran_ms = self.now_ms - task.status.at_ns // 1_000_000

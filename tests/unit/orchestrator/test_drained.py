@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from covey.model.objects import Node, Revision, Task
+from covey.model.objects import Node, Task
 from covey.model.specs import ContainerSpec, RestartPolicy, ServiceMode, ServiceSpec, TaskSpec, UpdateConfig
 from covey.model.states import (
     Availability,
@@ -45,29 +45,25 @@ def on(cluster: PlannerCluster, service_id: str, node: str) -> list[Task]:
     return [t for t in cluster.tasks(service_id) if t.node_id == node and not t.status.state.terminal]
 
 
-def holding(cluster: PlannerCluster, image: str, until: TaskState) -> None:
-    """Have tasks of an image come no further than a state."""
-    take_step = cluster._next
+def hold(cluster: PlannerCluster, furthest: TaskState) -> None:
+    """Have tasks come no further than a state."""
+    cluster.holds = lambda task, state: furthest < state < TaskState.COMPLETE
 
-    def step(task: Task) -> TaskState | None:
-        revision = cluster.tables.get(Revision, task.revision_id)
-        held = revision is not None and revision.spec.task.container.image == image
-        after = take_step(task)
-        return None if held and after is not None and until < after < TaskState.COMPLETE else after
 
-    cluster._next = step  # type: ignore[method-assign]
+def release(cluster: PlannerCluster) -> None:
+    cluster.holds = lambda task, state: False
 
 
 def test_with_stop_first_the_old_one_runs_until_the_follower_is_prepared() -> None:
     cluster, service_id = started()
-    holding(cluster, "web:1", TaskState.PREPARING)
+    hold(cluster, TaskState.PREPARING)
     drain(cluster)
     cluster.run(30)
     assert len(cluster.running(service_id)) == 2, "the image is still being pulled"
     followers = [t for t in cluster.live(service_id) if t.node_id == "n1"]
     assert [t.desired_state for t in followers] == [TaskState.READY] * 2
     assert followers[0].status.state is TaskState.PREPARING
-    del cluster._next
+    release(cluster)
     cluster.run(1)
     assert cluster.spread(service_id) == {"n1": 2}
     assert on(cluster, service_id, "n0") == []
@@ -86,7 +82,7 @@ def test_with_start_first_it_runs_until_the_follower_does() -> None:
 
 def test_a_follower_that_is_unhealthy_takes_over_from_nobody() -> None:
     cluster, service_id = started(1, order=UpdateOrder.START_FIRST)
-    holding(cluster, "web:1", TaskState.STARTING)
+    hold(cluster, TaskState.STARTING)
     drain(cluster)
     cluster.run(1)
     follower = next(t for t in cluster.live(service_id) if t.node_id == "n1")
@@ -97,7 +93,7 @@ def test_a_follower_that_is_unhealthy_takes_over_from_nobody() -> None:
     cluster.report(follower, TaskState.FAILED)
     cluster.run(1)
     assert cluster.spread(service_id) == {"n0": 1}, "the next one comes after the restart delay"
-    del cluster._next
+    release(cluster)
     cluster.run(3)
     assert cluster.spread(service_id) == {"n1": 1}
 
@@ -135,7 +131,7 @@ def test_a_follower_that_fails_is_tried_again_after_a_while_and_nothing_stops() 
 @pytest.mark.parametrize("how", ["no deadline", "down", "removed"])
 def test_what_waits_for_nothing(how: str) -> None:
     cluster, service_id = started()
-    holding(cluster, "web:1", TaskState.PREPARING)
+    hold(cluster, TaskState.PREPARING)
     drain(cluster, deadline_s=0 if how == "no deadline" else None)
     if how == "down":
         cluster.set_node("n0", NodeState.DOWN)
@@ -148,11 +144,11 @@ def test_what_waits_for_nothing(how: str) -> None:
 
 def test_a_node_that_goes_down_while_it_is_drained_is_left_at_once() -> None:
     cluster, service_id = started()
-    holding(cluster, "web:1", TaskState.PREPARING)
+    hold(cluster, TaskState.PREPARING)
     drain(cluster)
     cluster.run(2)
     cluster.set_node("n0", NodeState.DOWN)
-    del cluster._next
+    release(cluster)
     cluster.run(1)
     assert len(cluster.running(service_id)) == 2
     assert cluster.spread(service_id) == {"n1": 2}
@@ -162,11 +158,11 @@ def test_a_node_that_goes_down_while_it_is_drained_is_left_at_once() -> None:
 def test_a_node_used_again_keeps_what_still_runs_there(order: UpdateOrder) -> None:
     cluster, service_id = started(order=order)
     before = {t.id for t in cluster.running(service_id)}
-    holding(cluster, "web:1", TaskState.PREPARING)
+    hold(cluster, TaskState.PREPARING)
     drain(cluster)
     cluster.run(2)
     cluster.set_node("n0", availability=Availability.ACTIVE)
-    del cluster._next
+    release(cluster)
     cluster.run(2)
     assert {t.id for t in cluster.running(service_id)} == before
     assert on(cluster, service_id, "n1") == []
@@ -286,22 +282,22 @@ def test_a_drain_in_the_middle_of_a_rollout(order: UpdateOrder, tenths: int) -> 
 
 def test_scaling_down_while_a_node_is_drained() -> None:
     cluster, service_id = started(4)
-    holding(cluster, "web:1", TaskState.PREPARING)
+    hold(cluster, TaskState.PREPARING)
     drain(cluster)
     cluster.run(1)
     cluster.scale(service_id, 2)
-    del cluster._next
+    release(cluster)
     cluster.run(2)
     assert cluster.spread(service_id) == {"n1": 2}
 
 
 def test_a_task_that_ends_while_its_follower_is_prepared() -> None:
     cluster, service_id = started(1)
-    holding(cluster, "web:1", TaskState.PREPARING)
+    hold(cluster, TaskState.PREPARING)
     drain(cluster)
     cluster.run(1)
     cluster.report(on(cluster, service_id, "n0")[0], TaskState.FAILED)
-    del cluster._next
+    release(cluster)
     cluster.run(1)
     assert cluster.spread(service_id) == {"n1": 1}
     assert len(cluster.running(service_id)) == 1, "without the delay of restarts"
@@ -309,11 +305,11 @@ def test_a_task_that_ends_while_its_follower_is_prepared() -> None:
 
 def test_the_node_of_a_follower_is_drained_too() -> None:
     cluster, service_id = started(2, nodes=3)
-    holding(cluster, "web:1", TaskState.PREPARING)
+    hold(cluster, TaskState.PREPARING)
     drain(cluster)
     cluster.run(1)
     drain(cluster, "n1")
-    del cluster._next
+    release(cluster)
     cluster.run(2)
     assert cluster.spread(service_id) == {"n2": 2}
     assert len(cluster.running(service_id)) == 2

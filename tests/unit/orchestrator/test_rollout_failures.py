@@ -21,7 +21,6 @@ from covey.model.specs import (
     UpdateConfig,
 )
 from covey.model.states import Availability, FailureAction, HealthState, TaskState, UpdateOrder, UpdateState
-from manager.orchestrator import revisions
 from manager.store.transaction import Commit, Transaction
 from tests.support.planner_cluster import PlannerCluster
 
@@ -74,14 +73,15 @@ def message_of(cluster: PlannerCluster, service_id: str) -> str:
 
 def hold(cluster: PlannerCluster, image: str, until: TaskState, slots: Callable[[int], bool]) -> None:
     """Have the tasks of an image come no further than a state, in some slots."""
-    take_step = cluster._next
+    others = cluster.holds
+    cluster.holds = lambda task, state: (
+        others(task, state)
+        or (image_of(cluster, task) == image and slots(task.slot) and until < state < TaskState.COMPLETE)
+    )
 
-    def step(task: Task) -> TaskState | None:
-        after = take_step(task)
-        held = image_of(cluster, task) == image and slots(task.slot)
-        return None if held and after is not None and until < after < TaskState.COMPLETE else after
 
-    cluster._next = step  # type: ignore[method-assign]
+def release(cluster: PlannerCluster) -> None:
+    cluster.holds = lambda task, state: False
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_without_a_deadline_it_is_waited_for() -> None:
     new_image(cluster, service_id)
     cluster.run(1000, step_ms=10_000)
     assert state_of(cluster, service_id) is UpdateState.UPDATING
-    del cluster._next
+    release(cluster)
     cluster.run(20)
     assert state_of(cluster, service_id) is UpdateState.COMPLETED
 
@@ -166,7 +166,7 @@ def test_with_continue_the_others_have_their_turn_and_the_late_one_takes_over_wh
     assert "1 failure so far, last task" in message_of(cluster, service_id)
     assert "(not running within 10 s: it is PREPARING)" in message_of(cluster, service_id)
     pulling = [t.id for t in cluster.live(service_id) if t.status.state is TaskState.PREPARING]
-    del cluster._next
+    release(cluster)
     cluster.run(5)
     assert images(cluster, service_id) == ["web:2"] * 3
     assert cluster.running(service_id)[0].id == pulling[0], "its pull was not for nothing"
@@ -181,7 +181,7 @@ def test_late_ones_that_come_up_together_go_on_a_few_at_a_time() -> None:
     new_image(cluster, service_id)
     cluster.run(10)
     assert len(cluster.live(service_id)) == 12
-    del cluster._next
+    release(cluster)
     fewest = 6
     for _ in range(200):
         cluster.run(0.1)
@@ -219,7 +219,7 @@ def test_half_done_places_of_a_pause_are_put_in_order() -> None:
     cluster.run(10)
     assert state_of(cluster, service_id) is UpdateState.PAUSED
     assert [image_of(cluster, t) for t in cluster.live(service_id)] == ["web:1", "web:2", "web:1", "web:1"]
-    del cluster._next
+    release(cluster)
     cluster.run(10)
     assert images(cluster, service_id) == ["web:1", "web:2", "web:1", "web:1"], "what runs stays"
 
@@ -230,8 +230,8 @@ def test_a_paused_one_is_let_go_on() -> None:
     new_image(cluster, service_id)
     cluster.run(10)
     assert state_of(cluster, service_id) is UpdateState.PAUSED
-    del cluster._next
-    cluster.write(lambda draft: draft.put(revisions.resumed(cluster.service(service_id))))
+    release(cluster)
+    cluster.resume(service_id)
     cluster.run(0.5)
     assert state_of(cluster, service_id) is UpdateState.UPDATING
     assert message_of(cluster, service_id) == "update in progress"
@@ -240,21 +240,12 @@ def test_a_paused_one_is_let_go_on() -> None:
     assert message_of(cluster, service_id) == "update completed"
 
 
-def roll_back(cluster: PlannerCluster, service_id: str, number: int = 0) -> None:
-    service, current = cluster.service(service_id), cluster.revision(service_id)
-    to = revisions.find_rollback(current, cluster.tables.all(Revision), number)
-    back = revisions.rolled_back(service, current, to, cluster.dice, author="me")
-    cluster.write(lambda draft: draft.put(back))
-    after = revisions.rolling_back(service, current, back, cluster.now_ns())
-    cluster.write(lambda draft: draft.put(after))
-
-
 def test_a_rollback_that_people_ask_for_goes_by_its_own_rules() -> None:
     cluster, service_id = started(4)
     cluster.update(service_id, lambda s: replace(s, rollback=UpdateConfig(parallelism=0)))
     new_image(cluster, service_id)
     cluster.run(10)
-    roll_back(cluster, service_id)
+    cluster.roll_back(service_id)
     cluster.run(0.1)
     assert state_of(cluster, service_id) is UpdateState.ROLLBACK_STARTED
     assert message_of(cluster, service_id) == "manually requested rollback"
@@ -270,10 +261,10 @@ def test_a_rollback_by_number_past_several_updates() -> None:
     for number in range(2, 5):
         new_image(cluster, service_id, f"web:{number}")
         cluster.run(15)
-    roll_back(cluster, service_id, 2)
+    cluster.roll_back(service_id, 2)
     cluster.run(15)
     assert images(cluster, service_id) == ["web:2"] * 2
-    roll_back(cluster, service_id)
+    cluster.roll_back(service_id)
     cluster.run(15)
     assert images(cluster, service_id) == ["web:4"] * 2, "the one before"
 
@@ -284,7 +275,7 @@ def test_a_rollback_takes_over_a_running_update_and_leaves_alone_what_is_right()
     new_image(cluster, service_id)
     cluster.run(2)
     assert "web:2" in images(cluster, service_id)
-    roll_back(cluster, service_id)
+    cluster.roll_back(service_id)
     cluster.run(20)
     assert images(cluster, service_id) == ["web:1"] * 4
     assert cluster.live(service_id)[3].id == untouched
@@ -296,14 +287,14 @@ def test_a_rollback_that_fails_pauses_and_is_let_go_on_as_a_rollback() -> None:
     new_image(cluster, service_id)
     cluster.run(15)
     hold(cluster, "web:1", TaskState.STARTING, lambda slot: True)
-    roll_back(cluster, service_id)
+    cluster.roll_back(service_id)
     cluster.run(10)
     assert state_of(cluster, service_id) is UpdateState.ROLLBACK_PAUSED
     message = message_of(cluster, service_id)
     assert message.startswith("rollback paused due to failure or early termination of task ")
     assert message.endswith("; `covey service update web` lets it go on")
-    del cluster._next
-    cluster.write(lambda draft: draft.put(revisions.resumed(cluster.service(service_id))))
+    release(cluster)
+    cluster.resume(service_id)
     cluster.run(0.2)
     assert message_of(cluster, service_id) == "rollback in progress"
     cluster.run(20)
@@ -347,7 +338,7 @@ def test_only_tasks_of_the_rollout_can_fail_it() -> None:
     cluster, service_id = started(4, delay_ns=2 * SECOND_NS)
     new_image(cluster, service_id)
     cluster.run(5)
-    roll_back(cluster, service_id)
+    cluster.roll_back(service_id)
     cluster.run(0.3)
     bystander = cluster.running(service_id)[-1]
     assert image_of(cluster, bystander) == "web:1"
@@ -393,9 +384,7 @@ def test_the_old_one_is_waited_for_as_long_as_it_may_take_to_stop() -> None:
     new_task(cluster, service_id, container=slow)
     cluster.run(10)
     cluster.update(service_id, lambda s: replace(s, endpoint=EndpointSpec(drain_ns=100 * SECOND_NS)))
-    take_step = cluster._next
-    stubborn = lambda task: None if image_of(cluster, task) == "web:1" else take_step(task)  # noqa: E731
-    cluster._next = stubborn  # type: ignore[method-assign]
+    cluster.holds = lambda task, state: image_of(cluster, task) == "web:1"
     new_image(cluster, service_id)
     cluster.run(300, step_ms=1000)
     assert images(cluster, service_id) == []
