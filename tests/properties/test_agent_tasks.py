@@ -25,6 +25,7 @@ DESIRED = (TaskState.READY, TaskState.RUNNING, TaskState.SHUTDOWN, TaskState.REM
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("assign"), st.sampled_from(IDS), st.sampled_from(DESIRED)),
+        st.tuples(st.just("up"), st.sampled_from(IDS)),
         st.tuples(st.just("drop"), st.sampled_from(IDS)),
         st.tuples(st.just("finish"), st.sampled_from(IDS)),
         st.tuples(
@@ -62,6 +63,16 @@ class Story:
                 self.assign()
                 if desired >= TaskState.SHUTDOWN:
                     self.told_ms.setdefault(id, world.now_ms)
+            case "up", id if (
+                id not in self.dropped and self.desired.get(id, TaskState.NEW) <= TaskState.RUNNING
+            ):
+                self.desired[id] = TaskState.RUNNING
+                self.assign()
+                world.settle()
+                world.run(id)
+                world.tick(5_000)
+                if id in world.probes:
+                    world.answer(id)
             case "drop", id if id in self.desired:
                 del self.desired[id]
                 self.dropped.add(id)
@@ -143,6 +154,13 @@ class Story:
         assert id in self.withdrawn or self.world.now_ms >= self.told_ms[id] + limits.withdrawal_wait_ms
         assert id in self.waited
 
+    def run(self) -> None:
+        """Carry out everything that is wanted, until nothing is."""
+        while self.world.pending:
+            self.play(("finish", next(iter(self.world.pending))))
+            for id in sorted(self.world.watched & self.world.exits.keys()):
+                self.world.tell_exit(id)
+
     def finish(self) -> None:
         """From here on everything works, and all tasks are told to end."""
         for _ in range(2):
@@ -151,8 +169,7 @@ class Story:
             self.assign()
             self.told_ms = {id: self.told_ms.get(id, self.world.now_ms) for id in IDS}
             for _ in range(5):
-                self.waited |= set(IDS)
-                self.world.run()
+                self.run()
                 self.world.tick(60_000)
                 self.check()
             for id in list(self.world.watched & self.world.exits.keys()):
