@@ -87,12 +87,19 @@ def dev() -> None:
     metavar="PORTS",
     help=f"Ports that services may publish, instead of {', '.join(default_publish)}; repeatable.",
 )
-def up(where: Place, managers: int, workers: int, publish: tuple[str, ...]) -> None:
+@click.option(
+    "--generic-resource",
+    "generic",
+    multiple=True,
+    metavar="NODE:KIND=VALUE",
+    help="What a node offers besides CPUs and memory: w1:gpu=UUID-1, or w1:ssd=3; repeatable.",
+)
+def up(where: Place, managers: int, workers: int, publish: tuple[str, ...], generic: tuple[str, ...]) -> None:
     """Start a cluster, or complete the one that is there.
 
     Example: covey dev up --name t --workers 3
     """
-    asked = Record(managers, workers, publish or default_publish)
+    asked = Record(managers, workers, publish or default_publish, generic)
     console = Console(stderr=True)
     with console.status("starting") as status:
         cluster.up(where, asked, lambda step: status.update(f"{where.name}: waiting for {step}"))

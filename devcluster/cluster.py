@@ -72,6 +72,11 @@ def _adopt(place: Place, asked: Record) -> None:
         return
     there = record.load(place)
     shrinks = there.managers > asked.managers or there.workers > asked.workers
+    if set(there.nodes) & {offer.partition(":")[0] for offer in set(there.generic) ^ set(asked.generic)}:
+        raise FailedPrecondition(
+            f"dev cluster '{place.name}' is up with the generic resources {', '.join(there.generic) or 'none'}: nodes "
+            "that are there keep what they have. `covey dev down` removes it."
+        )
     if there.publish != asked.publish or shrinks:
         raise FailedPrecondition(
             f"dev cluster '{place.name}' is up with {there.managers} managers, {there.workers} workers and "

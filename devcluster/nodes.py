@@ -13,7 +13,7 @@ from pathlib import Path
 from covey.errors import FailedPrecondition, Unavailable
 from covey.io import netns
 
-from . import members
+from . import members, record
 from .fabric import Fabric
 from .place import Place
 
@@ -57,6 +57,7 @@ def coveyd(place: Place, node: str) -> list[str]:
         "cgroup-parent": f"/{place.cgroup(node)}/{members.tasks_group}",
         "resolv-conf": str(resolv_conf),
         "insecure-registry": [place.registry],
+        "generic-resource": record.load(place).generic_of(node),
     }
     # What JSON writes for a string or a list of them, TOML reads.
     settings.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items()))

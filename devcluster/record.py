@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 from covey.errors import Corrupt, InvalidArgument, NotFound
+from covey.model.generic import offered
 
 from .fabric import default_publish, port_range
 from .place import Place, managers_max, workers_max
@@ -22,6 +23,7 @@ class Record:
     managers: int = 1
     workers: int = 2
     publish: tuple[str, ...] = default_publish
+    generic: tuple[str, ...] = ()  # what nodes offer, as NODE:KIND=VALUE
 
     def __post_init__(self) -> None:
         if not 1 <= self.managers <= managers_max:
@@ -30,6 +32,13 @@ class Record:
             raise InvalidArgument(f"{self.workers} workers: a dev cluster has 0 to {workers_max}")
         for ports in self.publish:
             port_range(ports)
+        for offer in self.generic:
+            node, colon, _ = offer.partition(":")
+            if not colon:
+                raise InvalidArgument(f"{offer!r} is not NODE:KIND=VALUE; write w1:gpu=UUID-1, or w1:ssd=3")
+            self.require(node)
+        for node in self.nodes:
+            offered(self.generic_of(node), f"{node}'s generic resources")
 
     @property
     def manager_nodes(self) -> list[str]:
@@ -45,6 +54,11 @@ class Record:
     def nodes(self) -> list[str]:
         """All nodes, managers first."""
         return [*self.manager_nodes, *self.worker_nodes]
+
+    def generic_of(self, node: str) -> list[str]:
+        """What a node offers besides CPUs and memory, as coveyd is told."""
+        pairs = (offer.partition(":") for offer in self.generic)
+        return [offer for name, _, offer in pairs if name == node]
 
     def require(self, node: str) -> None:
         """Raise NotFound if this cluster has no such node."""
@@ -66,7 +80,8 @@ def load(place: Place) -> Record:
         kept = json.loads(place.record.read_text())
         if kept["format"] != _format:
             raise Corrupt(f"{place.record} has format {kept['format']}, not {_format}: take the cluster down")
-        return Record(int(kept["managers"]), int(kept["workers"]), tuple(kept["publish"]))
+        generic = tuple(map(str, kept.get("generic", ())))
+        return Record(int(kept["managers"]), int(kept["workers"]), tuple(kept["publish"]), generic)
     except FileNotFoundError as error:
         raise NotFound(
             f"no dev cluster '{place.name}' of this checkout: `covey dev up --name {place.name}` makes one"

@@ -48,6 +48,11 @@ def python_commands(settings: Settings) -> Commands:
 @click.option("--node-name", help="The node's name [the host's].")
 @click.option("--cpus", type=float, help="CPUs offered to tasks [all].")
 @click.option("--memory", help="Memory offered to tasks, such as 2g [all].")
+@click.option(
+    "--generic-resource",
+    multiple=True,
+    help="What else is offered: gpu=UUID-1 by its name, or ssd=3 by number; repeatable.",
+)
 @click.option("--cgroup-parent", help="The cgroup below which tasks run [/covey].")
 @click.option("--resolv-conf", help="The resolver that other names are forwarded to [/etc/resolv.conf].")
 @click.option("--insecure-registry", multiple=True, help="A registry (HOST:PORT) without TLS; repeatable.")

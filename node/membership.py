@@ -118,6 +118,7 @@ def node_config(settings: Settings, membership: Membership, identity: NodeIdenti
         resolv_conf=settings.resolv_conf,
         insecure_registries=settings.insecure_registry,
         log_level=settings.log_level,
+        generic_resources=settings.generic_resources,
     )
 
 

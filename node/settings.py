@@ -12,6 +12,8 @@ import msgspec
 
 from covey import limits
 from covey.errors import InvalidArgument
+from covey.model import generic
+from covey.model.specs import GenericResource
 
 DEFAULT_FILE = Path("/etc/covey/coveyd.toml")
 _LEVELS = ("debug", "info", "warning", "error")
@@ -23,7 +25,8 @@ _REGISTRY = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?|\[[0-9A-Fa-f:]+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab", kw_only=True):
     """The settings, checked. In the file they have the names of the flags (`state-dir = "..."`).
 
-    `cpus` and `memory` are what the node offers; 0 and "" mean all the host has.
+    `cpus` and `memory` are what the node offers; 0 and "" mean all the host has. So is `generic_resource`, of which
+    Covey knows nothing but what is said here.
     """
 
     state_dir: str = "/var/lib/covey"
@@ -35,6 +38,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     resolv_conf: str = "/etc/resolv.conf"
     insecure_registry: tuple[str, ...] = ()
     log_level: str = "info"
+    generic_resource: tuple[str, ...] = ()
 
     @property
     def nano_cpus(self) -> int:
@@ -45,6 +49,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     def memory_bytes(self) -> int:
         """The memory offered; 0 means all."""
         return parse_size(self.memory) if self.memory else 0
+
+    @property
+    def generic_resources(self) -> tuple[GenericResource, ...]:
+        """The generic resources offered; raises `InvalidArgument`."""
+        return generic.offered(self.generic_resource, "--generic-resource")
 
 
 def load(file: Path | None, flags: Mapping[str, Any]) -> Settings:
@@ -119,5 +128,6 @@ def _check(settings: Settings) -> None:
             raise InvalidArgument(
                 f"--insecure-registry {registry!r} is not HOST or HOST:PORT, without http:// and path"
             )
+    _ = settings.generic_resources  # which says what is wrong with them
     if settings.log_level not in _LEVELS:
         raise InvalidArgument(f"--log-level {settings.log_level!r} is not one of {', '.join(_LEVELS)}")

@@ -17,6 +17,7 @@ def describe(
         resources=Resources(
             nano_cpus=config.nano_cpus or cpus * NANO,
             memory_bytes=config.memory_bytes or memory_bytes,
+            generic=config.generic_resources,
         ),
         engine_version=version,
         data_address=config.data_address or config.advertise_address,

@@ -16,6 +16,7 @@ from agent.network.seam import Sandbox
 from agent.runtime.capabilities import resolve
 from agent.runtime.seam import Container
 from covey.errors import InvalidArgument
+from covey.model import generic
 from covey.model.names import task_name
 from covey.model.objects import Revision, Task
 from covey.model.specs import ContainerSpec, Mount
@@ -116,7 +117,8 @@ def _environment(
         f"COVEY_NODE_NAME={node.name}",
         f"COVEY_SERVICE_NAME={spec.name}",
     )
-    return _merged((PATH, f"HOSTNAME={hostname}", *image.env, *spec.task.container.env, *ours))
+    given = generic.variables(task.generic)
+    return _merged((PATH, f"HOSTNAME={hostname}", *image.env, *spec.task.container.env, *ours, *given))
 
 
 def _merged(entries: Iterable[str]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import msgspec
 
 from covey import limits
 from covey.errors import Corrupt
+from covey.model.specs import GenericResource
 from covey.model.states import NodeRole
 
 
@@ -29,6 +30,7 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     resolv_conf: str = "/etc/resolv.conf"
     insecure_registries: tuple[str, ...] = ()
     log_level: str = "info"
+    generic_resources: tuple[GenericResource, ...] = ()
 
     @property
     def state(self) -> Path:

@@ -9,7 +9,16 @@ from agent.tasks.container import container_of, image_reference, signal_number
 from agent.tasks.files import NodeFacts, hosts_file, resolver_of
 from covey.errors import InvalidArgument
 from covey.model.objects import Endpoint, Network, Revision, Task
-from covey.model.specs import ContainerSpec, DnsConfig, Mount, NetworkSpec, ServiceMode, ServiceSpec, TaskSpec
+from covey.model.specs import (
+    ContainerSpec,
+    DnsConfig,
+    GenericResource,
+    Mount,
+    NetworkSpec,
+    ServiceMode,
+    ServiceSpec,
+    TaskSpec,
+)
 from covey.model.states import MountKind, ServiceModeKind
 
 NODE = NodeFacts("n1", "host1", (Upstream("9.9.9.9"),), ("example.org",))
@@ -35,8 +44,14 @@ IMAGE = ImageConfig(
 )
 
 
-def made(spec: ContainerSpec, image: ImageConfig = IMAGE, mode: ServiceMode = REPLICATED) -> Container:
-    task = Task(id="task1" + "x" * 20, service_id="web", slot=0 if mode.kind.everywhere else 3, node_id="n1")
+def made(
+    spec: ContainerSpec,
+    image: ImageConfig = IMAGE,
+    mode: ServiceMode = REPLICATED,
+    generic: tuple[GenericResource, ...] = (),
+) -> Container:
+    slot = 0 if mode.kind.everywhere else 3
+    task = Task(id="task1" + "x" * 20, service_id="web", slot=slot, node_id="n1", generic=generic)
     revision = Revision(id="r1", spec=ServiceSpec(name="web", task=TaskSpec(container=spec), mode=mode))
     resolver = resolver_of(SANDBOX, "/netns/task1", spec, NODE)
     return container_of(
@@ -79,6 +94,18 @@ def test_the_environment_is_the_images_then_the_specs_then_ours() -> None:
     bare = made(ContainerSpec(), ImageConfig(cmd=("x",)), ServiceMode(kind=ServiceModeKind.GLOBAL))
     assert bare.env[0].startswith("PATH=/usr/local/sbin:")
     assert "COVEY_TASK_NAME=web.n1.task1xxxxxxxxxxxxxxxxxxxx" in bare.env
+
+
+def test_a_container_is_told_which_generic_resources_it_has() -> None:
+    generic = (
+        GenericResource("gpu", "UUID-1", 1),
+        GenericResource("ssd", count=2),
+        GenericResource("gpu", "UUID-2", 1),
+    )
+    env = made(ContainerSpec(env=("DOCKER_RESOURCE_GPU=mine",)), generic=generic).env
+    assert "DOCKER_RESOURCE_GPU=UUID-1,UUID-2" in env
+    assert "DOCKER_RESOURCE_SSD=2" in env
+    assert sum(entry.startswith("DOCKER_RESOURCE_GPU=") for entry in env) == 1
 
 
 def test_the_image_is_honoured_where_the_spec_is_silent() -> None:

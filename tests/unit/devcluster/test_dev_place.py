@@ -48,8 +48,9 @@ def test_too_many_nodes(node: str) -> None:
 
 
 def test_a_record_is_read_as_it_was_written(place: Place) -> None:
-    record.save(place, Record(1, 5, ("80", "9000-9001")))
-    assert record.load(place) == Record(1, 5, ("80", "9000-9001"))
+    asked = Record(1, 5, ("80", "9000-9001"), ("w1:gpu=a", "w5:ssd=3", "w1:gpu=b"))
+    record.save(place, asked)
+    assert record.load(place) == asked
     assert [found.name for found in places.places()] == ["t"]
 
 
@@ -72,6 +73,17 @@ def test_bad_sizes_are_refused() -> None:
     for managers, workers in ((0, 1), (21, 1), (1, -1), (1, 251)):
         with pytest.raises(InvalidArgument):
             Record(managers, workers)
+
+
+def test_a_node_offers_what_was_asked_of_it() -> None:
+    asked = Record(1, 2, generic=("w1:gpu=a", "w2:ssd=3", "w1:gpu=b:c"))
+    assert [asked.generic_of(node) for node in asked.nodes] == [[], ["gpu=a", "gpu=b:c"], ["ssd=3"]]
+
+
+@pytest.mark.parametrize("offer", ["gpu=1", "w3:gpu=1", "w1:gpu", "w1:=1"])
+def test_bad_offers_are_refused(offer: str) -> None:
+    with pytest.raises((InvalidArgument, NotFound), match=r"NODE:KIND|no node|gpu|kind"):
+        Record(1, 2, generic=(offer,))
 
 
 def test_the_lock_is_taken_anew_when_the_cluster_was_removed_meanwhile(place: Place) -> None:

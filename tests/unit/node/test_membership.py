@@ -4,9 +4,11 @@ from random import Random
 
 import pytest
 
+from agent.session.description import describe
 from covey.errors import Corrupt, FailedPrecondition
 from covey.identity import NodeIdentity, new_key, store
 from covey.model import node_config
+from covey.model.specs import GenericResource, Resources
 from covey.model.states import Availability
 from node import lock, membership
 from node.daemon import is_due
@@ -90,3 +92,20 @@ def test_a_certificate_is_renewed_within_its_lifetime() -> None:
     life = identity.not_after_ns - identity.not_before_ns
     assert not is_due(identity, 0.5, identity.not_before_ns + life // 2 - 1)
     assert is_due(identity, 0.5, identity.not_before_ns + life // 2)
+
+
+def test_the_agent_is_told_what_the_host_offers_and_tells_the_managers(tmp_path: Path) -> None:
+    member = joined(tmp_path / "state")
+    settings = Settings(
+        state_dir=str(tmp_path / "state"),
+        run_dir=str(tmp_path),
+        node_name="m1",
+        generic_resource=("gpu=a", "ssd=3"),
+    )
+    config = node_config.load(membership.write_config(membership.node_config(settings, *member)))
+    described = describe(config, "host", "amd64", 2, 1 << 30, "1")
+    assert described.resources == Resources(
+        nano_cpus=2 * 10**9,
+        memory_bytes=1 << 30,
+        generic=(GenericResource("gpu", "a", 1), GenericResource("ssd", count=3)),
+    )

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from covey.errors import InvalidArgument
+from covey.model.specs import GenericResource
 from node.settings import Settings, load, parse_size
 
 
@@ -55,6 +56,9 @@ def test_a_file_that_was_asked_for_must_be_there(tmp_path: Path) -> None:
         ("memory", "lots"),
         ("memory", "1k"),
         ("insecure_registry", ("http://r:5000",)),
+        ("generic_resource", ("gpu",)),
+        ("generic_resource", ("gpu=1", "gpu=UUID-1")),
+        ("generic_resource", ("gpu=-1",)),
         ("log_level", "loud"),
     ],
 )
@@ -71,3 +75,13 @@ def test_a_bad_flag_is_named_with_its_value(flag: str, value: object) -> None:
 )
 def test_amounts_of_memory(text: str, size: int) -> None:
     assert parse_size(text) == size
+
+
+def test_generic_resources_come_from_the_file_or_the_flags(tmp_path: Path) -> None:
+    file = tmp_path / "coveyd.toml"
+    file.write_text('generic-resource = ["gpu=UUID-1", "gpu=UUID-2"]\n')
+    named = (GenericResource("gpu", "UUID-1", 1), GenericResource("gpu", "UUID-2", 1))
+    assert load(file, {}).generic_resources == named
+    assert load(file, {"generic_resource": ("ssd=3",)}).generic_resources == (
+        GenericResource("ssd", count=3),
+    )
