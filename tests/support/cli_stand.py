@@ -95,7 +95,7 @@ class CliStand:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         store = await open_alone(self.root / "state", "c" * 25)
         await store.update(_first_content)
-        control = ControlServer(store, Random(2), _resolve, _token)
+        control = ControlServer(store, Random(2), _resolve, _token, node_id="m1".ljust(25, "0"))
         people = [
             *control.bindings(),
             *BackupServer(store).bindings(),
@@ -230,7 +230,7 @@ def _wanted(draft: Draft, task: Task) -> TaskState | None:
     state, desired = task.status.state, task.desired_state
     if state >= TaskState.COMPLETE or state < TaskState.ASSIGNED:
         return None
-    if desired > TaskState.RUNNING:
+    if not desired.wants_up:
         return TaskState.SHUTDOWN
     revision = draft.get(Revision, task.revision_id)
     if revision is not None and "broken" in revision.spec.task.container.image:

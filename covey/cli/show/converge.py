@@ -72,7 +72,8 @@ def _stopped(progress: Progress) -> Verdict:
         if TaskState.ASSIGNED <= task.status.state <= TaskState.RUNNING
     )
     problem = removed(progress.detail)
-    overall = f"overall progress: {len(places)} tasks have yet to stop"
+    still = "1 task has" if len(places) == 1 else f"{len(places)} tasks have"
+    overall = f"overall progress: {still} yet to stop"
     return Verdict(places, 0, not places, problem, overall=overall, final=True)
 
 

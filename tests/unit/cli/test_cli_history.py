@@ -1,0 +1,134 @@
+"""Histories, plans and explanations, laid out."""
+
+from msgspec.structs import replace
+
+from covey.cli.show.history import entries, history_json, history_table
+from covey.cli.show.plan import plan_text
+from covey.cli.show.why import why_text
+from covey.client.views import (
+    Explanation,
+    Plan,
+    PlanAction,
+    PlanStep,
+    RuledOut,
+    ServiceDetail,
+    TaskExplanation,
+)
+from covey.model.difference import FieldChange
+from covey.model.objects import Meta, Revision, Service
+from covey.model.specs import ContainerSpec, ServiceMode, ServiceSpec, TaskSpec
+from covey.model.states import ServiceModeKind
+
+S = 1_000_000_000
+
+
+def spec(image: str, replicas: int = 1) -> ServiceSpec:
+    container = ContainerSpec(image=image, env=(f"TAG={image}",))
+    return ServiceSpec(name="web", task=TaskSpec(container=container), mode=ServiceMode(replicas=replicas))
+
+
+def revision(
+    number: int, what: ServiceSpec, generation: int, who: str = "root on m1", back: int = 0
+) -> Revision:
+    return Revision(
+        id=f"r{number}",
+        number=number,
+        restart_generation=generation,
+        spec=what,
+        author=who,
+        restores=back,
+        meta=Meta(created_at_ns=number * S),
+    )
+
+
+HISTORY = [
+    revision(1, spec("web:1"), 1),
+    revision(2, spec("web:2"), 2, "root on m1 (alice)"),
+    revision(3, spec("web:2", 5), 2),
+]
+
+
+def detail(current: str = "r3") -> ServiceDetail:
+    return ServiceDetail(Service(id="s", name="web", revision_id=current))
+
+
+def test_a_history_is_told_newest_first_field_by_field() -> None:
+    assert history_table(entries(detail(), HISTORY, {}), 4 * S).splitlines() == [
+        "REVISION     WHEN            WHO                  WHAT",
+        "3 current    1 second ago    root on m1           replicas: 1 → 5",
+        "2            2 seconds ago   root on m1 (alice)   image: web:1 → web:2",
+        "                                                  env TAG: web:1 → web:2",
+        "1 previous   3 seconds ago   root on m1           created: web:1",
+    ]
+
+
+def test_a_rollback_says_what_it_restores_and_a_gap_that_it_is_one() -> None:
+    back = replace(revision(9, spec("web:1", 5), 1, "covey", 1))
+    older = revision(7, spec("web:2", 5), 2)
+    newest, oldest = entries(detail("r9"), [back, older], {})
+    assert (newest.mark, oldest.mark) == ("current", "previous")
+    said = history_table([newest, oldest], 9 * S)
+    assert "restores 1" in said
+    assert "(the revision before it is not kept any more)" in said
+
+
+def test_a_history_for_scripts() -> None:
+    first = history_json(entries(detail(), HISTORY, {}))[0]
+    assert first["revision"] == 3
+    assert first["mark"] == "current"
+    assert first["changes"] == [FieldChange("replicas", "1", "5")]
+
+
+def test_a_plan_is_told_step_by_step_and_what_stays_is_counted() -> None:
+    plan = Plan(
+        steps=(
+            PlanStep(PlanAction.CREATE, slot=2, node_name="w1", replaces="t" * 25),
+            PlanStep(
+                PlanAction.STOP, task_id="t" * 25, slot=2, node_name="w2", reason="of an older revision"
+            ),
+            PlanStep(PlanAction.WAIT, slot=3, reason="no suitable node"),
+            PlanStep(PlanAction.KEEP, task_id="k" * 25, slot=1),
+        ),
+        changes=(FieldChange("image", "web:1", "web:2"), FieldChange("limit-memory", "", "64m")),
+        rollout="1 task at a time",
+    )
+    assert plan_text(plan, "web", ServiceModeKind.REPLICATED).splitlines() == [
+        "What would change:",
+        "  image: web:1 → web:2",
+        "  limit-memory: 64m (new)",
+        "What would happen:",
+        "  start web.2 on w1, in place of tttttttttttt",
+        "  stop  web.2 on w2 (task tttttttttttt): of an older revision",
+        "  wait  web.3 would find no node: no suitable node",
+        "1 task would stay as it is.",
+        "How: 1 task at a time",
+        "This is a plan for web: nothing was changed.",
+    ]
+    assert "No task would start or stop." in plan_text(Plan(), "web", ServiceModeKind.GLOBAL)
+    step = PlanStep(PlanAction.CREATE, node_name="w1")
+    assert "start web.w1 on w1" in plan_text(Plan((step,)), "web", ServiceModeKind.GLOBAL)
+
+
+def test_an_explanation_begins_with_the_answer_and_what_to_do() -> None:
+    told = Explanation(
+        summary="1 of 2 tasks of web runs; 1 waits for a node.",
+        advice=("label a node disk=ssd",),
+        tasks=(
+            TaskExplanation(name="web.1", node_name="w1", text="it runs"),
+            TaskExplanation(name="web.2", text="x"),
+        ),
+        ruled_out=(RuledOut("constraint", ("m1", "w2"), "node.labels.disk==ssd", "label one"),),
+        open=("w1",),
+        nodes=3,
+    )
+    assert why_text(told).splitlines() == [
+        "1 of 2 tasks of web runs; 1 waits for a node.",
+        "To do: label a node disk=ssd",
+        "",
+        "TASK    NODE   WHY",
+        "web.1   w1     it runs",
+        "web.2   -      x",
+        "",
+        "Nodes that could take one more task: 1 of 3 (w1)",
+        "  not m1, w2: node.labels.disk==ssd; label one",
+    ]
