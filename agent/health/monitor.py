@@ -53,8 +53,9 @@ class Monitor:
 
 def words_of(result: ExecResult) -> str:
     """How a check failed, in one line."""
-    text = result.reason if result.code is None else f"exit code {result.code}"
-    if result.code is not None and result.code > 128:
-        text += f" (signal {result.code - 128})"
+    text = result.reason
+    if result.code is not None:
+        signal = f" (signal {result.code - 128})" if result.code > 128 else ""
+        text = f"exit code {result.code}{signal}" + (f": {text}" if text else "")
     said = " ".join(result.output.split())
     return f"{text}: {said}" if said else text

@@ -91,7 +91,8 @@ class Observed(Struct, frozen=True, gc=False):
 class ExecResult(Struct, frozen=True, gc=False):
     """How a command in a running container ended.
 
-    `code` None means that it did not end by itself, or never began; `reason` then says why. `output` is the
+    `code` None means that it did not end by itself, or never began. `reason` says what else is known of why: it
+    took too long, it is not there, the container has no memory left. `output` is the
     beginning of what it wrote to stdout and stderr, at most `limits.exec_output_bytes_max` bytes of it.
     """
 

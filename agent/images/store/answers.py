@@ -126,11 +126,12 @@ def _healthcheck(config: _Config) -> tuple[ImageHealthcheck | None, tuple[str, .
     What cannot be read is no reason not to run the image in another way, so it is kept as a problem.
     """
     try:
-        shell, read = _SHELL.decode(config.shell) or (), _HEALTH.decode(config.health)
+        read = _HEALTH.decode(config.health)
+        shell = () if read is None else _SHELL.decode(config.shell) or ()
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return ImageHealthcheck(problem=f"or its shell cannot be read ({error})"), ()
     if read is None:
-        return None, shell
+        return None, ()
     durations = (read.interval or 0, read.timeout or 0, read.start_period or 0, read.start_interval or 0)
     return ImageHealthcheck(read.test or (), *durations, read.retries or 0), shell
 

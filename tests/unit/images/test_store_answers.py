@@ -1,11 +1,16 @@
 """What containers-storage prints is read, and what is broken is named."""
 
+import json
+
 import pytest
 
+from agent.images.seam import ImageConfig, ImageHealthcheck
 from agent.images.store.answers import configuration, images, lowerdirs
 from agent.images.store.commands import Store
 from covey.errors import Corrupt
 from covey.model.reference import parse
+
+SECOND = 1_000_000_000
 
 
 def test_layers_from_the_top_down() -> None:
@@ -64,3 +69,51 @@ def test_the_pull_is_pinned_and_its_policy_and_tls_are_said() -> None:
     ]
     assert {"--src-tls-verify=true", "--src-authfile=/proc/self/fd/9"} <= set(argv)
     assert argv[1:3] == ["--policy", "/p"]
+
+
+def healthcheck_of(health: object, **more: object) -> ImageConfig:
+    config = {"Cmd": ["serve"], "Healthcheck": health, **more}
+    return configuration(json.dumps({"os": "linux", "architecture": "amd64", "config": config}).encode())[2]
+
+
+def test_a_health_check_is_read_as_docker_writes_it() -> None:
+    whole = {
+        "Test": ["CMD-SHELL", "curl -f localhost"],
+        "Interval": 10_000_000_000,
+        "Timeout": 3_000_000_000,
+        "StartPeriod": 20_000_000_000,
+        "StartInterval": 2_000_000_000,
+        "Retries": 5,
+    }
+    read = healthcheck_of(whole, Shell=["/bin/bash", "-c"])
+    assert read.healthcheck == ImageHealthcheck(
+        ("CMD-SHELL", "curl -f localhost"), 10 * SECOND, 3 * SECOND, 20 * SECOND, 2 * SECOND, 5
+    )
+    assert read.shell == ("/bin/bash", "-c")
+    assert healthcheck_of(None).healthcheck is None
+    assert healthcheck_of({"Test": ["NONE"], "Interval": None}).healthcheck == ImageHealthcheck(("NONE",))
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        "curl",
+        7,
+        ["CMD"],
+        {"Test": "curl"},
+        {"Test": [1]},
+        {"Test": ["CMD"], "Interval": "30s"},
+        {"Retries": 1.5},
+    ],
+)
+def test_a_health_check_that_is_garbage_is_a_problem_and_no_more(garbage: object) -> None:
+    read = healthcheck_of(garbage)
+    assert read.cmd == ("serve",)
+    assert read.healthcheck is not None
+    assert "cannot be read" in read.healthcheck.problem
+
+
+def test_a_shell_that_is_garbage_matters_only_to_a_health_check() -> None:
+    assert healthcheck_of(None, Shell="bash").healthcheck is None
+    read = healthcheck_of({"Test": ["CMD-SHELL", "true"]}, Shell="bash")
+    assert "cannot be read" in (read.healthcheck or ImageHealthcheck()).problem

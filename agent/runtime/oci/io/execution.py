@@ -31,6 +31,7 @@ _LOOK_S = 0.1  # how often it is seen whether the command is over while somethin
 _LINGER_S = 2.0  # for the runtime to end once the command has
 _KILL_TRIES = 400
 _KILL_PAUSE_S = 0.005
+_STARVED = "the kernel killed it, or part of it: the container has used all the memory it may"
 _READ_BYTES = 64 * 1024
 _OVERFLOW_PAUSE_S = 0.01  # whoever writes more than is kept is slowed down, not read at full speed
 
@@ -60,6 +61,7 @@ class Executor:
         await self.sweep(bundle, cgroup)
         name = f"{_PREFIX}{os.getpid()}-{next(self._numbers)}"
         attempt = _Attempt(f"{cgroup}/{name}", self._tree, bundle.file(f"{name}.pid"))
+        kills = cgroups.oom_kills(self._host.trees, cgroup)
         self._active.add(attempt.cgroup)
         try:
             async with self._places:
@@ -72,7 +74,8 @@ class Executor:
                 return ExecResult(None, attempt.output.text, f"it took longer than {timeout_s:g} s")
             if not attempt.pid:
                 return _not_begun(bundle.id, attempt.output.text, self._host, cgroup)
-            return ExecResult(code, attempt.output.text)
+            starved = code != 0 and cgroups.oom_kills(self._host.trees, cgroup) > kills
+            return ExecResult(code, attempt.output.text, _STARVED if starved else "")
         except OSError as error:
             raise Unavailable(f"container {bundle.id}: nothing can be run in it now: {error}") from error
         finally:
@@ -254,7 +257,8 @@ async def _called_off(future: "asyncio.Future[int]") -> None:
 
 def _not_begun(container_id: str, said: str, host: Host, cgroup: str) -> ExecResult:
     """Why the runtime could not run the command: the container's fault, or nobody's for now."""
-    line = said.strip().rpartition("\n")[2]
+    lines = said.strip().splitlines() or ["the runtime failed without a word"]
+    line = next((each for each in lines if "exec failed: " in each), lines[0])  # it may die with a long dump
     for prefix in ("exec failed: ", "unable to start container process: "):
         line = line.removeprefix(prefix)
     if "paused" in line or "frozen" in line:
@@ -262,4 +266,4 @@ def _not_begun(container_id: str, said: str, host: Host, cgroup: str) -> ExecRes
     bound = cgroups.pids_bound(host.trees, cgroup)
     if bound:
         line = f"the container has as many processes as it may ({bound}): {line}"
-    return ExecResult(None, reason=line or "the runtime failed without a word")
+    return ExecResult(None, reason=line)
