@@ -199,6 +199,9 @@ planner_retry_ms_max = 5_000
 revisions_kept_per_service = 10
 update_monitor_margin_ms = 1_000  # a monitor period outlasts the delay between two places by this
 orphan_after_ms = 24 * 3_600 * 1_000
+rehearsal_rounds_max = 20_000  # passes of planners for one `--plan`
+rehearsal_s = 20.0  # then what was come to is told; under `rpc_timeout_s`
+rehearsal_wait_s = 5.0  # for another one to end
 explanation_refresh_ms = 2_000  # a pending task's explanation is rewritten at most this often
 
 # --- networks --------------------------------------------------------------------------------------
