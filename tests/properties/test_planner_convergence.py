@@ -32,6 +32,7 @@ from covey.model.states import (
     UpdateOrder,
     UpdateState,
 )
+from manager.orchestrator.eviction import judged
 from manager.store.view import BY_TASK
 from tests.support.planner_cluster import PlannerCluster
 
@@ -92,6 +93,8 @@ ACTIONS = st.one_of(
     ),
     st.tuples(st.just("availability"), st.sampled_from(NODES), st.sampled_from(Availability)),
     st.tuples(st.just("delete node"), st.sampled_from(NODES)),
+    st.tuples(st.just("cpus"), st.sampled_from(NODES), st.integers(1, 4)),
+    st.tuples(st.just("stop"), st.sampled_from(["api", "db", "web"]), st.booleans()),
     st.tuples(st.just("fail"), st.integers(0, 20), st.sampled_from(ENDS)),
     st.tuples(st.just("agents")),
     st.tuples(st.just("run"), st.sampled_from([0.1, 1.0, 7.0])),
@@ -109,7 +112,7 @@ def act(cluster: PlannerCluster, action: tuple[object, ...]) -> None:
         case ("create", ServiceSpec() as spec):
             if cluster.tables.get(Service, f"svc-{spec.name}") is None:
                 cluster.create(spec)
-        case ("scale" | "image" | "force" | "constrain" | "remove", name, *rest):
+        case ("scale" | "image" | "force" | "constrain" | "remove" | "stop", name, *rest):
             service = cluster.tables.get(Service, f"svc-{name}")
             if service is not None and not service.pending_delete:
                 act_on_service(cluster, action[0], service.id, *rest)
@@ -119,6 +122,9 @@ def act(cluster: PlannerCluster, action: tuple[object, ...]) -> None:
         case ("availability", name, availability):
             if cluster.tables.get(Node, name) is not None:
                 cluster.set_node(name, availability=availability)
+        case ("cpus", name, cpus):
+            if cluster.tables.get(Node, name) is not None:
+                cluster.describe(name, nano_cpus=cpus * SECOND_NS)
         case ("delete node", name):
             if cluster.tables.get(Node, name) is not None:
                 cluster.write(lambda draft: draft.delete(Node, name))
@@ -166,6 +172,8 @@ def act_on_service(cluster: PlannerCluster, what: object, id: str, *rest: object
             )
         case "remove", ():
             cluster.remove(id)
+        case "stop", (stopped,):
+            cluster.stop(id, stopped)
 
 
 def heal(cluster: PlannerCluster) -> None:
@@ -174,6 +182,10 @@ def heal(cluster: PlannerCluster) -> None:
         if cluster.tables.get(Node, name) is None:
             join(cluster, name)
         cluster.set_node(name, NodeState.READY, Availability.ACTIVE)
+        cluster.describe(name, nano_cpus=4 * SECOND_NS)
+    for service in list(cluster.tables.all(Service)):
+        if service.stopped and not service.pending_delete:
+            cluster.stop(service.id, False)
     cluster.run(200, step_ms=1000)
 
 
@@ -210,7 +222,7 @@ def assert_settled(cluster: PlannerCluster) -> None:
 
 
 def assert_fits(cluster: PlannerCluster) -> None:
-    """No node has more reserved than it has, nor more tasks of a service than allowed."""
+    """No active node has more to run than it has room for, nor more tasks of a service than allowed."""
     reserved: Counter[str] = Counter()
     copies: Counter[tuple[str, str]] = Counter()
     for task in cluster.tables.all(Task):
@@ -218,14 +230,16 @@ def assert_fits(cluster: PlannerCluster) -> None:
             continue
         revision = cluster.tables.get(Revision, task.revision_id)
         assert revision is not None
-        reserved[task.node_id] += revision.spec.task.resources.reservations.nano_cpus
+        if task.desired_state.wants_up:
+            reserved[task.node_id] += revision.spec.task.resources.reservations.nano_cpus
         most = revision.spec.task.placement.max_replicas_per_node
         if most and task.desired_state <= TaskState.RUNNING:
             copies[task.service_id, task.node_id] += 1
             assert copies[task.service_id, task.node_id] <= most
     for name, nano_cpus in reserved.items():
         node = cluster.tables.get(Node, name)
-        assert node is None or nano_cpus <= node.description.resources.nano_cpus
+        if node is not None and judged(node):
+            assert nano_cpus <= node.description.resources.nano_cpus
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
