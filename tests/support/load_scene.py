@@ -1,0 +1,106 @@
+"""A service of ten replicas under load on a dev cluster, and everything that is done to services under load."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from devcluster.look import TaskLine
+from devcluster.place import OUTSIDE, address_of
+from tests.support import load_image
+from tests.support.load import Load
+from tests.support.load_generator import Settings
+from tests.support.stand import Stand
+
+PORT = 8088
+REPLICAS = 10
+DRAINED = "w2"  # so nobody asks from a container there: it would have to go
+_BOUND_S = 240.0
+_HEALTH = (
+    "--health-cmd", "wget -q -O /dev/null http://127.0.0.1/", "--health-interval", "2s",
+    "--health-start-period", "20s", "--health-start-interval", "200ms",
+)  # fmt: skip
+
+
+class Scene:
+    """The service `web` (`load/web`), published and on a network, and `client` on every node."""
+
+    def __init__(self, stand: Stand) -> None:
+        self.stand = stand
+        self.image = load_image.push(stand.place)
+
+    def begin(self) -> None:
+        """Create the services; wait until all answer, by name and on every node's port."""
+        covey = self.covey
+        covey("network", "create", "net1")
+        covey(
+            "service", "create", "--name", "web", "--replicas", str(REPLICAS), "--network", "net1",
+            "--publish", f"{PORT}:80", *_HEALTH, "--update-parallelism", "2", "--update-monitor", "1s",
+            "--rollback-monitor", "1s", "--rollback-parallelism", "2", f"{self.image}:1",
+        )  # fmt: skip
+        covey(
+            "service", "create", "--name", "client", "--mode", "global", "--network", "net1", self.stand.tools
+        )
+        for node in self.stand.asked.nodes:
+            self.stand.until(f"the port of {node}", partial(self.stand.answers, node, PORT))
+
+    def covey(self, *arguments: str) -> str:
+        return self.stand.covey(*arguments, bound_s=_BOUND_S)
+
+    def load(self, pause_ms: int, connections: int = 50) -> Load:
+        """Half from outside, by the port of every node; half from containers, by the name and its tasks' names."""
+        asked = [node for node in self.stand.asked.nodes if node != DRAINED]
+        ports = [f"{address_of(node)}:{PORT}" for node in self.stand.asked.nodes]
+        half, each = connections // 2, connections // 2 // len(asked)
+        outside = Settings(ports, connections - each * len(asked), pause_ms=pause_ms)
+        assert outside.connections >= half
+        inside = Settings(["web:80", "tasks.web:80"], each, pause_ms=pause_ms)
+        clients = {f"a container on {node}": (self.client(node), inside) for node in asked}
+        return Load({"outside": (self.stand.place.netns(OUTSIDE), outside), **clients})
+
+    def client(self, node: str) -> Path:
+        """The network namespace of the client on a node."""
+        (task,) = [each for each in self.stand.running("client") if each.node == node]
+        return self.stand.place.run(node) / "netns" / task.id
+
+    # --- what is done ---
+
+    @property
+    def changes(self) -> dict[str, Callable[[], object]]:
+        """Everything that stops tasks and starts others, by name; each waits until all is as it is to be."""
+        update = partial(self.covey, "service", "update")
+        return {
+            "update, stop first": partial(update, "--image", f"{self.image}:2", "web"),
+            "rollback": partial(self.covey, "service", "rollback", "web"),
+            "update, start first, 5 at a time": partial(
+                update,
+                "--update-order",
+                "start-first",
+                "--update-parallelism",
+                "5",
+                "--env-add",
+                "A=1",
+                "web",
+            ),
+            "scale from 10 to 5": partial(self.covey, "service", "scale", "web=5"),
+            "scale from 5 to 10": partial(self.covey, "service", "scale", f"web={REPLICAS}"),
+            "drain of a node": self.drain,
+            "restart": partial(self.covey, "service", "restart", "web"),
+        }
+
+    def drain(self) -> None:
+        """Take a node's tasks from it and wait until others have taken over; then let it have tasks again."""
+        stand = self.stand
+        if not stand.spread("web")[DRAINED]:
+            self.covey("service", "restart", "web")
+        assert stand.spread("web")[DRAINED], f"{DRAINED} has tasks to be drained"
+        self.covey("node", "update", "--availability", "drain", DRAINED)
+        stand.until(
+            "other nodes to take over",
+            lambda: not self.standing(DRAINED) and len(stand.running("web")) == REPLICAS,
+            _BOUND_S,
+        )
+        self.covey("node", "update", "--availability", "active", DRAINED)
+
+    def standing(self, node: str) -> list[TaskLine]:
+        """The tasks that have not ended on a node."""
+        return [each for each in self.stand.tasks("web") if each.node == node and not each.state.terminal]
