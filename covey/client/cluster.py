@@ -173,6 +173,14 @@ class ClusterClient:
         answer = await self._read(Control.plan_service, request)
         return from_message(answer, Plan)
 
+    async def plan_rollback(self, service_id: str, version: int, revision: int = 0) -> Plan:
+        """Return what would come of a rollback, to a revision by its number or (0) the one before."""
+        request = pb.PlanServiceRequest(
+            service_id=service_id, version=version, roll_back=True, revision=revision
+        )
+        answer = await self._read(Control.plan_service, request)
+        return from_message(answer, Plan)
+
     async def explain(self, target: str) -> Explanation:
         """Return why a service's tasks, or one task, are where they are, or are not."""
         request = pb.ExplainServiceRequest(target=target)

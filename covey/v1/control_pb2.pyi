@@ -285,18 +285,22 @@ class StartServiceResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class PlanServiceRequest(_message.Message):
-    __slots__ = ("service_id", "version", "spec", "resolve_image", "force")
+    __slots__ = ("service_id", "version", "spec", "resolve_image", "force", "roll_back", "revision")
     SERVICE_ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     RESOLVE_IMAGE_FIELD_NUMBER: _ClassVar[int]
     FORCE_FIELD_NUMBER: _ClassVar[int]
+    ROLL_BACK_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
     service_id: str
     version: int
     spec: _specs_pb2.ServiceSpec
     resolve_image: bool
     force: bool
-    def __init__(self, service_id: _Optional[str] = ..., version: _Optional[int] = ..., spec: _Optional[_Union[_specs_pb2.ServiceSpec, _Mapping]] = ..., resolve_image: _Optional[bool] = ..., force: _Optional[bool] = ...) -> None: ...
+    roll_back: bool
+    revision: int
+    def __init__(self, service_id: _Optional[str] = ..., version: _Optional[int] = ..., spec: _Optional[_Union[_specs_pb2.ServiceSpec, _Mapping]] = ..., resolve_image: _Optional[bool] = ..., force: _Optional[bool] = ..., roll_back: _Optional[bool] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class PlanStep(_message.Message):
     __slots__ = ("action", "task_id", "slot", "node_id", "node_name", "revision", "reason", "replaces")

@@ -136,9 +136,13 @@ def update(host: Host, /, service: str, **options: Any) -> None:
 
     async def plan() -> None:
         async with connect(host) as cluster:
-            before = await cluster.get_service(service)
-            new = await _changed(cluster, before, chosen)
-            await tell_plan(cluster, new, before, resolve=_resolves(chosen), force="force" in chosen)
+
+            async def ask() -> None:
+                before = await cluster.get_service(service)
+                new = await _changed(cluster, before, chosen)
+                await tell_plan(cluster, new, before, resolve=_resolves(chosen), force="force" in chosen)
+
+            await anew_on_conflict(ask)
 
     async def work() -> Waited:
         async with connect(host) as cluster:

@@ -15,7 +15,7 @@ from ..show.history import entries, history_json, history_table
 from ..show.jsonable import json_array
 from ..show.why import why_text
 from .converging import Waited, wait_for
-from .planning import plan_option, rollback_spec, tell_plan
+from .planning import plan_option, tell
 
 
 @click.command(epilog=example("covey service history web", "covey service history --format json web"))
@@ -48,7 +48,7 @@ def history(host: Host, service: str, form: str) -> None:
     "--to",
     "number",
     type=click.IntRange(1),
-    default=0,
+    default=None,
     metavar="REVISION",
     help="The revision to bring back, by its number in `service history`. [default: the previous one]",
 )
@@ -56,12 +56,12 @@ def history(host: Host, service: str, form: str) -> None:
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 @detach
 @click.pass_obj
-def rollback(host: Host, service: str, number: int, planned: bool, quiet: bool, detach: bool) -> None:
+def rollback(host: Host, service: str, number: int | None, planned: bool, quiet: bool, detach: bool) -> None:
     """Bring an earlier revision of a service back.
 
     Its replicas stay as many as they are. Tasks are replaced a few at a time, by the rules of --rollback-...
     """
-    roll_back(host, service, number, planned=planned, quiet=quiet, detach=detach)
+    roll_back(host, service, number or 0, planned=planned, quiet=quiet, detach=detach)
 
 
 def roll_back(host: Host, service: str, number: int, *, planned: bool, quiet: bool, detach: bool) -> None:
@@ -69,8 +69,14 @@ def roll_back(host: Host, service: str, number: int, *, planned: bool, quiet: bo
 
     async def plan() -> None:
         async with connect(host) as cluster:
-            detail = await cluster.get_service(service)
-            await tell_plan(cluster, await rollback_spec(cluster, detail, number), detail)
+
+            async def ask() -> None:
+                detail = await cluster.get_service(service)
+                version = detail.service.meta.version
+                told = await cluster.plan_rollback(detail.service.id, version, number)
+                tell(told, detail.revision.spec)
+
+            await anew_on_conflict(ask)
 
     async def work() -> Waited:
         async with connect(host) as cluster:

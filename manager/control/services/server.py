@@ -10,17 +10,18 @@ from msgspec.structs import replace
 
 from covey import limits
 from covey.errors import FailedPrecondition, NotFound, Refused, Unavailable
-from covey.model import reference
-from covey.model.objects import Cluster, Service, Task
+from covey.model import difference, reference
+from covey.model.objects import Cluster, Network, Service, Task
 from covey.model.specs import RegistryAuth, ServiceSpec
 from covey.v1 import control_pb2 as pb
-from covey.v1 import objects_pb2
+from covey.v1 import objects_pb2, specs_pb2
 from covey.wire.codec import from_message, to_message
 from covey.wire.service import Binding, Caller, bind
 from covey.wire.services import Control
 from manager.control import validate
 from manager.control.lookup import find_service
 from manager.control.paging import pages
+from manager.rehearsal.driver import Make, Rehearsals
 from manager.store.draft import Draft
 from manager.store.driver import Store
 from manager.store.view import BY_SERVICE
@@ -45,6 +46,7 @@ class ServiceServer:
         self._dice = dice
         self._resolve_image = resolve_image
         self._node_id = node_id
+        self._rehearsals = Rehearsals(store, dice)
 
     def bindings(self) -> list[Binding]:
         """List the methods this serves."""
@@ -68,9 +70,7 @@ class ServiceServer:
     async def _create_service(
         self, request: pb.CreateServiceRequest, caller: Caller
     ) -> pb.CreateServiceResponse:
-        spec = from_message(request.spec, ServiceSpec)
-        validate.check_service(spec, self._vxlan_port())
-        spec, warnings = await self._pin_image(spec, request.resolve_image)
+        spec, warnings = await self._checked(request.spec, request.resolve_image)
         service = await self._store.update(
             lambda draft: changes.create_service(draft, spec, self._dice, self._author(draft, caller))
         )
@@ -80,10 +80,7 @@ class ServiceServer:
     async def _update_service(
         self, request: pb.UpdateServiceRequest, caller: Caller
     ) -> pb.UpdateServiceResponse:
-        spec = from_message(request.spec, ServiceSpec)
-        validate.check_service(spec, self._vxlan_port())
-        spec = changes.with_credentials(self._store, request.service_id, spec)
-        spec, warnings = await self._pin_image(spec, request.resolve_image)
+        spec, warnings = await self._checked(request.spec, request.resolve_image, request.service_id)
         await self._store.update(
             lambda draft: changes.update_service(
                 draft,
@@ -103,6 +100,14 @@ class ServiceServer:
 
     def _vxlan_port(self) -> int:
         return next((cluster.spec.vxlan_port for cluster in self._store.all(Cluster)), limits.vxlan_port)
+
+    async def _checked(
+        self, message: specs_pb2.ServiceSpec, resolve: bool, service_id: str = ""
+    ) -> tuple[ServiceSpec, list[str]]:
+        """Read a spec that came, see that it is sound, and give it its image's digest; with warnings."""
+        spec = from_message(message, ServiceSpec)
+        validate.check_service(spec, self._vxlan_port())
+        return await self._pin_image(changes.with_credentials(self._store, service_id, spec), resolve)
 
     async def _pin_image(self, spec: ServiceSpec, resolve: bool) -> tuple[ServiceSpec, list[str]]:
         """Turn the image's tag into a digest, so that every node runs the same; or warn that it stays one."""
@@ -150,7 +155,39 @@ class ServiceServer:
         return pb.StartServiceResponse()
 
     async def _plan_service(self, request: pb.PlanServiceRequest, caller: Caller) -> pb.PlanServiceResponse:
-        raise FailedPrecondition("this manager makes no plans yet")
+        make, warnings = await self._planned(request)
+        rehearsed = await self._rehearsals.rehearse(make)
+        before = rehearsed.before if rehearsed.before is not None else ServiceSpec()
+        names = {network.id: network.spec.name for network in self._store.all(Network)}
+        found = difference.changes(before, rehearsed.after, names) if request.service_id else []
+        return pb.PlanServiceResponse(
+            steps=rehearsed.steps,
+            changes=[to_message(change, pb.FieldChange) for change in found],
+            warnings=[*warnings, *rehearsed.warnings],
+            rollout=rehearsed.rollout,
+        )
+
+    async def _planned(self, request: pb.PlanServiceRequest) -> tuple[Make, list[str]]:
+        """Give what is to be rehearsed: the very change that a request would make."""
+        service_id, version = request.service_id, request.version
+
+        def roll_back(draft: Draft, dice: Random) -> str:
+            number, now_ns = request.revision, time.time_ns()
+            changes.roll_back_service(draft, service_id, version, number, dice, now_ns=now_ns)
+            return service_id
+
+        if request.roll_back:
+            return roll_back, []
+        spec, warnings = await self._checked(request.spec, request.resolve_image, service_id)
+
+        def create(draft: Draft, dice: Random) -> str:
+            return changes.create_service(draft, spec, dice).id
+
+        def update(draft: Draft, dice: Random) -> str:
+            changes.update_service(draft, service_id, version, spec, dice, force=request.force)
+            return service_id
+
+        return update if service_id else create, warnings
 
     async def _explain_service(
         self, request: pb.ExplainServiceRequest, caller: Caller
