@@ -428,3 +428,20 @@ def test_a_verdict_that_is_refused_is_given_again(
     cluster.run(2)
     assert cluster.refusals == 3
     assert state_of(cluster, service_id) in (UpdateState.PAUSED, UpdateState.ROLLBACK_STARTED)
+
+
+def test_constraints_that_change_in_the_middle_of_a_rollout() -> None:
+    cluster, service_id = started(1)
+    new_image(cluster, service_id)
+    cluster.run(0.1)
+    (new,) = [t for t in cluster.live(service_id) if image_of(cluster, t) == "web:2"]
+    new_task(
+        cluster,
+        service_id,
+        container=ContainerSpec(image="web:2"),
+        placement=Placement(constraints=(f"node.hostname != {new.node_id}",)),
+    )
+    cluster.run(20)
+    assert images(cluster, service_id) == ["web:2"]
+    assert state_of(cluster, service_id) is UpdateState.COMPLETED
+    assert cluster.running(service_id)[0].node_id != new.node_id
