@@ -6,6 +6,7 @@ import signal
 from covey import limits
 from covey.model import expansion, reference
 from covey.model.capability import CAPABILITIES
+from covey.model.quantity import duration_text
 from covey.model.specs import ContainerSpec, HealthCheck, Mount, ServiceSpec
 from covey.model.states import MountKind
 
@@ -59,8 +60,10 @@ def _check_health(health: HealthCheck) -> None:
         ("health-start-interval", health.start_interval_ns),
     ):
         if value and value < limits.health_check_ns_min:
-            remedy = "ns are less than a millisecond, the least; 0 takes the image's, or Docker's default"
-            raise refuse(field, value, remedy)
+            shown = duration_text(value) if value > 0 else f"{value} ns"
+            raise refuse(
+                field, shown, "is less than 1ms, the least; 0 takes the image's, or Docker's default"
+            )
     check_not_negative("health-retries", health.retries, "0 takes the image's, or 3")
     match health.test:
         case () | ("NONE",) | ("CMD", _, *_) | ("CMD-SHELL", _):

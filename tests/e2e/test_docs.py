@@ -121,6 +121,12 @@ EXPECTED = {
         r"Quorum: yes \(1 of 1 managers answer\)",
         r"web\.\d .*Running",
     ),
+    "reserve-generic-resources.md": (
+        r"- gpu=UUID-2",
+        r"DOCKER_RESOURCE_GPU=UUID-1",
+        r"DOCKER_RESOURCE_GPU=UUID-2",
+        r"train\.3 .*Pending",
+    ),
     "see-why-a-task-waits.md": (
         r"would help: label a node disk=ssd",
         r"picky\.1 .* w1 .*Running",

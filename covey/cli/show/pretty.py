@@ -5,7 +5,9 @@ from typing import Any
 
 import msgspec
 
+from covey.model import generic
 from covey.model.quantity import duration_text, size_text
+from covey.model.specs import GenericResource
 
 from .jsonable import date, jsonable
 
@@ -41,6 +43,8 @@ def _set_fields(value: msgspec.Struct) -> Iterator[tuple[str, Any]]:
 
 
 def _inline(entry: Any) -> str:
+    if isinstance(entry, GenericResource):
+        return generic.describe((entry,))
     if isinstance(entry, msgspec.Struct):
         return ", ".join(
             f"{_words(name).lower()} {_inline_value(name, item)}" for name, item in _set_fields(entry)

@@ -11,6 +11,7 @@ from covey.client.views import Progress, ServiceDetail
 from covey.model.objects import Meta, Node, NodeDescription, Revision, Service, Task, TaskStatus, UpdateStatus
 from covey.model.specs import (
     ContainerSpec,
+    GenericResource,
     NodeSpec,
     PortConfig,
     ResourceRequirements,
@@ -197,6 +198,11 @@ def test_json_names_enumerations_and_dates() -> None:
     assert shown["meta"]["created_at"] == "2030-03-17T17:46:40.000000005Z"
     assert shown["meta"]["updated_at"] is None
     assert shown["status"]["exit_code"] is None
+
+
+def test_pretty_writes_generic_resources_as_people_do() -> None:
+    generic = (GenericResource("gpu", "UUID-1", 1), GenericResource("ssd", count=3))
+    assert pretty(Resources(generic=generic)) == "Generic:\n  - gpu=UUID-1\n  - ssd=3"
 
 
 def test_pretty_shows_what_is_set() -> None:

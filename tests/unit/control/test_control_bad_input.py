@@ -106,12 +106,12 @@ UNSOUND = {
         SOUND, endpoint=EndpointSpec(drain_ns=-1)
     ),
     # health
-    "health-interval: 999999 ns are less than a millisecond, the least; 0 takes the image's": health(
+    "health-interval: '999us999ns' is less than 1ms, the least; 0 takes the image's": health(
         interval_ns=999_999
     ),
-    "health-timeout: 1 ns are less": health(timeout_ns=1),
-    "health-start-period: -1 ns are less": health(start_period_ns=-1),
-    "health-start-interval: 5 ns are less": health(start_interval_ns=5),
+    "health-timeout: '1ns' is less than 1ms": health(timeout_ns=1),
+    "health-start-period: '-1 ns' is less": health(start_period_ns=-1),
+    "health-start-interval: '5ns' is less": health(start_interval_ns=5),
     "health-retries: -1 is negative; use 0 or more: 0 takes the image's, or 3": health(retries=-1),
     "health-cmd: 'curl' is no kind of check; begin it with NONE, CMD or CMD-SHELL": health("curl", "-f"),
     "health-cmd: ['CMD'] is no check; write NONE alone, CMD and a program": health("CMD"),
