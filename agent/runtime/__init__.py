@@ -15,6 +15,6 @@ The makes:
 Rules inside. All makes pass one contract test (`tests/support/runtime_contract.py`). What the user did
 wrong (a command that is not in the image, a bind source that is not on the host) raises a `Refused`; what
 this host cannot do just now (disk full, conmon missing) raises `Unavailable`. `remove` is idempotent and
-takes half-made containers too. An exit code that nobody saw is `None`, with the reason; it is never
-guessed.
+takes half-made containers too. `exec` leaves nothing behind, whatever the command did and however it ended. An
+exit code that nobody saw is `None`, with the reason; it is never guessed.
 """

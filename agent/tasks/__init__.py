@@ -7,7 +7,12 @@ event, upon which the table is asked again. States only rise:
     ACCEPTED -> PREPARING -> READY -> STARTING -> RUNNING -> COMPLETE | FAILED
     before STARTING a failure is REJECTED; a task that is told to end becomes SHUTDOWN
 
+A container with a health check is STARTING until it is healthy; found unhealthy, the task is first reported so, then
+stopped, and fails. A running one that is to end first takes leave of those who use it.
+
 * `lifecycle`: the table. `record`: what is known of one task. `machine`: all tasks of the node.
+* `orders`: what must be said to the host so that a step is taken. `outcomes`: what is known once it has been.
+* `draining`: how a task takes leave: nothing new comes, then what it has ends, or its time is over.
 * `assigned`: the assignment set as held here; which networks a task is on.
 * `slots`: how many actions may be under way at once, and which goes first.
 * `container`, `files`: a task's spec and its image's configuration as a runtime's `Container`.

@@ -7,7 +7,9 @@ How a container comes to be, and where to look:
    image (`users.py`) and writes the OCI runtime specification (`spec.py`, with `seccomp.py` and `cgroups.py`).
 2. `io/conmon.py` starts conmon, which runs `runc create` and stays behind as the parent of the container: it
    writes the log, notices OOM kills and keeps the exit code while no agent is there.
-3. `driver.py` is the runtime: it starts, signals and watches containers through pidfds, and takes them over
+3. `io/execution.py` runs commands (health checks) in a running container, each in a cgroup of its own, so that
+   nothing of one is left when it is over, has taken too long, or its agent has been killed.
+4. `driver.py` is the runtime: it starts, signals and watches containers through pidfds, and takes them over
    after an agent's restart from the records it left (`bundle.Record`).
 
 Rules inside. Every step may be the last one before a kill -9, so `remove` works from any half-made state,
