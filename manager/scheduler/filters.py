@@ -117,6 +117,37 @@ class Reserved:
         return Reason(" and ".join(details), " and ".join(remedies))
 
 
+class Equipped:
+    """The generic resources that the task reserves are free on the node."""
+
+    name = "generic resources"
+
+    def __init__(self) -> None:
+        self._wanted: tuple[tuple[str, int], ...] = ()
+
+    def set(self, group: Group) -> bool:
+        """Only tasks that reserve some are concerned."""
+        self._wanted = group.demand.generic
+        return bool(self._wanted)
+
+    def room(self, host: Host) -> int:
+        """As often as the scarcest of them is free."""
+        return min(host.free(kind) // count for kind, count in self._wanted)
+
+    def explain(self, hosts: Sequence[Host]) -> Reason:
+        """Name a kind that is short everywhere, and the node that comes closest."""
+        for kind, count in self._wanted:
+            best = max(hosts, key=lambda host: host.free(kind))
+            if best.free(kind) >= count:
+                continue
+            if not any(has.kind == kind for host in hosts for has in host.node.description.resources.generic):
+                return Reason(f"needs {count} {kind}, which none of them has", f"add a node with {kind}")
+            detail = f"needs {count} {kind}, best free is {best.free(kind)} on {best.name}"
+            return Reason(detail, f"free {count - best.free(kind)} {kind} on {best.name}")
+        wanted = " and ".join(f"{count} {kind}" for kind, count in self._wanted)
+        return Reason(f"needs {wanted}, and no node has them all free", "add a node that has")
+
+
 class Constrained:
     """The node satisfies the constraints of the service."""
 
@@ -224,7 +255,15 @@ class NotTooMany:
         return Reason(f"at most {self._most} per node", "add a node, or raise --replicas-max-per-node")
 
 
-FILTERS: tuple[type[Filter], ...] = (Usable, Reserved, Constrained, Runnable, PortsFree, NotTooMany)
+FILTERS: tuple[type[Filter], ...] = (
+    Usable,
+    Reserved,
+    Equipped,
+    Constrained,
+    Runnable,
+    PortsFree,
+    NotTooMany,
+)
 """In the order in which they are asked: a node counts under the first that rules it out."""
 
 

@@ -1,9 +1,10 @@
 """The fleet: every node with what it has, and what tasks have claimed of it. A cache of the store."""
 
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 
 from covey.model.objects import Node
+from covey.model.specs import GenericResource
 from covey.model.states import Availability, NodeState
 
 from .demand import Claim, Port
@@ -12,7 +13,7 @@ from .demand import Claim, Port
 class Host:
     """One node and its claims."""
 
-    __slots__ = ("active", "by_service", "memory_bytes", "nano_cpus", "node", "ports")
+    __slots__ = ("active", "by_service", "given", "memory_bytes", "nano_cpus", "node", "ports")
 
     def __init__(self, node: Node) -> None:
         self.node = node
@@ -21,6 +22,7 @@ class Host:
         self.nano_cpus = 0  # reserved
         self.memory_bytes = 0  # reserved
         self.ports: dict[Port, set[str]] = {}  # by whom
+        self.given = Counter[tuple[str, str]]()  # generic resources, by kind and (where they have one) name
 
     @property
     def name(self) -> str:
@@ -43,6 +45,29 @@ class Host:
         """Memory that nobody has reserved."""
         return self.node.description.resources.memory_bytes - self.memory_bytes
 
+    def free(self, kind: str) -> int:
+        """How many of a kind of generic resource nobody has been given."""
+        counted = sum(has.count for has in self._counted(kind)) - self.given[kind, ""]
+        return max(counted, 0) + len(self._free_names(kind))
+
+    def pick(self, wanted: Iterable[tuple[str, int]]) -> tuple[GenericResource, ...]:
+        """Choose generic resources for a task that there is room for; named ones in the order of their names."""
+        picked: list[GenericResource] = []
+        for kind, count in wanted:
+            names = self._free_names(kind)[:count]
+            picked += [GenericResource(kind=kind, value=name, count=1) for name in names]
+            if count > len(names):
+                picked.append(GenericResource(kind=kind, count=count - len(names)))
+        return tuple(picked)
+
+    def _counted(self, kind: str) -> list[GenericResource]:
+        return [has for has in self.node.description.resources.generic if has.kind == kind and not has.value]
+
+    def _free_names(self, kind: str) -> list[str]:
+        resources = self.node.description.resources.generic
+        names = {has.value for has in resources if has.kind == kind and has.value}
+        return sorted(name for name in names if not self.given[kind, name])
+
     def count(self, service_id: str) -> int:
         """How many tasks of a service are meant to run here."""
         return self.by_service.get(service_id, 0)
@@ -58,6 +83,8 @@ class Host:
                 del self.by_service[claim.service_id]
         self.nano_cpus += sign * claim.demand.nano_cpus
         self.memory_bytes += sign * claim.demand.memory_bytes
+        for given in claim.given:
+            self.given[given.kind, given.value] += sign * given.count
         for port in claim.demand.ports:
             holders = self.ports.setdefault(port, set())
             (holders.add if sign > 0 else holders.discard)(task_id)

@@ -1,8 +1,7 @@
 """The scheduler: which groups wait, when they are tried, and what comes of it."""
 
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Container, Sequence
 
 from msgspec.structs import replace
 
@@ -16,13 +15,10 @@ from manager.store.view import BY_TASK, View
 
 from .demand import Claim, Demand, demand_of, holds_node
 from .explanation import explain, explain_one
-from .filters import FILTERS, UNLIMITED, Filter
+from .failures import Failures
 from .fleet import Fleet, Host
 from .group import Group, GroupKey, group_of
-from .pour import Vessel
-from .spread import Seat, distribute
-
-_NOBODY: Mapping[str, int] = MappingProxyType({})
+from .seats import asked, seats_of, turns
 
 
 class Scheduler:
@@ -31,6 +27,7 @@ class Scheduler:
     def __init__(self, view: View) -> None:
         self._view = view
         self._fleet = Fleet()
+        self._failures = Failures()
         self._demands: dict[str, Demand] = {}
         self._pending: dict[GroupKey, dict[str, None]] = {}
         self._bound: dict[str, str] = {}  # pending tasks that have their node already
@@ -48,12 +45,14 @@ class Scheduler:
         """Take note of a change; `view` is the draft it was written in, if it is not committed."""
         if change.kind is Task:
             after = change.after
+            self._failures.observe(change.before, after)
             self._observe_task(change.id, after if isinstance(after, Task) else None, view or self._view)
         elif change.kind is Node:
             after = change.after
             self._fleet.observe_node(change.id, after if isinstance(after, Node) else None)
         elif change.kind is Revision and change.after is None:
             self._demands.pop(change.id, None)
+            self._failures.forget(change.id)
         elif change.kind is Service and isinstance(change.after, Service):
             key = (change.id, change.after.revision_id)
             if key in self._pending:
@@ -63,7 +62,8 @@ class Scheduler:
         claim = None
         if task is not None and holds_node(task):
             active = task.desired_state.wants_up
-            claim = Claim(task.node_id, task.service_id, task.slot, active, self._demand(task, view))
+            demand = self._demand(task, view)
+            claim = Claim(task.node_id, task.service_id, task.slot, active, demand, task.generic)
         self._fleet.observe_claim(id, claim)
         waits = task is not None and task.status.state is TaskState.PENDING and task.desired_state.wants_up
         if not waits or task is None:
@@ -122,6 +122,7 @@ class Scheduler:
 
         `blocked` tasks lack an address or a port and are left alone.
         """
+        self._failures.tell(now_ms)
         writer = _Writer(draft, self._fleet, now_ns, objects_max)
         self._plan_bound(draft, writer, blocked)
         for key in list(self._pending):
@@ -147,7 +148,7 @@ class Scheduler:
                 continue
             host = self._fleet.hosts.get(task.node_id)
             hosts = [host] if host is not None else []
-            seats, ruled_out = _seats(group, hosts)
+            seats, ruled_out = seats_of(group, hosts)
             if seats:
                 writer.assign(task, seats[0][0], group)
                 self._bound.pop(task_id, None)
@@ -165,7 +166,8 @@ class Scheduler:
         if group is None or not tasks:
             self._tried[key] = self._fleet.version
             return
-        if len(tasks) == 1 and (host := self._least_loaded(group, tasks[0])) is not None:
+        failing = self._failures.failing(key[1], now_ms)
+        if len(tasks) == 1 and (host := self._least_loaded(group, tasks[0], failing)) is not None:
             writer.assign(tasks[0], host, group)
             self._forget(tasks[0].id)
             return
@@ -173,11 +175,11 @@ class Scheduler:
         hosts = self._fleet.sorted()
         service_id = group.service.id
         leaving = Counter(id for task in batch for id in self._fleet.in_slot(service_id, task.slot))
-        seats, _ = _seats(group, hosts, leaving)
+        seats, _ = seats_of(group, hosts, leaving)
         writer.left -= len(hosts) // limits.nodes_asked_per_object
         placed = 0
         if seats:
-            for task, host in zip(batch, _turns(seats, group, len(batch)), strict=False):
+            for task, host in zip(batch, turns(seats, group, len(batch), failing), strict=False):
                 writer.assign(task, host, group)
                 self._forget(task.id)
                 placed += 1
@@ -185,23 +187,26 @@ class Scheduler:
         if len(batch) < len(tasks) and placed == len(batch):
             self._fresh.add(key)
         elif waiting:
-            _, ruled_out = _seats(group, hosts)
+            _, ruled_out = seats_of(group, hosts)
             self._tried[key] = self._fleet.version
             self._explain(writer, key, waiting, explain(ruled_out, len(hosts)), now_ms)
 
-    def _least_loaded(self, group: Group, task: Task) -> Host | None:
+    def _least_loaded(self, group: Group, task: Task, failing: frozenset[str]) -> Host | None:
         """Find the place of a task that is alone without asking every node; None if they must be asked.
 
-        The first open node by load that has room and none of the service's tasks is what pouring gives too.
+        The first open node by load that has room, none of the service's tasks and no failures of them is what
+        pouring gives too.
         """
         service_id = group.service.id
         if group.placement.preferences or self._fleet.in_slot(service_id, task.slot):
             return None
-        asked = _asked(group)
+        filters = asked(group)
         for number, host in enumerate(self._fleet.by_load()):
             if number >= limits.nodes_asked_per_object:
                 return None
-            if not host.count(service_id) and all(filter.room(host) > 0 for filter in asked):
+            if host.node.id in failing or host.count(service_id):
+                continue
+            if all(filter.room(host) > 0 for filter in filters):
                 return host
         return None
 
@@ -237,11 +242,13 @@ class _Writer:
         """Give a task its node, and its endpoints theirs."""
         status = TaskStatus(TaskState.ASSIGNED, "the scheduler chose a node", "", self._now_ns)
         node_id = host.node.id
-        self._draft.put(replace(task, node_id=node_id, status=with_reason(task, status)))
+        generic = host.pick(group.demand.generic)
+        self._draft.put(replace(task, node_id=node_id, status=with_reason(task, status), generic=generic))
         if group.revision.spec.task.networks or group.revision.spec.endpoint.ports:
             for endpoint in self._draft.find(Endpoint, BY_TASK, task.id):
                 self._draft.put(replace(endpoint, node_id=node_id))
-        self._fleet.observe_claim(task.id, Claim(node_id, task.service_id, task.slot, True, group.demand))
+        claim = Claim(node_id, task.service_id, task.slot, True, group.demand, generic)
+        self._fleet.observe_claim(task.id, claim)
         self.left -= 1
 
     def explain(self, task: Task, text: str) -> None:
@@ -249,46 +256,3 @@ class _Writer:
         if task.status.err != text:
             self._draft.put(replace(task, status=replace(task.status, err=text, at_ns=self._now_ns)))
             self.left -= 1
-
-
-def _seats(
-    group: Group, hosts: Sequence[Host], leaving: Mapping[str, int] = _NOBODY
-) -> tuple[list[Seat], dict[Filter, list[Host]]]:
-    """Ask the filters about every node: those with room, and the others by what rules them out.
-
-    `leaving` tasks, by node, are about to be replaced by those to be placed: they take up room, but do
-    not count when it comes to spreading, or each rollout would leave the service less even.
-    """
-    asked = _asked(group)
-    ruled_out: dict[Filter, list[Host]] = {filter: [] for filter in asked}
-    seats: list[Seat] = []
-    service_id = group.service.id
-    for host in hosts:
-        room = UNLIMITED
-        for filter in asked:
-            here = filter.room(host)
-            if here <= 0:
-                ruled_out[filter].append(host)
-                break
-            room = min(room, here)
-        else:
-            less = leaving.get(host.node.id, 0)
-            seats.append((host, Vessel(host.count(service_id) - less, host.active - less, room)))
-    return seats, {filter: hosts for filter, hosts in ruled_out.items() if hosts}
-
-
-def _asked(group: Group) -> list[Filter]:
-    """The filters that have something to say about a group."""
-    return [filter for make in FILTERS if (filter := make()).set(group)]
-
-
-def _turns(seats: Sequence[Seat], group: Group, amount: int) -> list[Host]:
-    """The nodes in the order in which they get their tasks, the emptiest first."""
-    shares = distribute(seats, group.placement.preferences, amount)
-    turns = [
-        (vessel.tasks + nth, vessel.total + nth, place)
-        for place, ((_, vessel), share) in enumerate(zip(seats, shares, strict=True))
-        for nth in range(share)
-    ]
-    turns.sort()
-    return [seats[place][0] for _, _, place in turns]

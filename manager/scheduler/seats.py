@@ -1,0 +1,67 @@
+"""Seats: the nodes that have room for a group of tasks, in the order in which they are filled."""
+
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
+
+from .filters import FILTERS, UNLIMITED, Filter
+from .fleet import Host
+from .group import Group
+from .pour import Vessel
+from .spread import Seat, distribute
+
+RuledOut = dict[Filter, list[Host]]
+_NOBODY: Mapping[str, int] = MappingProxyType({})
+
+
+def asked(group: Group) -> list[Filter]:
+    """The filters that have something to say about a group."""
+    return [filter for make in FILTERS if (filter := make()).set(group)]
+
+
+def seats_of(
+    group: Group, hosts: Sequence[Host], leaving: Mapping[str, int] = _NOBODY
+) -> tuple[list[Seat], RuledOut]:
+    """Ask the filters about every node: those with room, and the others by what rules them out.
+
+    `leaving` tasks, by node, are about to be replaced by those to be placed: they take up room, but do
+    not count when it comes to spreading, or each rollout would leave the service less even.
+    """
+    filters = asked(group)
+    ruled_out: RuledOut = {filter: [] for filter in filters}
+    seats: list[Seat] = []
+    service_id = group.service.id
+    for host in hosts:
+        room = UNLIMITED
+        for filter in filters:
+            here = filter.room(host)
+            if here <= 0:
+                ruled_out[filter].append(host)
+                break
+            room = min(room, here)
+        else:
+            less = leaving.get(host.node.id, 0)
+            seats.append((host, Vessel(host.count(service_id) - less, host.active - less, room)))
+    return seats, {filter: hosts for filter, hosts in ruled_out.items() if hosts}
+
+
+def turns(seats: Sequence[Seat], group: Group, amount: int, failing: Collection[str] = ()) -> list[Host]:
+    """The nodes in the order in which they get their tasks: those where they keep failing last, then the emptiest."""
+    good = [seat for seat in seats if seat[0].node.id not in failing]
+    if len(good) == len(seats):
+        return _turns(seats, group, amount)
+    first = _turns(good, group, amount)
+    rest = [seat for seat in seats if seat[0].node.id in failing]
+    return first + _turns(rest, group, amount - len(first))
+
+
+def _turns(seats: Sequence[Seat], group: Group, amount: int) -> list[Host]:
+    if not seats or amount <= 0:
+        return []
+    shares = distribute(seats, group.placement.preferences, amount)
+    order = [
+        (vessel.tasks + nth, vessel.total + nth, place)
+        for place, ((_, vessel), share) in enumerate(zip(seats, shares, strict=True))
+        for nth in range(share)
+    ]
+    order.sort()
+    return [seats[place][0] for _, _, place in order]
