@@ -133,7 +133,7 @@ def states_page() -> str:
     lines += ["## What an agent does next", "", "The first line that fits counts.", ""]
     lines += ["| Wanted | State | Container | And | Next |", "|---|---|---|---|---|"]
     for row in TABLE:
-        flags = ("image", "attached", "tables", "failed")
+        flags = ("image", "attached", "tables", "failed", "done")
         rest = [
             f"{name}: {'yes' if getattr(row, name) else 'no'}"
             for name in flags
@@ -160,13 +160,14 @@ _TASK_WORDS = (
     "networks are in force. *failed*: an action failed for good. *stop*: how hard it was asked to end. *leave*: how",
     "far it has taken leave of those who use it: `ports`, this node still forwards its own to it; `offered`, other",
     "nodes may still send it something new; `busy`, it has connections, which may go on for the service's drain time.",
-    "*health*: what its check says; none without a check. The end of a container is `COMPLETE` with exit code 0, else",
-    "`FAILED`.",
+    "*health*: what its check says; none without a check. *done*: a job's container has ended well by itself. The",
+    "end of a container is `COMPLETE` with exit code 0, else `FAILED`.",
 )
 
 
 _FAILED = "unhealthy, ended otherwise, or lost"
 _WHY = {
+    "COMPLETE": "exit code 0",
     "RUNNING": "healthy, or without a check",
     "SHUTDOWN": "told to end",
     "REJECTED": "cannot be prepared",
@@ -179,8 +180,8 @@ def _agents_edges() -> set[tuple[Enum, Enum, str]]:
 
     found = set()
     states = [state for state in life.S if state >= life.S.ASSIGNED and not state.terminal]
-    flags = itertools.product((False, True), repeat=4)
-    for state, goal, box, stop, (image, attached, tables, failed), health in itertools.product(
+    flags = itertools.product((False, True), repeat=5)
+    for state, goal, box, stop, (image, attached, tables, failed, done), health in itertools.product(
         states, life.Goal, life.Box, life.Stop, list(flags), life.HealthState
     ):
         now = life.Situation(
@@ -193,6 +194,7 @@ def _agents_edges() -> set[tuple[Enum, Enum, str]]:
             tables=tables,
             failed=failed,
             health=health,
+            done=done,
         )
         step = life.next_step(now)
         if isinstance(step, life.Ended):
