@@ -67,6 +67,10 @@ class RegistryAuth(Spec, frozen=True):
     username: str = ""
     password: str = ""
 
+    def __repr__(self) -> str:
+        """Withhold the password: whatever prints a spec, an event or an error prints this."""
+        return f"RegistryAuth(username={self.username!r}, password={'...' if self.password else ''!r})"
+
 
 class HealthCheck(Spec, frozen=True):
     """How a container's health is found out, in Docker's terms; of an unset (zero) field the image's holds.

@@ -7,7 +7,7 @@ from covey import limits
 from covey.model import expansion, reference
 from covey.model.capability import CAPABILITIES
 from covey.model.quantity import duration_text
-from covey.model.specs import ContainerSpec, HealthCheck, Mount, ServiceSpec
+from covey.model.specs import ContainerSpec, HealthCheck, Mount, RegistryAuth, ServiceSpec
 from covey.model.states import MountKind
 
 from .refusal import check_labels, check_not_negative, check_unique, is_address, is_number, is_word, refuse
@@ -86,8 +86,8 @@ def _check_users(container: ContainerSpec) -> None:
     for group in container.groups:
         if not is_word(group) or ":" in group:
             raise refuse("group", group, "is not a group; write a name or a number")
-    if container.registry_auth is not None and not container.registry_auth.username:
-        raise refuse("registry-auth", "", "has no user name; log in again, or leave the credentials out")
+    if container.registry_auth == RegistryAuth():
+        raise refuse("registry-auth", "", "has neither user nor password; log in again, or leave it out")
 
 
 def _check_texts(container: ContainerSpec) -> None:

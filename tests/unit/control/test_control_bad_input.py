@@ -162,7 +162,7 @@ UNSOUND = {
     ),
     "user: 'a b' is not a user; write NAME or UID, perhaps with :GROUP": container(user="a b"),
     "group: 'a:b' is not a group": container(groups=("a:b",)),
-    "registry-auth: '' has no user name": container(registry_auth=RegistryAuth(password="secret")),
+    "registry-auth: '' has neither user nor password; log in again": container(registry_auth=RegistryAuth()),
     "mount: '/d' has volume-nocopy but is no volume": container(
         mounts=(Mount(source="/srv", target="/d", no_copy=True),)
     ),
@@ -204,6 +204,7 @@ def test_what_cannot_be_is_refused_with_field_value_and_remedy(sentence: str) ->
         health("CMD", "check", ""),
         health(interval_ns=limits.health_check_ns_min, start_period_ns=10**9),
         container(registry_auth=RegistryAuth("alice", "")),
+        container(registry_auth=RegistryAuth("", "token")),
         container(hostname="{{.Node.Labels.name}}"),
     ],
 )
@@ -315,8 +316,8 @@ BAD: dict[str, object] = {
             "dns.nameservers": ("one",),
             "dns.search": ("a b",),
             "dns.options": ("a b",),
-            "registry_auth.username": "",
-            "registry_auth.password": None,  # the registry judges it
+            "registry_auth.username": None,  # the registry judges it
+            "registry_auth.password": None,
             "health.test": ("x",),
             "health.interval_ns": -1,
             "health.timeout_ns": -1,
@@ -339,7 +340,6 @@ ELEMENTS: dict[str, msgspec.Struct] = {
     "task.resources.reservations.generic[]": GenericResource("gpu", count=1),
     "task.container.dns": DnsConfig(),
     "task.container.health": HealthCheck(),
-    "task.container.registry_auth": RegistryAuth("alice", "secret"),
     "task.container.mounts[].tmpfs": TmpfsOptions(),
 }
 
