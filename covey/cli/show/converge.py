@@ -63,6 +63,16 @@ def assess(progress: Progress, asked: Asked) -> Verdict:
     return Verdict(places, desired, settled and reached, problem)
 
 
+def _failed_rollout(detail: ServiceDetail, asked: Asked) -> str:
+    """Say how the rollout ended that was asked for, if not well; one from before is no news."""
+    update = detail.service.update_status
+    problem = _FAILED_UPDATES.get(update.state, "")
+    through = asked is Asked.ROLLBACK and update.state is UpdateState.ROLLBACK_COMPLETED
+    if not problem or through or asked is Asked.TASKS:
+        return ""
+    return f"{problem}: {update.message}" if update.message else problem
+
+
 def _stopped(progress: Progress) -> Verdict:
     """Judge a service that is to have no tasks: what still has to end?"""
     everywhere = is_global(progress.detail)
@@ -81,10 +91,8 @@ def _problem(detail: ServiceDetail, places: tuple[Place, ...], asked: Asked) -> 
     """Say why waiting longer is of no use, if it is."""
     if problem := removed(detail):
         return problem
-    update = detail.service.update_status
-    problem = _FAILED_UPDATES.get(update.state, "")
-    if problem and (asked, update.state) != (Asked.ROLLBACK, UpdateState.ROLLBACK_COMPLETED):
-        return f"{problem}: {update.message}" if update.message else problem
+    if problem := _failed_rollout(detail, asked):
+        return problem
     if detail.service.allocation_error:
         return detail.service.allocation_error
     hopeless = [place for place in places if not place.good]

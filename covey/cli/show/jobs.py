@@ -27,15 +27,12 @@ def assess_job(progress: Progress) -> Verdict:
     done = sum(place.good for place in places)
     spent = [place for place in places if place.spent]
     active = [place for place in places if not place.good and not place.spent]
-    overall = f"job progress: {done} out of {wanted} complete"
-    if active:
-        overall += f", {sum(place.state is TaskState.RUNNING for place in active)} running"
     return Verdict(
         places,
         wanted,
         done >= wanted,
         _problem(detail, spent, active, wanted),
-        overall=overall,
+        overall=f"job progress: {done} out of {wanted} complete",
         final=not everywhere,  # for a global one more nodes may just be found
     )
 

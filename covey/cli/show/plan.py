@@ -39,7 +39,7 @@ def _lines(plan: Plan, name: str, kind: ServiceModeKind) -> Iterator[str]:
     if kept:
         yield f"{_tasks(kept)} would stay as {'it is' if kept == 1 else 'they are'}."
     elif not steps:
-        yield "No task would start or stop."
+        yield "No task would be created or stopped."
     if plan.rollout:
         yield f"How: {plan.rollout}"
     yield f"This is a plan for {name}: nothing was changed."
@@ -52,13 +52,13 @@ def _step(step: PlanStep, name: str, kind: ServiceModeKind) -> str:
     match step.action:
         case PlanAction.CREATE:
             instead = f", in place of {short(step.replaces)}" if step.replaces else ""
-            return f"start {place}{where}{instead}{why}"
+            return f"create {place}{where}{instead}{why}"
         case PlanAction.STOP:
-            return f"stop  {place}{where}{_task(step)}{why}"
+            return f"stop   {place}{where}{_task(step)}{why}"
         case PlanAction.WAIT:
-            return f"wait  {place} would find no node{why}"
+            return f"wait   {place} would find no node{why}"
         case PlanAction.KEEP:
-            return f"keep  {place}{where}{_task(step)}{why}"
+            return f"keep   {place}{where}{_task(step)}{why}"
 
 
 def _task(step: PlanStep) -> str:

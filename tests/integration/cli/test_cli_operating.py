@@ -137,8 +137,8 @@ def test_what_contradicts_itself_is_refused_by_its_flag(stand: CliStand, words: 
 
 def test_a_plan_says_what_would_happen_and_changes_nothing(stand: CliStand) -> None:
     out, _ = covey(stand, "service", "create", "--plan", "--name", "plans", "--replicas", "2", "img:1")
-    assert "start plans.1 on " in out
-    assert "start plans.2 on " in out
+    assert "create plans.1 on " in out
+    assert "create plans.2 on " in out
     assert "This is a plan for plans: nothing was changed." in out
     assert "plans" not in covey(stand, "service", "ls")[0]
 
@@ -146,15 +146,15 @@ def test_a_plan_says_what_would_happen_and_changes_nothing(stand: CliStand) -> N
     before = covey(stand, "service", "inspect", "plans")[0], covey(stand, "service", "ps", "-q", "plans")[0]
     out, _ = covey(stand, "service", "update", "--plan", "--image", "img:2", "plans")
     assert "image: img:1 → img:2" in out
-    assert out.count("stop  plans.") == out.count("start plans.") == 2
+    assert out.count("stop   plans.") == out.count("create plans.") == 2
     assert "How: 2 tasks replaced, 1 at a time, the old one stops first" in out
     out, _ = covey(stand, "service", "scale", "--plan", "plans=3")
     assert "replicas: 2 → 3" in out
-    assert "start plans.3 on " in out
+    assert "create plans.3 on " in out
     assert "2 tasks would stay as they are." in out
     out, _ = covey(stand, "service", "update", "--plan", "--label-add", "a=b", "plans")
     assert "label a: b (new)" in out
-    assert "start" not in out
+    assert "create" not in out
     out, _ = covey(stand, "service", "update", "--plan", "--force", "plans")
     assert "force: 0 → 1" in out
     _, err = covey(stand, "service", "update", "--plan", "--limit-memory", "1k", "plans", code=2)

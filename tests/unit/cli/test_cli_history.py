@@ -97,16 +97,16 @@ def test_a_plan_is_told_step_by_step_and_what_stays_is_counted() -> None:
         "  image: web:1 → web:2",
         "  limit-memory: 64m (new)",
         "What would happen:",
-        "  start web.2 on w1, in place of tttttttttttt",
-        "  stop  web.2 on w2 (task tttttttttttt): of an older revision",
-        "  wait  web.3 would find no node: no suitable node",
+        "  create web.2 on w1, in place of tttttttttttt",
+        "  stop   web.2 on w2 (task tttttttttttt): of an older revision",
+        "  wait   web.3 would find no node: no suitable node",
         "1 task would stay as it is.",
         "How: 1 task at a time",
         "This is a plan for web: nothing was changed.",
     ]
-    assert "No task would start or stop." in plan_text(Plan(), "web", ServiceModeKind.GLOBAL)
+    assert "No task would be created or stopped." in plan_text(Plan(), "web", ServiceModeKind.GLOBAL)
     step = PlanStep(PlanAction.CREATE, node_name="w1")
-    assert "start web.w1 on w1" in plan_text(Plan((step,)), "web", ServiceModeKind.GLOBAL)
+    assert "create web.w1 on w1" in plan_text(Plan((step,)), "web", ServiceModeKind.GLOBAL)
 
 
 def test_an_explanation_begins_with_the_answer_and_what_to_do() -> None:
