@@ -378,14 +378,17 @@ class NetlinkNetworks:
     async def _sweep_all(self) -> None:
         """One namespace per turn, so that attaches and tables go in between."""
         while self._unswept:
-            facts, ids = self._facts, set(self._unswept)
+            facts, ids = self._facts, frozenset(self._unswept)
             self._unswept.clear()
-            for each in sweep.sweeps(facts, ids) if facts is not None else ():
-                await self._in_turn(partial(self._sweep_one, each))
+            for each in sweep.places(facts, ids) if facts is not None else ():
+                await self._in_turn(partial(self._sweep_one, each, ids))
 
-    def _sweep_one(self, each: sweep.Sweep) -> None:
-        if self._have is not None and each.netns in self._have:
-            conntrack.sweep(self._places, each)
+    def _sweep_one(self, netns: str, network_ids: frozenset[str]) -> None:
+        if self._have is None or self._facts is None or netns not in self._have:
+            return
+        found = sweep.of_place(self._facts, netns, network_ids)
+        if found is not None:
+            conntrack.sweep(self._places, found)
 
 
 def _now_ms() -> int:

@@ -57,20 +57,29 @@ def needed(before: Facts, after: Facts, network_id: str) -> bool:
     return bool(_virtual(after, network_id) - _virtual(before, network_id))
 
 
-def sweeps(facts: Facts, network_ids: Collection[str]) -> list[Sweep]:
-    """The sweeps after a change of the tables of `network_ids`, one for each namespace concerned."""
-    found = []
-    for task, sandbox in facts.sandboxes.items():
-        concerned = {each.network.id for each in overlays(sandbox)} & set(network_ids)
-        virtual = frozenset[str]().union(*(_virtual(facts, each) for each in concerned))
-        if virtual:
-            alive = frozenset[str]().union(*(_alive(facts, each) for each in concerned))
-            found.append(Sweep(task, virtual, (), alive))
-    mesh = ingress_network(facts)
-    if mesh is not None and mesh.id in network_ids:
+def places(facts: Facts, network_ids: Collection[str]) -> list[str]:
+    """The namespaces concerned by a change of the tables of `network_ids`."""
+    return [each for each in (*facts.sandboxes, NODE) if of_place(facts, each, network_ids) is not None]
+
+
+def of_place(facts: Facts, netns: str, network_ids: Collection[str]) -> Sweep | None:
+    """The sweep of one namespace; None if there is nothing to look for.
+
+    It must be asked for in the moment of sweeping: by what was known a little earlier, connections to endpoints that
+    came since would look stale.
+    """
+    if netns == NODE:
+        mesh = ingress_network(facts)
+        if mesh is None or mesh.id not in network_ids:
+            return None
         subnets = tuple(IPv4Network(each.cidr) for each in mesh.subnets if ":" not in each.cidr)
-        found.append(Sweep(NODE, frozenset(), subnets, _alive(facts, mesh.id)))
-    return found
+        return Sweep(NODE, frozenset(), subnets, _alive(facts, mesh.id))
+    if (sandbox := facts.sandboxes.get(netns)) is None:
+        return None
+    concerned = {each.network.id for each in overlays(sandbox)} & set(network_ids)
+    virtual = frozenset[str]().union(*(_virtual(facts, each) for each in concerned))
+    alive = frozenset[str]().union(*(_alive(facts, each) for each in concerned))
+    return Sweep(netns, virtual, (), alive) if virtual else None
 
 
 def _alive(facts: Facts, network_id: str) -> frozenset[str]:

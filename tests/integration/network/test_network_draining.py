@@ -11,11 +11,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from agent.network.io import connections
 from covey.io import netns
 from covey.model.states import EndpointState
-from tests.support.network_bed import PUBLISHED, VIP, Bed, ask_tcp, connect, greet, names_of
+from tests.support.network_bed import NET, PUBLISHED, VIP, Bed, ask_tcp, ask_udp, connect, greet, names_of
 
 pytestmark = pytest.mark.root
 
@@ -180,3 +181,31 @@ def test_ports_of_both_families_count_and_one_closed_meanwhile(bed: Bed) -> None
 
 def _in_time(quiet: Callable[[], bool]) -> None:
     assert quiet()
+
+
+def test_connections_to_who_has_just_come_are_not_swept_away_with_those_to_who_has_left(bed: Bed) -> None:
+    """Sweeping many namespaces takes a while, and the tables go on meanwhile."""
+    first, second, third = bed.hosts
+    clients = [f"t{number}" for number in range(10, 40)]
+    for name in clients:
+        bed.attach(first, name, None, published=False)
+    bed.attach(second, "t3", ACTIVE)
+    bed.push()
+    for name in clients:
+        ask_udp(first.task_path(name), VIP)  # a namespace without connections is swept in no time
+    bed.attach(second, "t4", ACTIVE)
+    bed.attach(third, "t5", ACTIVE)
+    bed.remove(second, "t3")
+    with_them = bed.table(NET)
+    second.call("apply", table=with_them)
+    third.call("apply", table=with_them)
+    rows = [row for row in with_them.endpoints if row.task_id not in ("t4", "t5")]
+    first.call("apply", table=replace(with_them, endpoints=tuple(rows)))  # begins to sweep
+    first.call("apply", table=with_them)
+    with ExitStack() as stack:
+        opened = [stack.enter_context(connect(first.task_path(name), VIP)) for name in clients]
+        assert {greet(each)[0] for each in opened} == {"t4", "t5"}
+        time.sleep(1.0)
+        for each in opened:
+            each.sendall(b"still there")
+            assert each.recv(100) == b"still there"
