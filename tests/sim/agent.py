@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from random import Random
 from typing import TYPE_CHECKING
 
+from agent.health.checks import Probe
 from agent.session import events as talk
 from agent.session import messages as words
 from agent.session.machine import Session
@@ -14,7 +15,6 @@ from agent.tasks.assigned import KINDS
 from agent.tasks.files import NodeFacts
 from agent.tasks.io.actions import _ACTS
 from agent.tasks.io.db import Remembered
-from agent.tasks.lifecycle import Act
 from agent.tasks.machine import Tasks
 from agent.tasks.tables import TableQueue, Wish, Wished
 from covey.machine import Tick
@@ -112,6 +112,7 @@ class Agent:
             data_address=f"192.0.2.{name[1:]}",
         )
         self.line: Line | None = None
+        self.in_force: dict[str, NetworkTable] = {}  # what the kernel follows, with an agent or without
         self.lives = 0
         self.numbers = 0
         self.on = False
@@ -138,8 +139,6 @@ class Agent:
         self.session.number = self.numbers
         self.tasks = Tasks(NodeFacts(self.name, self.name))
         self.tables = TableQueue()
-        self.in_force: dict[str, NetworkTable] = {}
-        self.pulling: set[str] = set()
         self._tell_time()
         self._take_over(held)  # type: ignore[arg-type]
         self._tick(self.lives)
@@ -166,6 +165,7 @@ class Agent:
         """End everything on the host."""
         self.crash()
         self.host.power_off()
+        self.in_force.clear()
 
     def _tick(self, life: int) -> None:
         if life != self.lives:
@@ -254,7 +254,9 @@ class Agent:
             case work.Watch(task_id):
                 self.host.watch(task_id, self._hearing())
             case work.Cancel(task_id):
-                self.host.give_up_pull(task_id, self._hearing(), Act.PULL)
+                self.host.give_up(task_id, self._hearing())
+            case Probe():
+                self.host.probe(effect, self._hearing())
             case work.Sweep(ids):
                 self.host.sweep(ids)
             case _ if isinstance(effect, work.Action):

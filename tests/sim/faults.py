@@ -25,7 +25,6 @@ class Faults:
         self.changes = dice.choice((0, 0, 1))  # how eager people are to promote and demote
         self.services_max, self.nodes, self.wish_pause_ms = 6, 3, (20.0, 250.0)
         self.agents = world.profile == "cluster" and dice.random() < 0.3  # theirs are struck too
-        self.drains = self.drains_nodes = self.deadlines = False  # tasks that stop are withdrawn first
         self.begun = False
         self.disks_sync = True
         self.torn = False

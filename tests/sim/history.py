@@ -18,10 +18,11 @@ class History:
     revisions: dict[str, Revision] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
     given_up: set[str] = field(default_factory=set)  # not ended when the managers took their node for dead
+    made_ms: dict[str, float] = field(default_factory=dict)  # when each task was made
     index: int = 0
     _start_first: set[str] = field(default_factory=set)
 
-    def committed(self, commit: Commit, tables: Tables) -> bool:
+    def committed(self, commit: Commit, tables: Tables, now_ms: float) -> bool:
         """Hear of a commit; whether it is news."""
         if tables.index <= self.index:
             return False
@@ -29,6 +30,7 @@ class History:
         for change in commit.changes:
             match change.after:
                 case Task() as task:
+                    self.made_ms.setdefault(task.id, now_ms)
                     self.tasks[task.id] = task
                     node = tables.get(Node, task.node_id) if task.node_id else None
                     if task.node_id and not task.status.state.terminal and _dead(node):

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
-from agent.images.seam import ImageConfig, LocalImage
-from agent.runtime.seam import ContainerState, Exit, Observed
+from agent.health.checks import Probe, Probed
+from agent.images.seam import ImageConfig, ImageHealthcheck, LocalImage
+from agent.runtime.seam import ContainerState, ExecResult, Exit, Observed
 from agent.tasks import events as work
 from agent.tasks.events import Failure, Trouble
+from agent.tasks.lifecycle import Act
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -33,6 +35,10 @@ class Character:
     works_ms: tuple[float, float] | None = None  # it ends by itself after that, well unless it fails
     stubborn: float = 0.0  # it does not listen when it is asked to end
     stops_ms: tuple[float, float] = (2.0, 300.0)
+    checked: bool = False  # it has a health check
+    well_ms: tuple[float, float] = (0.0, 700.0)  # after its start it is well
+    sickens: float = 0.0
+    sickens_ms: tuple[float, float] = (1_000.0, 6_000.0)  # then it is well no more
 
 
 CHARACTERS = {
@@ -41,6 +47,9 @@ CHARACTERS = {
     "crash": Character(fails=1.0),
     "wobbly": Character(fails=0.3, fails_ms=(100.0, 8_000.0)),
     "absent": Character(absent=True),
+    "checked": Character(checked=True),
+    "sick": Character(checked=True, well_ms=(1e9, 1e9)),
+    "weary": Character(checked=True, sickens=0.3),
     "deaf": Character(stubborn=0.5, stops_ms=(200.0, 1_500.0)),
     "work": Character(works_ms=(100.0, 3_000.0)),
     "stumble": Character(works_ms=(100.0, 2_000.0), fails=0.3),
@@ -61,7 +70,19 @@ class Box:
     state: ContainerState = ContainerState.CREATED
     exit: Exit | None = None
     deaf: bool = False
-    asked: bool = False  # to end
+    well_from_ms: float = 0.0
+    well_until_ms: float = 1e12
+
+
+def _config(like: Character) -> ImageConfig:
+    check = ImageHealthcheck(
+        test=("CMD", "check"),
+        interval_ns=300_000_000,
+        start_period_ns=1_000_000_000,
+        start_interval_ns=100_000_000,
+        retries=2,
+    )
+    return ImageConfig(cmd=("run",), healthcheck=check if like.checked else None)
 
 
 class Host:
@@ -113,7 +134,26 @@ class Host:
                 del self.under_way[action.task_id]
                 done(self._do(action))
 
-        self._after(_HAND_MS, carry_out)
+        self._after(self._time_of(action), carry_out)
+
+    def _time_of(self, action: work.Action) -> tuple[float, float]:
+        if isinstance(action, work.Drain):
+            busy_ms = min(action.linger_ms, self.dice.choice((0.0, 0.0, 400.0, 5_000.0)))
+            return busy_ms, busy_ms + _HAND_MS[1]
+        return _HAND_MS
+
+    def probe(self, probe: Probe, tell: Callable[[work.Event], None]) -> None:
+        """Run a check in a container."""
+
+        def answer() -> None:
+            box, now_ms = self.boxes.get(probe.task_id), self.world.clock.now_ms
+            if box is None or box.state is not ContainerState.RUNNING:
+                tell(Probed(probe.task_id, None, "there is no such container"))
+                return
+            well = box.well_from_ms <= now_ms < box.well_until_ms
+            tell(Probed(probe.task_id, ExecResult(0 if well else 1, "" if well else "not well")))
+
+        self._after(_HAND_MS, answer)
 
     def abandoned(self) -> None:
         """Hear that the agent's process has ended: what was under way is done, or never will be."""
@@ -136,15 +176,16 @@ class Host:
                 done(failure=Failure(Trouble.PASSING, "the registry does not answer"))
             else:
                 self.pulled.add(action.reference)
-                done(LocalImage(action.reference, (action.reference,), ImageConfig(cmd=("run",))))
+                done(LocalImage(action.reference, (action.reference,), _config(like)))
 
         self._after(bounds, arrive)
 
-    def give_up_pull(self, task_id: str, tell: Callable[[work.Event], None], act: object) -> None:
-        """End a pull that nobody wants any more."""
+    def give_up(self, task_id: str, tell: Callable[[work.Event], None]) -> None:
+        """End a pull, or the waiting for connections, that nobody wants any more."""
+        act = Act.DRAIN if isinstance(self.under_way.pop(task_id, None), work.Drain) else Act.PULL
         self.given_up.add(task_id)
-        failure = Failure(Trouble.PASSING, "the pull was given up")
-        self._after((0.1, 1.0), lambda: tell(work.Finished(task_id, act, None, failure)))  # type: ignore[arg-type]
+        failure = Failure(Trouble.PASSING, f"to {act} was given up")
+        self._after((0.1, 1.0), lambda: tell(work.Finished(task_id, act, None, failure)))
 
     def _do(self, action: work.Action) -> work.Result:
         id = action.task_id
@@ -187,6 +228,10 @@ class Host:
         self.world.runs.started(self.name, box.id)
         like = character_of(box.image)
         box.deaf = self.dice.random() < like.stubborn
+        now_ms = self.world.clock.now_ms
+        box.well_from_ms = now_ms + self.dice.uniform(*like.well_ms)
+        if self.dice.random() < like.sickens:
+            box.well_until_ms = now_ms + self.dice.uniform(*like.sickens_ms)
         if self.dice.random() < like.fails:
             self._after(like.fails_ms, lambda: self._end(box, 1))
         elif like.works_ms is not None:
@@ -195,11 +240,11 @@ class Host:
     def _signal(self, id: str, number: int) -> None:
         box = self.boxes.get(id)
         if box is None or box.state is not ContainerState.RUNNING:
+            self.world.runs.asked_too_late(id)
             return
         if number == _KILL:
             self._end(box, 137)
             return
-        box.asked = True
         self.world.runs.asked_to_end(self.name, id)
         if not box.deaf:
             self._after(character_of(box.image).stops_ms, lambda: self._end(box, 143))

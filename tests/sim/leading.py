@@ -70,7 +70,7 @@ class Leading:
         due = self.planners.wake_at_ms
         if due is not None and (self._wake_ms is None or due < self._wake_ms):
             self._wake_ms = max(due, self.manager.now_ms)
-            wait = self._wake_ms - self.manager.now_ms
+            wait = self._wake_ms - self.manager.now_ms + 0.01  # or a rounding error keeps it from ever coming
             self.world.clock.after(wait, self._wake)
 
     def _wake(self) -> None:
@@ -133,6 +133,7 @@ class Leading:
                 case events.Send(id, message):
                     self._tell(id, message)
                 case events.TellWithdrawn(id, task_ids):
+                    self.world.runs.withdrawn(task_ids, self.manager.tables)
                     self._tell(id, down.Withdrawn(task_ids))
                 case events.Acknowledge(id, sequence):
                     self._tell(id, down.StatusAcknowledged(sequence))

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 _S = 1_000_000_000
 _MS = 1_000_000
 _JOBS = (ServiceModeKind.REPLICATED_JOB, ServiceModeKind.REPLICATED_JOB, ServiceModeKind.GLOBAL_JOB)
+_KINDS = ("good",) * 5 + ("checked",) * 3 + ("far", "deaf", "crash", "wobbly", "absent", "sick", "weary")
 _LASTING = (ServiceModeKind.REPLICATED,) * 4 + (ServiceModeKind.GLOBAL,)
 
 
@@ -80,9 +81,7 @@ def update_config(dice: Random, order: UpdateOrder) -> UpdateConfig:
 
 def image(dice: Random, *, job: bool) -> str:
     """Draw an image, a good one mostly."""
-    kinds = (
-        ("work", "work", "stumble") if job else ("good",) * 8 + ("far", "deaf", "crash", "wobbly", "absent")
-    )
+    kinds = ("work", "work", "stumble") if job else _KINDS
     return f"{dice.choice(kinds)}:{dice.randrange(100)}"
 
 

@@ -2,8 +2,8 @@
 
 A task is *taken down* when it is told to stop though it runs well, on a node that lives and may keep it, in a place
 that stays, of a service that people want to run, and nothing else runs well in its place. Its place is then *down*
-until a task runs well in it again, or one that came after it ended by itself or lost its node: what is missing from
-then on is not the managers' doing.
+until a task runs well in it again, or one that came after it ended by itself, lost its node, or did not run within the
+start deadline: what is missing from then on is not the managers' doing.
 
 * Stop-first: no task is taken down by a rollout while as many places are down as the rules in force allow
   (`parallelism`, 0 for all). So of R replicas at least R - parallelism run, less those that failed or were lost.
@@ -102,8 +102,16 @@ class Rollouts:
         tasks = self._by_place(service, tables)
         for place, before in list(down.items()):
             here = tasks.get(place, [])
-            if not here or any(runs_well(task) for task in here) or self._ended(here) - before:
+            overdue = any(self._overdue(task) for task in here)
+            if not here or any(runs_well(task) for task in here) or self._ended(here) - before or overdue:
                 del down[place]
+
+    def _overdue(self, task: Task) -> bool:
+        """Whether a task does not run though it was given its time to: that is a failure."""
+        spec = self._revision(task).spec
+        deadline_ns = min(spec.update.start_deadline_ns, spec.rollback.start_deadline_ns)
+        waited_ms = self.world.clock.now_ms - self.world.history.made_ms[task.id]
+        return task.desired_state.wants_up and 0 < deadline_ns / 1e6 <= waited_ms
 
     def _by_place(self, service: Service, tables: Tables) -> dict[Place, list[Task]]:
         places: dict[Place, list[Task]] = defaultdict(list)
@@ -123,7 +131,7 @@ class Rollouts:
             self.down.pop(service.id, None)
             return
         if stopped and revision.spec.mode.kind is ServiceModeKind.REPLICATED:
-            self._enough_places(service, revision, tables)
+            self._enough_places(service, revision, stopped, tables)
         rules = revision.spec.rollback if service.update_status.state in _BACK else revision.spec.update
         fresh = [task for task in stopped if self._taken_down(task, service, revision, rules, tables)]
         if not fresh:
@@ -172,7 +180,7 @@ class Rollouts:
     def _left_too_early(self, task: Task, node: Node, others: list[Task], rules: UpdateConfig) -> None:
         deadline_ms = node.spec.drain_deadline_ns / 1e6
         waited_ms = self.world.clock.now_ms - self.drained_ms.get(node.id, 0.0)
-        if waited_ms >= deadline_ms or not self.world.faults.drains_nodes:
+        if waited_ms >= deadline_ms:
             return
         enough = TaskState.RUNNING if rules.order is UpdateOrder.START_FIRST else TaskState.READY
         if not any(other.status.state >= enough for other in others):
@@ -184,11 +192,18 @@ class Rollouts:
     def _may_stay(self, node: Node, revision: Revision) -> bool:
         return all(c.holds(node) for c in parse_all(revision.spec.task.placement.constraints))
 
-    def _enough_places(self, service: Service, revision: Revision, tables: Tables) -> None:
-        tasks = tables.find(Task, BY_SERVICE, service.id)
-        left = {task.slot for task in tasks if task.desired_state is not TaskState.REMOVE}
-        if len(left) < revision.spec.mode.replicas:
-            raise Violated(f"{len(left)} places of {service.name} are left of {revision.spec.mode.replicas}")
+    def _enough_places(
+        self, service: Service, revision: Revision, stopped: list[Task], tables: Tables
+    ) -> None:
+        """Who was removed was one too many, now or when the managers last looked."""
+        present = [tables.get(Task, task.id) for task in stopped]
+        if not any(task is not None and task.desired_state is TaskState.REMOVE for task in present):
+            return
+        before = tables.get(Revision, service.previous_revision_id) or revision
+        wanted = min(revision.spec.mode.replicas, before.spec.mode.replicas)
+        left = len(self._by_place(service, tables))
+        if left < wanted:
+            raise Violated(f"{left} places of {service.name} are left of {wanted}")
 
     def _revision(self, task: Task) -> Revision:
         return self.world.history.revisions[task.revision_id]

@@ -6,7 +6,7 @@
 * No more tasks of a service on a node than its placement allows, of those their agent does not know to be unwanted.
 * In a job, a place that has completed in an iteration is not run again in it; no more run at once than may.
 * A task that serves connections is not asked to stop before its agent was told that nobody sends it new ones, or
-  `withdrawal_wait_ms` have passed.
+  `withdrawal_wait_ms` have passed; and no agent is told so while a node that is thought alive still sends it some.
 """
 
 from collections import defaultdict
@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING
 
 from agent.tasks.lifecycle import Goal
 from covey import limits
-from covey.model.objects import Revision, Task
-from covey.model.states import TaskState, UpdateOrder
+from covey.model.objects import Endpoint, Node, Revision, Task
+from covey.model.states import EndpointState, HealthState, NodeState, TaskState, UpdateOrder
+from manager.store.tables import Tables
+from manager.store.view import BY_NODE
 from tests.sim.checkers import Violated
 
 if TYPE_CHECKING:
@@ -83,15 +85,34 @@ class Runs:
         record = agent.tasks.records.get(id)
         run = self.now[id]
         drains = run.revision.spec.endpoint.drain_ns and run.revision.spec.task.networks
-        if record is None or record.goal is not Goal.STOP or not drains or not self.world.faults.drains:
+        if record is None or record.goal is not Goal.STOP or not drains:
             return
-        if record.status.state is not TaskState.RUNNING or id in agent.withdrawn:
+        unwell = record.health is HealthState.UNHEALTHY  # then it has waited since that was found
+        if record.status.state is not TaskState.RUNNING or id in agent.withdrawn or unwell:
             return
         waited_ms = self.world.clock.now_ms - agent.heard_ms.get(id, self.world.clock.now_ms)
         if waited_ms < limits.withdrawal_wait_ms - 1:
             raise Violated(
                 f"task {id} is asked to stop after {waited_ms:.0f} ms, and nobody had withdrawn it"
             )
+
+    def asked_too_late(self, id: str) -> None:
+        """Hear that a stop signal came to nobody any more: how it ended, its agent does not know for sure."""
+        self.completed = {key: done for key, done in self.completed.items() if done != id}
+
+    def withdrawn(self, task_ids: tuple[str, ...], tables: Tables) -> None:
+        """Hear that a manager tells an agent that nobody sends these tasks anything new."""
+        for agent in self.world.agents:
+            node = tables.get(Node, agent.name)
+            if node is None or node.status.state is not NodeState.READY:
+                continue
+            on = {endpoint.network_id for endpoint in tables.find(Endpoint, BY_NODE, agent.name)}
+            for table in agent.in_force.values():
+                sends_to = {row.task_id for row in table.endpoints if row.state is EndpointState.ACTIVE}
+                if table.network_id in on and (still := sends_to.intersection(task_ids)):
+                    raise Violated(
+                        f"tasks {still} are said to be withdrawn, and {agent.name} still sends to them"
+                    )
 
     def ended(self, node: str, id: str, code: int | None) -> None:
         """Hear that a container has ended."""

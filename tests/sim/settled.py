@@ -21,6 +21,8 @@ from tests.sim.runs import place_of
 if TYPE_CHECKING:
     from tests.sim.world import World
 
+CALM_MS = 90_000.0  # how long it may take
+
 _UNDER_WAY = (UpdateState.UPDATING, UpdateState.ROLLBACK_STARTED)
 _PAUSED = (UpdateState.PAUSED, UpdateState.ROLLBACK_PAUSED)
 
@@ -54,8 +56,9 @@ def _of_service(world: "World", tables: Tables, service: Service) -> Iterator[st
             yield f"is stopped, and {len(running)} of its tasks run"
         return
     status = service.update_status
-    if status.state in _UNDER_WAY and not world.faults.deadlines and any(t.status.err for t in tasks):
-        return
+    pending = any(t.status.state is TaskState.PENDING and t.status.err for t in tasks)
+    if status.state in _UNDER_WAY and (pending or _restless(revision)) and "failure" in status.message:
+        return  # it goes on whatever fails, and says what
     if status.state in _UNDER_WAY:
         yield f"is still at it: {status.message}"
     if status.state in _PAUSED and not status.message:
@@ -93,7 +96,8 @@ def _of_service(world: "World", tables: Tables, service: Service) -> Iterator[st
 def _restless(revision: Revision) -> bool:
     """Whether tasks of this revision never come to rest."""
     like = character_of(revision.spec.task.container.image)
-    return like.absent or (like.fails > 0 and not revision.spec.mode.kind.job)
+    ends = like.fails > 0 and not revision.spec.mode.kind.job
+    return like.absent or ends or like.sickens > 0 or like.well_ms[0] > CALM_MS
 
 
 def _of_job(tables: Tables, revision: Revision, tasks: list[Task]) -> Iterator[str]:

@@ -38,10 +38,8 @@ from tests.sim.network import Network as Net
 from tests.sim.profiles import ORCHESTRATION, WITH_AGENTS, wishes_of
 from tests.sim.rollouts import Rollouts
 from tests.sim.runs import Runs
-from tests.sim.settled import unsettled
+from tests.sim.settled import CALM_MS, unsettled
 from tests.sim.wanted import Wanted
-
-CALM_MS = 90_000.0
 
 
 class World:
@@ -228,5 +226,5 @@ class World:
 
     def heard(self, commit: Commit, tables: Tables) -> None:
         """Hear that a manager has applied a commit; the first of them is judged."""
-        if self.profile in WITH_AGENTS and self.history.committed(commit, tables):
+        if self.profile in WITH_AGENTS and self.history.committed(commit, tables, self.clock.now_ms):
             self.rollouts.committed(commit, tables)
