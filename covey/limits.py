@@ -200,8 +200,9 @@ revisions_kept_per_service = 10
 update_monitor_margin_ms = 1_000  # a monitor period outlasts the delay between two places by this
 orphan_after_ms = 24 * 3_600 * 1_000
 rehearsal_rounds_max = 20_000  # passes of planners for one `--plan`
-rehearsal_s = 20.0  # then what was come to is told; under `rpc_timeout_s`
-rehearsal_wait_s = 5.0  # for another one to end
+aside_s = 20.0  # for a plan or an explanation, which then ends where it is; under `rpc_timeout_s`
+aside_wait_s = 5.0  # for another one to end
+explained_tasks_max = 200  # those in trouble first
 explanation_refresh_ms = 2_000  # a pending task's explanation is rewritten at most this often
 
 # --- networks --------------------------------------------------------------------------------------

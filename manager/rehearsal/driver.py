@@ -1,20 +1,15 @@
 """Rehearsing what the store holds now, beside all that the manager does."""
 
-import asyncio
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import chain
 from random import Random
 
-from covey import limits
-from covey.errors import Unavailable
 from covey.model.objects import Revision, Service
 from covey.model.specs import ServiceSpec
 from covey.v1.control_pb2 import PlanStep
 from manager.store.draft import Draft
-from manager.store.driver import Store
+from manager.store.io.aside import Aside, GivenUp
 from manager.store.tables import Tables
 
 from .account import Account, outcome, rollout_of
@@ -36,55 +31,23 @@ class Rehearsed:
 
 
 class Rehearsals:
-    """Rehearses one change after another: each takes a copy of the store, and a core for a while."""
+    """Rehearses what people ask for."""
 
-    def __init__(self, store: Store, dice: Random) -> None:
-        self._store = store
+    def __init__(self, aside: Aside, dice: Random) -> None:
+        self._aside = aside
         self._dice = dice
-        self._stage = asyncio.Lock()
 
     async def rehearse(self, make: Make) -> Rehearsed:
-        """Say what would come of a change to what the store holds now. Raises what `make` raises.
-
-        The work is done in another thread, which lets go of the interpreter every few milliseconds. It ends when
-        nobody waits for it any more.
-        """
-        try:
-            async with asyncio.timeout(limits.rehearsal_wait_s):
-                await self._stage.acquire()
-        except TimeoutError:
-            raise Unavailable(
-                f"other plans have taken longer than {limits.rehearsal_wait_s:g} s; ask again"
-            ) from None
-        nobody_waits = threading.Event()
-        try:
-            index, objects = self._store.objects()
-            until_s = time.monotonic() + limits.rehearsal_s
-            working = asyncio.ensure_future(
-                asyncio.to_thread(
-                    rehearse_on,
-                    lambda: Tables(index, chain.from_iterable(rows.values() for rows in objects.values())),
-                    make,
-                    Random(self._dice.getrandbits(64)),  # noqa: S311
-                    time.time_ns(),
-                    lambda: nobody_waits.is_set() or time.monotonic() > until_s,
-                )
-            )
-            try:
-                return await asyncio.shield(working)
-            except asyncio.CancelledError:
-                nobody_waits.set()
-                await asyncio.wait((working,))
-                raise
-        finally:
-            self._stage.release()
+        """Say what would come of a change to what the store holds now. Raises what `make` raises."""
+        dice, now_ns = Random(self._dice.getrandbits(64)), time.time_ns()  # noqa: S311  of ids that nobody keeps
+        return await self._aside.work(
+            lambda tables, given_up: rehearse_on(tables, make, dice, now_ns, given_up)
+        )
 
 
-def rehearse_on(
-    tables: Callable[[], Tables], make: Make, dice: Random, now_ns: int, given_up: Callable[[], bool]
-) -> Rehearsed:
+def rehearse_on(tables: Tables, make: Make, dice: Random, now_ns: int, given_up: GivenUp) -> Rehearsed:
     """Rehearse on tables that are nobody else's."""
-    stage = Stage(tables(), dice, now_ns)
+    stage = Stage(tables, dice, now_ns)
     service_id, before = stage.make(lambda draft: make(draft, dice))
     account = Account(stage.tables, _present(stage.tables, service_id))
     stage.note = account.note

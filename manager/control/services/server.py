@@ -9,7 +9,7 @@ from random import Random
 from msgspec.structs import replace
 
 from covey import limits
-from covey.errors import FailedPrecondition, NotFound, Refused, Unavailable
+from covey.errors import NotFound, Refused, Unavailable
 from covey.model import difference, reference
 from covey.model.objects import Cluster, Network, Service, Task
 from covey.model.specs import RegistryAuth, ServiceSpec
@@ -21,9 +21,11 @@ from covey.wire.services import Control
 from manager.control import validate
 from manager.control.lookup import find_service
 from manager.control.paging import pages
+from manager.explaining.driver import Explanations
 from manager.rehearsal.driver import Make, Rehearsals
 from manager.store.draft import Draft
 from manager.store.driver import Store
+from manager.store.io.aside import Aside
 from manager.store.view import BY_SERVICE
 from manager.store.watch import Lagged
 
@@ -46,7 +48,9 @@ class ServiceServer:
         self._dice = dice
         self._resolve_image = resolve_image
         self._node_id = node_id
-        self._rehearsals = Rehearsals(store, dice)
+        aside = Aside(store)
+        self._rehearsals = Rehearsals(aside, dice)
+        self._explanations = Explanations(aside)
 
     def bindings(self) -> list[Binding]:
         """List the methods this serves."""
@@ -192,7 +196,7 @@ class ServiceServer:
     async def _explain_service(
         self, request: pb.ExplainServiceRequest, caller: Caller
     ) -> pb.ExplainServiceResponse:
-        raise FailedPrecondition("this manager explains nothing yet")
+        return await self._explanations.explain(request.target)
 
     async def _remove_service(
         self, request: pb.RemoveServiceRequest, caller: Caller

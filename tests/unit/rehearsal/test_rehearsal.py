@@ -47,9 +47,8 @@ def rehearsed(cluster: PlannerCluster, make: Make, given_up: Callable[[], bool] 
     """Rehearse on a copy, and see that nothing of the original has changed."""
     before = (cluster.tables.index, cluster.tables.objects())
     objects = chain.from_iterable(rows.values() for rows in before[1].values())
-    result = rehearse_on(
-        lambda: Tables(cluster.tables.index, objects), make, Random(7), cluster.now_ns(), given_up
-    )
+    tables = Tables(cluster.tables.index, objects)
+    result = rehearse_on(tables, make, Random(7), cluster.now_ns(), given_up)
     assert before == (cluster.tables.index, cluster.tables.objects())
     return result
 
