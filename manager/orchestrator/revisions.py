@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from covey import limits
 from covey.errors import FailedPrecondition, InvalidArgument
 from covey.ids import new_id
+from covey.model.history import goes_back_to, other_tasks
 from covey.model.objects import Revision, Service, UpdateStatus
 from covey.model.specs import ContainerSpec, Placement, PortConfig, RestartPolicy, ServiceSpec, TaskSpec
 from covey.model.states import PublishMode, UpdateState
@@ -109,22 +110,15 @@ def before(current: Revision, revisions: Iterable[Revision]) -> Revision | None:
 
     Tasks are other ones too where only the constraints differ that say where they may run.
     """
-    older = [r for r in revisions if r.number < current.number and _other_tasks(r, current)]
+    older = [r for r in revisions if r.number < current.number and other_tasks(r, current)]
     return max(older, key=lambda r: r.number, default=None)
-
-
-def _other_tasks(one: Revision, other: Revision) -> bool:
-    return (
-        one.restart_generation != other.restart_generation
-        or one.spec.task.placement.constraints != other.spec.task.placement.constraints
-    )
 
 
 def find_rollback(current: Revision, revisions: Iterable[Revision], number: int = 0) -> Revision:
     """Find the revision that people ask to have back: by its number, or (0) the one before `current`.
 
-    With 0 it is the newest older one that differs in more than the number of replicas, which a rollback
-    keeps. Raises `InvalidArgument` for a number that is not there, `FailedPrecondition` if nothing is older.
+    With 0 it is what `goes_back_to` finds: one that differs in more than the number of replicas. Raises
+    `InvalidArgument` for a number that is not there, `FailedPrecondition` if nothing is older.
     """
     history = sorted((r for r in revisions if r.number != current.number), key=lambda r: r.number)
     kept = ", ".join(str(r.number) for r in history) or "none but the current one"
@@ -135,10 +129,8 @@ def find_rollback(current: Revision, revisions: Iterable[Revision], number: int 
         if found is None:
             raise InvalidArgument(f"revision: there is no {number}; to be had are: {kept}")
         return found
-    for revision in reversed(history):
-        spec = replace(revision.spec, mode=current.spec.mode)
-        if revision.number < current.number and (spec != current.spec or _other_tasks(revision, current)):
-            return revision
+    if (older := goes_back_to(current, history)) is not None:
+        return older
     raise FailedPrecondition(
         f"revision: there is none before {current.number} that differs in more than its replicas; "
         f"name one with its number, to be had are: {kept}"

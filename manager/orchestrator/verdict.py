@@ -5,6 +5,7 @@ What is remembered of a rollout outlives its verdict until that is seen to hold:
 
 from msgspec.structs import replace
 
+from covey.model.history import AUTOMATIC
 from covey.model.objects import Revision, UpdateStatus
 from covey.model.states import FailureAction, UpdateState
 from manager.store.view import BY_SERVICE
@@ -13,7 +14,6 @@ from . import revisions
 from .memory import RolloutMemory
 from .places import Scene
 
-AUTHOR = "covey"  # of a rollback that nobody asked for
 ROLLBACK = (UpdateState.ROLLBACK_STARTED, UpdateState.ROLLBACK_PAUSED, UpdateState.ROLLBACK_COMPLETED)
 
 
@@ -74,7 +74,7 @@ def _roll_back(scene: Scene, task_id: str, why: str) -> bool:
     to = revisions.before(scene.revision, history)
     if to is None:
         return False
-    back = revisions.rolled_back(scene.service, scene.revision, to, turn.dice, author=AUTHOR)
+    back = revisions.rolled_back(scene.service, scene.revision, to, turn.dice, author=AUTOMATIC)
     turn.draft.put(back)
     message = f"rolling back update due to failure or early termination of task {task_id}{_because(why)}"
     scene.service = revisions.rolling_back(scene.service, scene.revision, back, turn.now_ns, message)

@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from msgspec.structs import replace
-
 from covey.client.views import ServiceDetail
 from covey.model.difference import FieldChange, changes
+from covey.model.history import goes_back_to
 from covey.model.objects import Revision
 
 from .jsonable import date
@@ -32,7 +31,7 @@ def entries(detail: ServiceDetail, revisions: Sequence[Revision], networks: Mapp
     ordered = sorted(revisions, key=lambda revision: revision.number)
     by_number = {revision.number: revision for revision in ordered}
     current = next((r for r in ordered if r.id == detail.service.revision_id), None)
-    back = _goes_back_to(current, ordered) if current is not None else None
+    back = goes_back_to(current, ordered) if current is not None else None
     found = []
     for revision in reversed(ordered):
         before = by_number.get(revision.number - 1)
@@ -40,16 +39,6 @@ def entries(detail: ServiceDetail, revisions: Sequence[Revision], networks: Mapp
         changed = changes(before.spec, revision.spec, networks) if before is not None else []
         found.append(Entry(revision, mark, tuple(changed), before is None and revision.number > 1))
     return found
-
-
-def _goes_back_to(current: Revision, ordered: Sequence[Revision]) -> Revision | None:
-    """Say what a rollback without a number brings back: the newest older one that differs in more than its replicas."""
-    older = [revision for revision in ordered if revision.number < current.number]
-    for revision in reversed(older):
-        other = revision.restart_generation != current.restart_generation
-        if other or replace(revision.spec, mode=current.spec.mode) != current.spec:
-            return revision
-    return None
 
 
 def history_table(found: Sequence[Entry], now_ns: int) -> str:

@@ -1,0 +1,36 @@
+"""What a service's history means: which revision is the one before."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from msgspec.structs import replace
+
+from covey.model.objects import Revision
+
+AUTOMATIC: Final = "covey"
+"""The author of a rollback that nobody asked for."""
+
+
+def other_tasks(one: Revision, other: Revision) -> bool:
+    """Tell whether tasks of one are no tasks of the other: made anew, or free to run elsewhere."""
+    return (
+        one.restart_generation != other.restart_generation
+        or one.spec.task.placement.constraints != other.spec.task.placement.constraints
+    )
+
+
+def goes_back_to(current: Revision, revisions: Iterable[Revision]) -> Revision | None:
+    """Find what a rollback brings back that names no revision: the newest older one that makes a difference.
+
+    The number of replicas makes none, for a rollback keeps it. After a rollback that came by itself it is not the
+    revision that had failed, but what was before the one that was restored.
+    """
+    history = {revision.number: revision for revision in revisions}
+    since = current
+    while since.author == AUTOMATIC and since.restores in history and since.restores < since.number:
+        since = history[since.restores]
+    for number in sorted((number for number in history if number < since.number), reverse=True):
+        older = history[number]
+        if other_tasks(older, current) or replace(older.spec, mode=current.spec.mode) != current.spec:
+            return older
+    return None
