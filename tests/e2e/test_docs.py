@@ -102,9 +102,23 @@ EXPECTED = {
         r"\*:30000->80/tcp|\*:3[0-2]\d{3}->80/tcp",
         r"task=near\..* client=10\.77\.0\.3",
     ),
-    "update-and-roll-out.md": (r"State: rollback-completed", r"api\.4 .*demo/web:2 .*Running"),
+    "update-and-roll-back.md": (
+        r"create api\.1 on ",
+        r"State: rollback-completed",
+        r"api\.4 .*demo/web:2 .*Running",
+        r"restores 1",
+        r"0/4 \(stopped\)",
+    ),
+    "run-jobs.md": (
+        r"0/0 \(6/6 completed\)",
+        r"sums\.0\..* \| 42",
+        r"Job where is complete: 3 of 3 tasks",
+        r"exit code 1",
+        r"fails\.0 .*Failed",
+    ),
+    "check-health.md": (r"site\.1 .*\(healthy\)", r"unhealthy: .*cannot reach the database"),
     "use-a-registry.md": (r"no such image or tag",),
-    "drain-and-remove-a-node.md": (
+    "drain-a-node.md": (
         r"This node left the cluster",
         r"joined a cluster as a worker",
         r"w2 +Ready",
@@ -127,7 +141,7 @@ EXPECTED = {
         r"DOCKER_RESOURCE_GPU=UUID-2",
         r"train\.3 .*Pending",
     ),
-    "see-why-a-task-waits.md": (
+    "find-out-why.md": (
         r"would help: label a node disk=ssd",
         r"picky\.1 .* w1 .*Running",
         r'"exit code 7"',
