@@ -114,13 +114,16 @@ def _spec(view: View, service: Service) -> ServiceSpec:
     return revision.spec
 
 
-def rollout_of(after: ServiceSpec, steps: list[PlanStep]) -> str:
-    """The rules by which tasks are replaced, in words; empty if none is, or if they are not rolled out."""
+def rollout_of(after: ServiceSpec, steps: list[PlanStep], *, back: bool = False) -> str:
+    """The rules by which tasks are replaced, in words; empty if none is, or if they are not rolled out.
+
+    Those of rollbacks if it is one that goes `back`.
+    """
     replaced = sum(bool(step.replaces) for step in steps)
     if not replaced or after.mode.kind.job:
         return ""
     tasks = "1 task" if replaced == 1 else f"{replaced} tasks"
-    return f"{tasks} replaced, {in_words(after.update)}"
+    return f"{tasks} replaced, {in_words(after.rollback if back else after.update)}"
 
 
 def in_words(config: UpdateConfig) -> str:

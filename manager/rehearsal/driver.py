@@ -60,7 +60,7 @@ def rehearse_on(tables: Tables, make: Make, dice: Random, now_ns: int, given_up:
         before.spec if before is not None else None,
         revision.spec,
         steps,
-        rollout_of(revision.spec, steps),
+        rollout_of(revision.spec, steps, back=bool(revision.restores)),
         outcome(service, ended=ended),
     )
 

@@ -165,6 +165,7 @@ def test_a_plan_says_what_would_happen_and_changes_nothing(stand: CliStand) -> N
     covey(stand, "service", "update", "--update-parallelism", "0", "--image", "img:2", "plans")
     out, _ = covey(stand, "service", "rollback", "--plan", "plans")
     assert "image: img:2 → img:1" in out
+    assert "1 at a time" in out, "by the rules of rollbacks, which were left as they are"
     _, err = covey(stand, "service", "rollback", "--plan", "--to", "9", "plans", code=1)
     assert "revision: there is no 9" in err
     covey(stand, "service", "rm", "plans")
