@@ -153,6 +153,15 @@ def tree_of_execs(trees: Sequence[Hierarchy]) -> Hierarchy:
     return next((tree for tree in real if "pids" in tree.controllers), real[0])
 
 
+def home_of_execs(tree: Hierarchy, path: str) -> str:
+    """The cgroup below which a command's is made: the container's, `path`, or what its runtime takes for that.
+
+    On v2 under systemd crun puts a container into `container` below its scope (crun(1), run.oci.systemd.subgroup).
+    """
+    inner = f"{path}/container"
+    return inner if tree.v2 and _place(tree, inner).is_dir() else path
+
+
 def make(tree: Hierarchy, path: str) -> None:
     """Make the cgroup `path`, whose parent is there."""
     _place(tree, path).mkdir()

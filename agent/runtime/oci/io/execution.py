@@ -17,6 +17,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from agent.runtime.oci import cgroups
 from agent.runtime.oci.bundle import Bundle
 from agent.runtime.oci.host import Host, process_start
@@ -60,12 +62,13 @@ class Executor:
         await self._probe()
         await self.sweep(bundle, cgroup)
         name = f"{_PREFIX}{os.getpid()}-{next(self._numbers)}"
-        attempt = _Attempt(f"{cgroup}/{name}", self._tree, bundle.file(f"{name}.pid"))
+        home = cgroups.home_of_execs(self._tree, cgroup)
+        attempt = _Attempt(f"{home}/{name}", self._tree, bundle, name)
         kills = cgroups.oom_kills(self._host.trees, cgroup)
         self._active.add(attempt.cgroup)
         try:
             async with self._places:
-                attempt.spawn(self._argv, name, bundle.id, argv)
+                attempt.spawn(self._argv, argv)
                 await attempt.begun()
             try:
                 async with asyncio.timeout(timeout_s):
@@ -84,24 +87,24 @@ class Executor:
 
     async def sweep(self, bundle: Bundle, cgroup: str) -> None:
         """End what is left of commands that nobody waits for; `Unavailable` if it cannot be killed."""
-        for path in cgroups.children(self._tree, cgroup, _PREFIX):
+        for path in cgroups.children(self._tree, cgroups.home_of_execs(self._tree, cgroup), _PREFIX):
             if path not in self._active:
-                name = path.rpartition("/")[2]
-                await self._end(path, bundle.file(f"{name}.pid"))
+                await self._end(path, bundle)
 
     async def _clear(self, attempt: "_Attempt") -> None:
         try:
             await attempt.stop()
-            await self._end(attempt.cgroup, attempt.pid_file)
+            await self._end(attempt.cgroup, attempt.bundle)
         finally:
             self._active.discard(attempt.cgroup)
 
-    async def _end(self, cgroup: str, pid_file: Path) -> None:
-        """Kill what is in a command's cgroup until nothing comes any more, and remove it."""
+    async def _end(self, cgroup: str, bundle: Bundle) -> None:
+        """Kill what is in a command's cgroup until nothing comes any more, and remove it and its files."""
         cgroups.forbid_forks(self._tree, cgroup)
         for _ in range(_KILL_TRIES):
             if not cgroups.kill((self._tree,), cgroup) and not cgroups.remove((self._tree,), cgroup):
-                pid_file.unlink(missing_ok=True)  # noqa: ASYNC240  one file of our own
+                for file in _files(bundle, cgroup.rpartition("/")[2]):
+                    file.unlink(missing_ok=True)
                 return
             await asyncio.sleep(_KILL_PAUSE_S)
         pids = sorted(cgroups.processes((self._tree,), cgroup))
@@ -114,35 +117,39 @@ class Executor:
         """Look once whether the runtime can put a command into a cgroup of its own."""
         if self._able is None:
             done = await run([self._argv[0], "exec", "--help"], timeout_s=limits.container_create_timeout_s)
-            self._able = b"--cgroup" in done.stdout + done.stderr
+            said = done.stdout + done.stderr
+            self._able = b"--cgroup" in said and (self._tree.v2 or b"<controller>" in said)
         if not self._able:
             raise FailedPrecondition(
                 f"{self._argv[0]} cannot run a command in a cgroup of its own, so no health check can be run on "
-                "this node: install runc 1.1 or crun 1.2, or newer"
+                "this node: install runc 1.1 or newer" + (", or crun 1.4 or newer" if self._tree.v2 else "")
             )
 
 
 class _Attempt:
     """One command on its way: the runtime's process, its cgroup and what it writes."""
 
-    def __init__(self, cgroup: str, tree: cgroups.Hierarchy, pid_file: Path) -> None:
+    def __init__(self, cgroup: str, tree: cgroups.Hierarchy, bundle: Bundle, name: str) -> None:
         self.cgroup = cgroup
-        self.pid_file = pid_file
+        self.bundle = bundle
         self.pid = 0
+        self._name = name
+        self._pid_file, self._process = _files(bundle, name)
         self.output = _Output()
         self._tree = tree
         self._start = 0
         self._child: subprocess.Popen[bytes] | None = None
 
-    def spawn(self, runtime: Sequence[str], name: str, container_id: str, argv: Sequence[str]) -> None:
-        """Make the cgroup and start the runtime."""
+    def spawn(self, runtime: Sequence[str], argv: Sequence[str]) -> None:
+        """Make the cgroup and start the runtime, with the container's own process but for what it runs."""
+        self._process.write_bytes(_process(self.bundle, argv))
         cgroups.make(self._tree, self.cgroup)
-        place = name if self._tree.v2 else f"{self._tree.controllers[0]}:{name}"
-        options = ["exec", "--cgroup", place, "--pid-file", str(self.pid_file), container_id]
+        place = self._name if self._tree.v2 else f"{self._tree.controllers[0]}:{self._name}"
+        options = ["--cgroup", place, "--pid-file", str(self._pid_file), "--process", str(self._process)]
         reading, writing = os.pipe2(os.O_CLOEXEC)
         try:
             self._child = subprocess.Popen(
-                [*runtime, *options, *argv],
+                [*runtime, "exec", *options, self.bundle.id],
                 stdin=subprocess.DEVNULL,
                 stdout=writing,
                 stderr=writing,
@@ -172,7 +179,7 @@ class _Attempt:
     def _look(self) -> bool:
         """See whether the runtime has said which process the command is."""
         with suppress(FileNotFoundError, ValueError):
-            self.pid = int(self.pid_file.read_text())
+            self.pid = int(self._pid_file.read_text())
             self._start = process_start(self.pid)
         return self.pid > 0
 
@@ -200,6 +207,23 @@ class _Attempt:
             self._child.kill()
             await ended(self._child)
         self.output.close()
+
+
+class _Specification(msgspec.Struct):
+    """What is needed of the container's specification."""
+
+    process: dict[str, Any]
+
+
+def _process(bundle: Bundle, argv: Sequence[str]) -> bytes:
+    """The container's own process, but for what it runs: not all runtimes take its user over by themselves."""
+    specification = msgspec.json.decode(bundle.config.read_bytes(), type=_Specification)
+    return msgspec.json.encode({**specification.process, "args": list(argv)})
+
+
+def _files(bundle: Bundle, name: str) -> tuple[Path, Path]:
+    """The files that a command needs for its time: who it is, and what it is."""
+    return bundle.file(f"{name}.pid"), bundle.file(f"{name}.json")
 
 
 class _Output:
