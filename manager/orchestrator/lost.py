@@ -21,11 +21,12 @@ def leave_lost_nodes(scene: Scene) -> None:
     for number, task in enumerate(scene.leaving):
         if _ownerless(scene, task):
             scene.leaving[number] = turn.orphan(task)
+    known = turn.lost_nodes  # asked first: there are thousands of tasks on nodes that are well
     for place in scene.places.values():
         if turn.exhausted:
             return
         for task in place.tasks:
-            if task.status.state >= TaskState.COMPLETE:
+            if known.get(task.node_id) is False or task.status.state >= TaskState.COMPLETE:
                 continue
             if not turn.left(task.node_id) or drained.leaves(scene, task):
                 continue

@@ -3,6 +3,7 @@
 All of it may be lost at any moment. A new leader starts with none, waits delays anew, and carries on.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 Key = tuple[int, str]
@@ -88,9 +89,9 @@ class Memory:
         self.restarts_ms[place] = (generation, recent)
         return len(recent)
 
-    def forget_all_but(self, task_ids: set[str]) -> None:
+    def forget(self, gone: Callable[[str], bool]) -> None:
         """Drop the timers of tasks that are no more."""
         for timers in (self.not_before_ms, self.waiting_ms):
-            for id in [id for id in timers if id not in task_ids]:
+            for id in [id for id in timers if gone(id)]:
                 del timers[id]
-        self.stable &= task_ids
+        self.stable -= {id for id in self.stable if gone(id)}

@@ -1,7 +1,8 @@
 """Places: where the tasks of a service stand, one after another; a slot, or a node for a global service."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from operator import itemgetter
 
 from covey.model.constraint import architecture, parse_all
 from covey.model.objects import Node, Revision, Service, Task
@@ -79,6 +80,7 @@ class Scene:
     memory: Memory
     places: dict[PlaceKey, Place]
     leaving: list[Task]  # to be removed; in no place any more
+    judged: dict[str, bool] = field(default_factory=dict[str, bool])  # whether tasks of a revision are stale
 
     @property
     def everywhere(self) -> bool:
@@ -101,15 +103,17 @@ class Scene:
         It must if it belongs to another restart generation, or if its node does not satisfy the
         constraints of a newer revision.
         """
-        if task.revision_id == self.revision.id:
-            return False
+        stale = self.judged.get(task.revision_id)
+        if stale is not None:
+            return stale
         revision = self.turn.revision(task.revision_id)
         if revision.restart_generation != self.revision.restart_generation:
+            self.judged[revision.id] = True
             return True
-        wanted = self.revision.spec.task.placement.constraints
-        if not task.node_id or wanted == revision.spec.task.placement.constraints:
+        if self.revision.spec.task.placement.constraints == revision.spec.task.placement.constraints:
+            self.judged[revision.id] = False
             return False
-        node = self.turn.node(task.node_id)
+        node = self.turn.node(task.node_id) if task.node_id else None
         return node is not None and not fits(node, self.revision)
 
     def last(self, place: Place) -> Task | None:
@@ -172,8 +176,12 @@ def scene_of(turn: Turn, service: Service, memory: Memory, tasks: Iterable[Task]
             continue
         key = (0, task.node_id) if everywhere else (task.slot, "")
         place = places.get(key)
-        if place is None:
-            place = places[key] = Place(key)
-        place.add(task)
-    ordered = dict(sorted(places.items()))
-    return Scene(turn, service, revision, memory, ordered, leaving)
+        if place is not None:
+            place.add(task)
+        elif task.desired_state < TaskState.SHUTDOWN and task.status.state < TaskState.COMPLETE:
+            places[key] = Place(key, alone := (task,), alone)  # as most are: thousands in each pass
+        else:
+            places[key] = place = Place(key)
+            place.add(task)
+    by_key = sorted(places, key=itemgetter(1 if everywhere else 0))
+    return Scene(turn, service, revision, memory, {key: places[key] for key in by_key}, leaving)

@@ -84,8 +84,6 @@ def _awaited(
     """Tell whether a place goes on holding its worker, for a live task that is to come up there."""
     if any(old.id == task.id for old in split[1]):
         return False  # a newer revision has constraints that its node does not satisfy
-    if scene.stale(task):
-        return False  # the service has been given other constraints since, and its node does not satisfy them
     if task.status.state is TaskState.RUNNING:
         return bool(split[1])  # until the old one is told to stop
     if not config.start_deadline_ns:

@@ -49,7 +49,9 @@ def _thin(scene: Scene, place: Place, kept: int) -> None:
 
 def _prune_revisions(scene: Scene) -> None:
     """Forget revisions past the newest few that nothing refers to."""
-    history = scene.turn.draft.find(Revision, BY_SERVICE, scene.service.id)
+    history = list(scene.turn.draft.find(Revision, BY_SERVICE, scene.service.id))
+    if len(history) <= limits.revisions_kept_per_service:
+        return
     in_use = {task.revision_id for place in scene.places.values() for task in place.tasks}
     in_use.update(task.revision_id for task in scene.leaving)
     for revision in revisions.prunable(scene.service, history, in_use):

@@ -37,8 +37,10 @@ def step(scene: Scene, places: list[Place]) -> None:
     if state not in _UNDER_WAY and _all_current(scene):
         scene.memory.rollout = None
         return
-    split = {place.key: _split(scene, place) for place in scene.places.values()}
-    stale = [place for place in places if _is_stale(scene, place, split[place.key])]
+    split = _split_all(scene)
+    stale = [
+        place for place in places if not split[place.key][0] and _is_stale(scene, place, split[place.key])
+    ]
     if state in _STANDSTILL or (state not in _UNDER_WAY and not stale):
         scene.memory.rollout = None
         for place in scene.places.values():
@@ -85,21 +87,31 @@ def note_move(scene: Scene, place: Place, last: Task, task: Task) -> None:
 
 def _all_current(scene: Scene) -> bool:
     """Tell at a glance whether every place is as it should be, as it is at most times."""
-    current = scene.revision
-    alike = {current.id}
+    judged = scene.judged
     for place in scene.places.values():
         if len(place.live) != 1:
             return False
-        id = place.live[0].revision_id
-        if id not in alike:
-            revision = scene.turn.revision(id)
-            if (revision.restart_generation, revision.spec.task.placement.constraints) != (
-                current.restart_generation,
-                current.spec.task.placement.constraints,
-            ):
-                return False
-            alike.add(id)
+        stale = judged.get(place.live[0].revision_id)
+        if stale is None:
+            stale = scene.stale(place.live[0])
+        if stale:
+            return False
     return True
+
+
+def _split_all(scene: Scene) -> dict[Key, Split]:
+    """Split every place; there are thousands, most with one task."""
+    split, judged = dict[Key, Split](), scene.judged
+    for key, place in scene.places.items():
+        live = place.live
+        if len(live) == 1:
+            stale = judged.get(live[0].revision_id)
+            if stale is None:
+                stale = scene.stale(live[0])
+            split[key] = ((), live) if stale else (live, ())
+        else:
+            split[key] = _split(scene, place)
+    return split
 
 
 def _split(scene: Scene, place: Place) -> Split:
@@ -143,10 +155,10 @@ def _memory(scene: Scene, places: list[Place], stale: list[Place], split: dict[K
 def _give_way(scene: Scene, memory: RolloutMemory, split: dict[Key, Split]) -> None:
     """Stop old tasks where the new one has come far enough."""
     start_first = config_of(scene).order is UpdateOrder.START_FIRST
-    for key, (new, old) in split.items():
-        if len(new) + len(old) < 2:
+    for key, place in scene.places.items():
+        if len(place.live) < 2:
             continue
-        place = scene.places[key]
+        new, old = split[key]
         if key in memory.active and new and old:
             if start_first and new[0].desired_state < TaskState.RUNNING:
                 scene.desire(place, new[:1], TaskState.RUNNING)

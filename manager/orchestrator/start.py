@@ -15,6 +15,8 @@ def promote(scene: Scene, place: Place) -> None:
     not stay empty for a container that hangs.
     """
     ready = place.live
+    if len(ready) == 1 and ready[0].desired_state >= TaskState.RUNNING:
+        return  # as in most places at most times
     if not ready or any(task.desired_state >= TaskState.RUNNING for task in ready):
         return  # nothing waits, or another task is meant to run here for now
     task = _best(scene, ready)
