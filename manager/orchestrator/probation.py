@@ -105,14 +105,19 @@ def _try_later(scene: Scene, memory: RolloutMemory, key: Key) -> None:
 
 def _waits_for(scene: Scene, place: Place, task: Task) -> str:
     """Say in words what a task that does not run waits for."""
-    if task.status.err:
-        return task.status.err
-    if task.status.state < TaskState.ASSIGNED:
+    status = task.status
+    if status.err:
+        return status.err
+    if status.state < TaskState.ASSIGNED:
         return "it has no node yet"
     before = [t for t in place.tasks if t.id != task.id and not t.status.state.terminal]
-    if task.status.state is TaskState.READY and before:
+    if status.state is TaskState.READY and before:
         return f"task {before[0].id} before it has not stopped"
-    return f"it is {task.status.state.name}"
+    if status.state is TaskState.STARTING and status.health is not HealthState.NONE:
+        return "its health check has not passed"
+    if status.state in (TaskState.ACCEPTED, TaskState.PREPARING):
+        return "its image and networks are not there yet"
+    return f"it is {status.state.name}"
 
 
 def _span(ms: int) -> str:

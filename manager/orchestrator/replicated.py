@@ -12,7 +12,7 @@ def shape(scene: Scene) -> list[Place]:
     wanted = scene.revision.spec.mode.replicas
     surplus = len(scene.places) - wanted
     if surplus > 0:
-        for place in _least_worth_keeping(list(scene.places.values()))[:surplus]:
+        for place in _least_worth_keeping(scene)[:surplus]:
             if scene.turn.exhausted:
                 break
             scene.remove(place)
@@ -21,15 +21,16 @@ def shape(scene: Scene) -> list[Place]:
     return list(scene.places.values())
 
 
-def _least_worth_keeping(places: list[Place]) -> list[Place]:
-    """Order slots by who goes first: off the fullest nodes, then those not running, then the highest."""
+def _least_worth_keeping(scene: Scene) -> list[Place]:
+    """Order slots by who goes first: off drained and off the fullest nodes, those not running, the highest."""
+    places = list(scene.places.values())
     copies: Counter[str] = Counter()
     ranked: list[tuple[int, bool, int, Place]] = []
     running = {place.key: _running_on(place) for place in places}
     for place in sorted(places, key=lambda p: (not running[p.key], p.key)):
         node_id = running[place.key] or next((task.node_id for task in place.live if task.node_id), "")
-        rank = len(places)  # what stands nowhere goes before anything that does
-        if node_id:
+        rank = len(places)  # what stands nowhere, or has to leave, goes before anything that may stay
+        if node_id and node_id not in scene.turn.draining:
             copies[node_id] += 1
             rank = copies[node_id]
         ranked.append((rank, not running[place.key], place.key[0], place))

@@ -313,3 +313,16 @@ def test_the_node_of_a_follower_is_drained_too() -> None:
     cluster.run(2)
     assert cluster.spread(service_id) == {"n2": 2}
     assert len(cluster.running(service_id)) == 2
+
+
+def test_scaling_down_takes_first_what_has_to_leave_anyway() -> None:
+    cluster, service_id = started(2)
+    cluster.scale(service_id, 4)
+    cluster.run(1)
+    assert cluster.spread(service_id) == {"n0": 2, "n1": 2}
+    hold(cluster, TaskState.PREPARING)
+    drain(cluster)
+    cluster.scale(service_id, 2)
+    cluster.run(1)
+    assert cluster.spread(service_id) == {"n1": 2}
+    assert len(cluster.running(service_id)) == 2

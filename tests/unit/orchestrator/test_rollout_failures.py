@@ -87,7 +87,8 @@ def release(cluster: PlannerCluster) -> None:
 @pytest.mark.parametrize(
     ("until", "why"),
     [
-        (TaskState.PREPARING, "it is PREPARING"),
+        (TaskState.PREPARING, "its image and networks are not there yet"),
+        (TaskState.READY, "it is READY"),
         (TaskState.STARTING, "it is STARTING"),
     ],
 )
@@ -164,7 +165,9 @@ def test_with_continue_the_others_have_their_turn_and_the_late_one_takes_over_wh
     assert images(cluster, service_id) == ["web:1", "web:2", "web:2"]
     assert state_of(cluster, service_id) is UpdateState.UPDATING, "a place is half done"
     assert "1 failure so far, last task" in message_of(cluster, service_id)
-    assert "(not running within 10 s: it is PREPARING)" in message_of(cluster, service_id)
+    assert "(not running within 10 s: its image and networks are not there yet)" in message_of(
+        cluster, service_id
+    )
     pulling = [t.id for t in cluster.live(service_id) if t.status.state is TaskState.PREPARING]
     release(cluster)
     cluster.run(5)
@@ -445,3 +448,25 @@ def test_constraints_that_change_in_the_middle_of_a_rollout() -> None:
     assert images(cluster, service_id) == ["web:2"]
     assert state_of(cluster, service_id) is UpdateState.COMPLETED
     assert cluster.running(service_id)[0].node_id != new.node_id
+
+
+def test_a_health_check_that_does_not_pass_in_time() -> None:
+    cluster, service_id = started(1, start_deadline_ns=5 * SECOND_NS)
+    hold(cluster, "web:2", TaskState.STARTING, lambda slot: True)
+    new_image(cluster, service_id)
+    cluster.run(1)
+    (new,) = [t for t in cluster.live(service_id) if image_of(cluster, t) == "web:2"]
+    status = replace(new.status, health=HealthState.STARTING)
+    cluster.write(lambda draft: draft.put(replace(new, status=status)))
+    cluster.run(5)
+    assert "(not running within 5 s: its health check has not passed)" in message_of(cluster, service_id)
+
+
+def test_one_before_it_that_does_not_stop_in_time() -> None:
+    cluster, service_id = started(1, start_deadline_ns=5 * SECOND_NS)
+    (old,) = cluster.running(service_id)
+    cluster.holds = lambda task, state: image_of(cluster, task) == "web:1"
+    new_image(cluster, service_id)
+    cluster.run(6)
+    wanted = f"(not running within 5 s: task {old.id} before it has not stopped)"
+    assert wanted in message_of(cluster, service_id)
