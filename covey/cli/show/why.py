@@ -17,7 +17,8 @@ def why_text(told: Explanation) -> str:
 def _lines(told: Explanation) -> Iterator[str]:
     yield told.summary
     yield from (f"To do: {advice}" for advice in told.advice)
-    if told.tasks:
+    alone = len(told.tasks) == 1 and told.tasks[0].text in told.summary
+    if told.tasks and not alone:
         yield ""
         rows = [(task.name, task.node_name or "-", task.text) for task in told.tasks[:_TASK_LINES]]
         yield table(("TASK", "NODE", "WHY"), rows)
