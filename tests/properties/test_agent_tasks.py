@@ -37,6 +37,7 @@ STEPS = st.lists(
         st.tuples(st.just("answer"), st.sampled_from(IDS), st.sampled_from([0, 0, 1, None, "trouble"])),
         st.tuples(st.just("settle")),
         st.tuples(st.just("restart")),
+        st.tuples(st.just("kill"), st.booleans()),
         st.tuples(st.just("reboot")),
     ),
     max_size=80,
@@ -101,6 +102,11 @@ class Story:
             case ("settle",):
                 world.settle()
             case ("restart",) if not world.pending:
+                self.world = world.restart()
+                self.begin_anew()
+            case "kill", done:
+                for action in world.pending.values() if done else ():
+                    world.carry_out(action)
                 self.world = world.restart()
                 self.begin_anew()
             case ("reboot",) if not world.pending:

@@ -160,11 +160,12 @@ class World:
         """End the action under way for a task; with a `failure`, it may have been `done` nevertheless."""
         action = self.pending.pop(task_id)
         self.cancelled.discard(task_id)
-        result = self._carry_out(action) if failure is None or done else None
+        result = self.carry_out(action) if failure is None or done else None
         act = action.act if isinstance(action, Signal) else _ACTS[type(action)]
         self.step(Finished(task_id, act, None if failure else result, failure))
 
-    def _carry_out(self, action: Action) -> Result:
+    def carry_out(self, action: Action) -> Result:
+        """Do to the host what an action does."""
         id = action.task_id
         match action:
             case Pull():

@@ -9,6 +9,7 @@ removed, a runtime that is still on its way into it fails.
 """
 
 import asyncio
+import logging
 import os
 import subprocess
 from collections.abc import Callable, Coroutine, Sequence
@@ -27,6 +28,7 @@ from covey import limits
 from covey.errors import FailedPrecondition, Unavailable
 from covey.io.process import ended, run
 
+_log = logging.getLogger(__name__)
 _PREFIX = "covey-exec-"
 _BEGIN_POLL_S = 0.004
 _LOOK_S = 0.1  # how often it is seen whether the command is over while something else holds its output open
@@ -119,6 +121,8 @@ class Executor:
             done = await run([self._argv[0], "exec", "--help"], timeout_s=limits.container_create_timeout_s)
             said = done.stdout + done.stderr
             self._able = b"--cgroup" in said and (self._tree.v2 or b"<controller>" in said)
+            if self._able:
+                _log.info("commands in containers get cgroups of their own, in %s", self._tree.mount)
         if not self._able:
             raise FailedPrecondition(
                 f"{self._argv[0]} cannot run a command in a cgroup of its own, so no health check can be run on "
