@@ -142,10 +142,12 @@ def expanded(container: ContainerSpec, facts: Facts) -> ContainerSpec:
         InvalidArgument: what came of a template cannot be used. The message names field, template and result.
     """
     mounts = tuple(_mounted(mount, facts) for mount in container.mounts)
-    targets = [mount.target.rstrip("/") for mount in mounts]
-    for target, mount in zip(targets, container.mounts, strict=True):
-        if targets.count(target) > 1:
-            raise InvalidArgument(f"mount target: {mount.target!r} becomes {target!r}, as another one does")
+    seen = set[str]()
+    for mount, asked in zip(mounts, container.mounts, strict=True):
+        target = mount.target.rstrip("/")
+        if target in seen:
+            raise InvalidArgument(f"mount target: {asked.target!r} becomes {target!r}, as another one does")
+        seen.add(target)
     return replace(
         container,
         hostname=_filled("hostname", container.hostname, facts, hostname_fault),

@@ -83,7 +83,7 @@ def test_what_has_no_templates_stays_as_it_is() -> None:
             "mount target: '/{{.Node.Labels.up}}' becomes '/../etc', which leads upward",
         ),
         (
-            ContainerSpec(mounts=(volume("a", "/{{.Task.Slot}}"), volume("b", "/3/"))),
+            ContainerSpec(mounts=(volume("b", "/3/"), volume("a", "/{{.Task.Slot}}"))),
             "mount target: '/{{.Task.Slot}}' becomes '/3', as another one does",
         ),
         (ContainerSpec(hostname="{{.Nope}}"), "hostname: '{{.Nope}}' names .Nope, which does not exist"),
