@@ -15,6 +15,7 @@ A node that people use again before that keeps what still runs there; followers 
 
 from collections.abc import Mapping
 
+from covey import limits
 from covey.model.objects import Node, Task
 from covey.model.states import Availability, HealthState, NodeState, TaskState, UpdateOrder
 
@@ -92,11 +93,19 @@ def _hand_over(scene: Scene, place: Place, leaving: list[Task]) -> None:
     if not followers:
         _bring_follower(scene, place, max(leaving, key=age))
         return
-    if any(scene.stale(task) != scene.stale(other) for task in leaving for other in followers):
+    if not all(follows(scene, other, task) for task in leaving for other in followers):
         return  # a rollout has come to this place: it decides when the old one goes
     follower = max(followers, key=lambda task: task.status.state)
     if ready(scene, follower):
         scene.desire(place, leaving, TaskState.SHUTDOWN)
+
+
+def follows(scene: Scene, follower: Task, leaving: Task) -> bool:
+    """Tell whether one is there because the other leaves, rather than because a rollout replaces it.
+
+    Of the same revision, it may be stale where the other is not: on a node that other constraints exclude.
+    """
+    return follower.revision_id == leaving.revision_id or scene.stale(follower) == scene.stale(leaving)
 
 
 def ready(scene: Scene, follower: Task) -> bool:
@@ -110,14 +119,14 @@ def _bring_follower(scene: Scene, place: Place, leaving: Task) -> None:
     """Put another task into a place; after one that failed, only after a while."""
     turn, moves = scene.turn, scene.memory.moves
     known = moves.get(place.key)
-    tries = 0 if known is None else known.tries
-    if known is not None and _failed(place, known.follower_id):
+    tries = 0
+    if known is not None:
+        tries = known.tries + 1
         if known.retry_ms is None:
-            known.retry_ms = turn.now_ms + backoff.delay_ms(scene, tries + 1)
+            known.retry_ms = turn.now_ms + _pause_ms(scene, place, known.follower_id, tries)
         if known.retry_ms > turn.now_ms:
             turn.wake_at(known.retry_ms)
             return
-        tries += 1
     stale = scene.stale(leaving)  # a rollout has yet to come to this place
     revision = turn.revision(leaving.revision_id) if stale else scene.revision
     starts_first = revision.spec.update.order is UpdateOrder.START_FIRST
@@ -126,10 +135,14 @@ def _bring_follower(scene: Scene, place: Place, leaving: Task) -> None:
     moves[place.key] = Move(task.id, tries)
 
 
-def _failed(place: Place, task_id: str) -> bool:
-    """Tell whether a follower ended by itself; one that had to leave its own node has not failed."""
+def _pause_ms(scene: Scene, place: Place, follower_id: str, tries: int) -> int:
+    """How long to wait after a follower that is gone: as after a restart if it ended by itself.
+
+    One that had to leave its own node is followed at once, but not for ever.
+    """
     ended = (TaskState.FAILED, TaskState.REJECTED, TaskState.COMPLETE)
-    return any(task.id == task_id and task.status.state in ended for task in place.tasks)
+    failed = any(task.id == follower_id and task.status.state in ended for task in place.tasks)
+    return backoff.delay_ms(scene, tries) if failed or tries > limits.restart_backoff_failures else 0
 
 
 def _starts_first(scene: Scene, task: Task) -> bool:

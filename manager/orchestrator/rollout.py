@@ -277,7 +277,7 @@ def _leave_one(scene: Scene, place: Place, tasks: Sequence[Task]) -> None:
     )
     kept = {best.id}
     if drained.leaves(scene, best):
-        alike = [t for t in by_age if t.id != best.id and scene.stale(t) == scene.stale(best)]
-        if alike:
-            kept.add(max(alike, key=lambda t: t.status.state).id)
+        followers = [t for t in by_age if t.id != best.id and drained.follows(scene, t, best)]
+        if followers:
+            kept.add(max(followers, key=lambda t: t.status.state).id)
     scene.desire(place, [t for t in tasks if t.id not in kept], TaskState.SHUTDOWN)

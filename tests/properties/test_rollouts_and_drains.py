@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from covey.errors import Refused
-from covey.model.objects import Node, Revision, Task
+from covey.model.objects import Revision, Task
 from covey.model.specs import ContainerSpec, RestartPolicy, ServiceMode, ServiceSpec, TaskSpec, UpdateConfig
 from covey.model.states import Availability, FailureAction, NodeState, TaskState, UpdateOrder, UpdateState
 from tests.support.planner_cluster import PlannerCluster
@@ -58,6 +58,7 @@ class Cluster(PlannerCluster):
     def __init__(self, seed: int, order: UpdateOrder, config: UpdateConfig, replicas: int) -> None:
         super().__init__(seed)
         self.order = order
+        self.cut_off: set[str] = set()  # tasks whose node was down: it hears later that they are to stop
         self.held: dict[str, TaskState] = {}
         self.rejected: set[str] = set()
         self.fails = self._rejects
@@ -94,9 +95,7 @@ class Cluster(PlannerCluster):
         runs: Counter[int] = Counter()
         live: Counter[int] = Counter()
         for task in self.tasks(ID):
-            node = self.tables.get(Node, task.node_id) if task.node_id else None
-            heard = node is not None and node.status.state is not NodeState.DOWN
-            if heard and TaskState.STARTING <= task.status.state <= TaskState.RUNNING:
+            if task.id not in self.cut_off and TaskState.STARTING <= task.status.state <= TaskState.RUNNING:
                 runs[task.slot] += 1
             if task.desired_state.wants_up and not task.status.state.terminal:
                 live[task.slot] += 1
@@ -129,8 +128,11 @@ def act(cluster: Cluster, action: tuple[object, ...]) -> None:
             cluster.set_node(name, None, Availability.DRAIN, seconds)
         case "activate", str(name):
             cluster.set_node(name, availability=Availability.ACTIVE)
-        case "down" | "up", str(name):
-            cluster.set_node(name, NodeState.DOWN if action[0] == "down" else NodeState.READY)
+        case "down", str(name):
+            cluster.cut_off.update(task.id for task in cluster.tasks(ID) if task.node_id == name)
+            cluster.set_node(name, NodeState.DOWN)
+        case "up", str(name):
+            cluster.set_node(name, NodeState.READY)
         case "hold", str(image), TaskState() as state:
             cluster.held[image] = state
         case "reject", str(image):

@@ -4,7 +4,15 @@ import pytest
 from msgspec.structs import replace
 
 from covey.model.objects import Node, Task
-from covey.model.specs import ContainerSpec, RestartPolicy, ServiceMode, ServiceSpec, TaskSpec, UpdateConfig
+from covey.model.specs import (
+    ContainerSpec,
+    Placement,
+    RestartPolicy,
+    ServiceMode,
+    ServiceSpec,
+    TaskSpec,
+    UpdateConfig,
+)
 from covey.model.states import (
     Availability,
     HealthState,
@@ -326,3 +334,19 @@ def test_scaling_down_takes_first_what_has_to_leave_anyway() -> None:
     cluster.run(1)
     assert cluster.spread(service_id) == {"n1": 2}
     assert len(cluster.running(service_id)) == 2
+
+
+def test_constraints_that_exclude_a_drained_node_bring_the_same_follower() -> None:
+    cluster, service_id = started(2)
+    hold(cluster, TaskState.PREPARING)
+    drain(cluster)
+    cluster.run(1)
+    before = {t.id for t in cluster.live(service_id)}
+    placement = Placement(constraints=("node.hostname != n0",))
+    cluster.update(service_id, lambda s: replace(s, task=replace(s.task, placement=placement)))
+    cluster.run(1)
+    assert {t.id for t in cluster.live(service_id)} == before
+    release(cluster)
+    cluster.run(1)
+    assert cluster.spread(service_id) == {"n1": 2}
+    assert {t.id for t in cluster.running(service_id)} < before
