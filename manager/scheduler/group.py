@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from covey.model.constraint import Constraint, parse_all
+from covey.model.names import place_name
 from covey.model.objects import Revision, Service, Task
 from covey.model.specs import Placement
 from manager.store.view import View
@@ -15,13 +16,14 @@ GroupKey = tuple[str, str]
 
 @dataclass(slots=True)
 class Group:
-    """What the tasks of a group ask, read once for all of them."""
+    """What the tasks of a group ask, read once for all of them; `failing` are nodes where they have failed of late."""
 
     service: Service
     revision: Revision
     demand: Demand
     constraints: tuple[Constraint, ...]
     view: View
+    failing: frozenset[str] = frozenset()
 
     @property
     def placement(self) -> Placement:
@@ -34,7 +36,9 @@ class Group:
         service = self.view.get(Service, task.service_id) if task is not None else None
         if task is None or service is None:
             return "another task"
-        return f"{service.name}.{task.slot or task.node_id}"
+        revision = self.view.get(Revision, task.revision_id)
+        place = task.slot if revision is None else place_name(revision.spec.mode.kind, task)
+        return f"{service.name}.{place}"
 
 
 def group_of(view: View, key: GroupKey) -> Group | None:

@@ -18,6 +18,7 @@ from .explanation import explain, explain_one
 from .failures import Failures
 from .fleet import Fleet, Host
 from .group import Group, GroupKey, group_of
+from .preferences import Tiers
 from .seats import asked, seats_of, turns
 
 
@@ -166,8 +167,8 @@ class Scheduler:
         if group is None or not tasks:
             self._tried[key] = self._fleet.version
             return
-        failing = self._failures.failing(key[1], now_ms)
-        if len(tasks) == 1 and (host := self._least_loaded(group, tasks[0], failing)) is not None:
+        group.failing = self._failures.failing(key[1], now_ms)
+        if len(tasks) == 1 and (host := self._least_loaded(group, tasks[0])) is not None:
             writer.assign(tasks[0], host, group)
             self._forget(tasks[0].id)
             return
@@ -179,7 +180,7 @@ class Scheduler:
         writer.left -= len(hosts) // limits.nodes_asked_per_object
         placed = 0
         if seats:
-            for task, host in zip(batch, turns(seats, group, len(batch), failing), strict=False):
+            for task, host in zip(batch, turns(seats, group, len(batch)), strict=False):
                 writer.assign(task, host, group)
                 self._forget(task.id)
                 placed += 1
@@ -191,20 +192,20 @@ class Scheduler:
             self._tried[key] = self._fleet.version
             self._explain(writer, key, waiting, explain(ruled_out, len(hosts)), now_ms)
 
-    def _least_loaded(self, group: Group, task: Task, failing: frozenset[str]) -> Host | None:
+    def _least_loaded(self, group: Group, task: Task) -> Host | None:
         """Find the place of a task that is alone without asking every node; None if they must be asked.
 
-        The first open node by load that has room, none of the service's tasks and no failures of them is what
-        pouring gives too.
+        The first open node by load that has room, none of the service's tasks, and nothing that speaks against
+        it is what pouring gives too.
         """
         service_id = group.service.id
         if group.placement.preferences or self._fleet.in_slot(service_id, task.slot):
             return None
-        filters = asked(group)
+        filters, tiers = asked(group), Tiers(group)
         for number, host in enumerate(self._fleet.by_load()):
             if number >= limits.nodes_asked_per_object:
                 return None
-            if host.node.id in failing or host.count(service_id):
+            if host.count(service_id) or not tiers.first(host):
                 continue
             if all(filter.room(host) > 0 for filter in filters):
                 return host

@@ -1,12 +1,13 @@
 """Seats: the nodes that have room for a group of tasks, in the order in which they are filled."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from .filters import FILTERS, UNLIMITED, Filter
 from .fleet import Host
 from .group import Group
 from .pour import Vessel
+from .preferences import Tiers
 from .spread import Seat, distribute
 
 RuledOut = dict[Filter, list[Host]]
@@ -44,14 +45,16 @@ def seats_of(
     return seats, {filter: hosts for filter, hosts in ruled_out.items() if hosts}
 
 
-def turns(seats: Sequence[Seat], group: Group, amount: int, failing: Collection[str] = ()) -> list[Host]:
-    """The nodes in the order in which they get their tasks: those where they keep failing last, then the emptiest."""
-    good = [seat for seat in seats if seat[0].node.id not in failing]
-    if len(good) == len(seats):
-        return _turns(seats, group, amount)
-    first = _turns(good, group, amount)
-    rest = [seat for seat in seats if seat[0].node.id in failing]
-    return first + _turns(rest, group, amount - len(first))
+def turns(seats: Sequence[Seat], group: Group, amount: int) -> list[Host]:
+    """The nodes in the order in which they get their tasks: tier by tier, in each the emptiest first."""
+    tiers = Tiers(group)
+    by_tier: dict[tuple[int, ...], list[Seat]] = {}
+    for seat in seats:
+        by_tier.setdefault(tiers.of(seat[0]), []).append(seat)
+    order: list[Host] = []
+    for tier in sorted(by_tier):
+        order += _turns(by_tier[tier], group, amount - len(order))
+    return order
 
 
 def _turns(seats: Sequence[Seat], group: Group, amount: int) -> list[Host]:
