@@ -13,7 +13,7 @@ stopped, and fails. A running one that is to end first takes leave of those who 
 * `lifecycle`: the table. `record`: what is known of one task. `machine`: all tasks of the node.
 * `orders`: what must be said to the host so that a step is taken. `outcomes`: what is known once it has been.
 * `draining`: how a task takes leave: nothing new comes, then what it has ends, or its time is over.
-* `assigned`: the assignment set as held here; which networks a task is on.
+* `assigned`: the assignment set as held here; which networks a task is on, and what its templates come to.
 * `slots`: how many actions may be under way at once, and which goes first.
 * `container`, `files`: a task's spec and its image's configuration as a runtime's `Container`.
 * `restore`: what a new agent makes of what the former one left, on disk and running.

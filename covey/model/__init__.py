@@ -7,4 +7,7 @@ protobuf field names in `proto/covey/v1`, so that one generic codec (`covey.wire
 
 Every version of a service's whole spec is a `Revision`, stored once and never changed. A task holds only
 the ids of its service and revision, and its slot or node.
+
+What both sides must read alike is here, too, as pure functions: `constraint`, `generic` (resources that Covey
+knows nothing of), `template` and `expansion` (texts of a container that are filled in for each task), `difference`.
 """
