@@ -21,11 +21,16 @@ from .state import NODE
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """A tracked connection: where it was sent, who answers, and its original tuple as the kernel wrote it."""
+    """A tracked connection: where it was sent, who answers, and its original tuple and id as the kernel wrote them.
+
+    `closed`: both ends have ended it, and the kernel merely remembers.
+    """
 
     destination: str
     answered_by: str
     original: bytes = b""
+    id: bytes = b""
+    closed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +45,12 @@ class Sweep:
     alive: frozenset[str]
 
     def stale(self, flow: Flow) -> bool:
-        """Tell whether the flow must be forgotten."""
-        if flow.answered_by in self.alive:
+        """Tell whether the flow must be forgotten.
+
+        Closed ones need not be, as a new connection from the same port is sent anew by itself; and must not be: such a
+        connection may have come since the flow was seen, and would be forgotten in its place.
+        """
+        if flow.closed or flow.answered_by in self.alive:
             return False
         if flow.destination in self.destinations:
             return True

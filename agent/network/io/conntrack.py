@@ -1,7 +1,7 @@
 """Connection tracking: list a namespace's flows, and forget the stale ones.
 
-Raw ctnetlink (linux/netfilter/nfnetlink_conntrack.h): an entry is deleted by repeating its original tuple
-as the kernel wrote it. Listing walks a
+Raw ctnetlink (linux/netfilter/nfnetlink_conntrack.h): an entry is deleted by repeating its original tuple and its
+id as the kernel wrote them; by the tuple alone it could be another one that came since. Listing walks a
 table that all namespaces share: 9 ms where it has 262,144 buckets, however few flows there are.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from ..sweep import Flow, Sweep
 from .places import Places
-from .wire import NLM_F_ACK, NLM_F_REQUEST, Channel, Message, attributes, nested
+from .wire import NLM_F_ACK, NLM_F_REQUEST, Channel, Message, attribute, attributes, nested
 
 _log = logging.getLogger(__name__)
 
@@ -21,6 +21,9 @@ _GET, _DELETE, _GET_STATS = 1, 2, 5
 _STATS_ENTRIES = 1
 _BODY = bytes((socket.AF_INET, 0, 0, 0))
 _TUPLE_ORIGINAL, _TUPLE_REPLY = 1, 2
+_PROTOCOL_STATE, _ID = 4, 12
+_PROTOCOL_TCP, _TCP_STATE = 1, 1
+_TIME_WAIT, _CLOSE = 7, 8
 _TUPLE_IP = 1
 _SOURCE, _DESTINATION = 1, 2
 
@@ -38,9 +41,17 @@ def flows(channel: Channel) -> list[Flow]:
                     socket.inet_ntoa(sent[_DESTINATION]),
                     socket.inet_ntoa(answer[_SOURCE]),
                     entry[_TUPLE_ORIGINAL],
+                    entry.get(_ID, b""),
+                    _tcp_state(entry) in (_TIME_WAIT, _CLOSE),
                 )
             )
     return found
+
+
+def _tcp_state(entry: dict[int, bytes]) -> int | None:
+    """How far a TCP connection has come; None for other protocols."""
+    tcp = attributes(attributes(entry.get(_PROTOCOL_STATE, b"")).get(_PROTOCOL_TCP, b""))
+    return tcp[_TCP_STATE][0] if _TCP_STATE in tcp else None
 
 
 def count(channel: Channel) -> int:
@@ -59,7 +70,7 @@ def forget(channel: Channel, stale: Callable[[Flow], bool]) -> int:
             Message(
                 _SUBSYSTEM | _DELETE,
                 NLM_F_REQUEST | NLM_F_ACK,
-                _BODY + nested(_TUPLE_ORIGINAL, flow.original),
+                _BODY + nested(_TUPLE_ORIGINAL, flow.original) + attribute(_ID, flow.id),
             )
             for flow in gone
         ]

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -13,10 +14,23 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from agent.network.io import connections
+from agent.network.io import connections, conntrack
+from agent.network.io.wire import Channel
+from agent.network.sweep import Flow
 from covey.io import netns
 from covey.model.states import EndpointState
-from tests.support.network_bed import NET, PUBLISHED, VIP, Bed, ask_tcp, ask_udp, connect, greet, names_of
+from tests.support.network_bed import (
+    NET,
+    PUBLISHED,
+    VIP,
+    Bed,
+    ask_tcp,
+    ask_udp,
+    connect,
+    eventually,
+    greet,
+    names_of,
+)
 
 pytestmark = pytest.mark.root
 
@@ -209,3 +223,61 @@ def test_connections_to_who_has_just_come_are_not_swept_away_with_those_to_who_h
         for each in opened:
             each.sendall(b"still there")
             assert each.recv(100) == b"still there"
+
+
+def test_a_port_whose_connection_is_closed_is_free_for_another(bed: Bed) -> None:
+    """A closed connection is not swept: it would be a new one from the same port that is forgotten in its place."""
+    first, second = bed.hosts[:2]
+    bed.attach(first, "t1", None, published=False)
+    bed.attach(second, "t3", ACTIVE)
+    bed.push()
+    client = first.task_path("t1")
+    with _from_port(client, 40_000) as opened:
+        assert greet(opened)[0] == "t3"
+    assert [each.closed for each in _flows(client)] == [True]
+    bed.attach(second, "t4", ACTIVE)
+    bed.remove(second, "t3")
+    with _from_udp_port(client, 40_001) as asking:  # swept, by which it shows that the sweep is over
+        bed.push()
+        eventually(lambda: _asked(asking) == "t4", "the flow found nobody")
+    assert sorted((each.answered_by, each.closed) for each in _flows(client)) == [
+        ("10.7.0.3", True),
+        ("10.7.0.4", False),
+    ]
+    with _from_port(client, 40_000) as opened:
+        assert greet(opened)[0] == "t4", "the kernel makes a new connection of it"
+
+
+def _flows(path: Path) -> list[Flow]:
+    channel = Channel(netns.socket_inside(path, socket.AF_NETLINK, socket.SOCK_RAW, 12))
+    try:
+        return conntrack.flows(channel)
+    finally:
+        channel.close()
+
+
+def _from_port(path: Path, port: int) -> socket.socket:
+    """A connection that ends with a reset, so that its port is free at once."""
+    opened = netns.socket_inside(path, socket.AF_INET, socket.SOCK_STREAM)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    opened.settimeout(3)
+    opened.bind(("", port))
+    opened.connect((VIP, 80))
+    return opened
+
+
+def _from_udp_port(path: Path, port: int) -> socket.socket:
+    asking = netns.socket_inside(path, socket.AF_INET, socket.SOCK_DGRAM)
+    asking.settimeout(0.3)
+    asking.bind(("", port))
+    asking.connect((VIP, 80))
+    _asked(asking)
+    return asking
+
+
+def _asked(asking: socket.socket) -> str:
+    try:
+        asking.send(b"?")
+        return asking.recv(100).decode().split()[0]
+    except OSError:
+        return ""

@@ -15,6 +15,11 @@ MESH = Sweep("", frozenset(), (IPv4Network("10.255.0.0/16"),), frozenset({"10.25
     [
         (VIPS, Flow("10.1.0.100", "10.1.0.2"), False),
         (VIPS, Flow("10.1.0.100", "10.1.0.9"), True),
+        (
+            VIPS,
+            Flow("10.1.0.100", "10.1.0.9", closed=True),
+            False,
+        ),  # its port may be another connection's by now
         (VIPS, Flow("10.1.0.100", "10.1.0.100"), True),  # sent before there was a rule
         (VIPS, Flow("10.1.0.9", "10.1.0.9"), False),  # by its own address: not ours to judge
         (VIPS, Flow("192.0.2.9", "192.0.2.9"), False),
