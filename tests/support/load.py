@@ -121,6 +121,20 @@ class Load:
         phases = self.phases()
         return [_cells(each) for each in (*phases, _together("in all", phases))]
 
+    def table(self) -> str:
+        """The phases as text."""
+        rows = [COLUMNS, *self.lines()]
+        widths = [max(len(row[place]) for row in rows) for place in range(len(COLUMNS))]
+        return "\n".join(
+            "  ".join(
+                [
+                    row[0].ljust(widths[0]),
+                    *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)),
+                ]
+            )
+            for row in rows
+        )
+
 
 COLUMNS = ("phase", "seconds", "requests", "connections", "failed", "p50 ms", "p99 ms", "worst ms")
 

@@ -1,5 +1,6 @@
 """A service of ten replicas under load on a dev cluster, and everything that is done to services under load."""
 
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -68,18 +69,13 @@ class Scene:
     def changes(self) -> dict[str, Callable[[], object]]:
         """Everything that stops tasks and starts others, by name; each waits until all is as it is to be."""
         update = partial(self.covey, "service", "update")
+        stop_first = ("--update-order", "stop-first", "--update-parallelism", "2")
+        start_first = ("--update-order", "start-first", "--update-parallelism", "5")
         return {
-            "update, stop first": partial(update, "--image", f"{self.image}:2", "web"),
+            "update, stop first": partial(update, *stop_first, "--image", f"{self.image}:2", "web"),
             "rollback": partial(self.covey, "service", "rollback", "web"),
             "update, start first, 5 at a time": partial(
-                update,
-                "--update-order",
-                "start-first",
-                "--update-parallelism",
-                "5",
-                "--env-add",
-                "A=1",
-                "web",
+                update, *start_first, "--env-add", f"AT={time.monotonic_ns()}", "web"
             ),
             "scale from 10 to 5": partial(self.covey, "service", "scale", "web=5"),
             "scale from 5 to 10": partial(self.covey, "service", "scale", f"web={REPLICAS}"),
