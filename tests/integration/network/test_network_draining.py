@@ -67,7 +67,7 @@ def test_host_ports_close_for_what_is_new_alone(bed: Bed) -> None:
     bed.attach(first, "t2", ACTIVE)
     bed.push()
     with connect(bed.outside, first.address, 9000) as far, connect(first.path, "127.0.0.1", 9000) as near:
-        greet(far), greet(near)
+        assert greet(far)[0] == greet(near)[0] == "t2"
         first.call("close_ports", name="t2")
         for path, address in ((bed.outside, first.address), (first.path, "127.0.0.1")):
             with pytest.raises(ConnectionRefusedError):
