@@ -106,7 +106,7 @@ EXPECTED = {
         r"create api\.1 on ",
         r"State: rollback-completed",
         r"api\.4 .*demo/web:2 .*Running",
-        r"restores 1",
+        r"restores 2",
         r"0/4 \(stopped\)",
     ),
     "run-jobs.md": (
@@ -142,8 +142,8 @@ EXPECTED = {
         r"train\.3 .*Pending",
     ),
     "find-out-why.md": (
-        r"would help: label a node disk=ssd",
-        r"picky\.1 .* w1 .*Running",
+        r"To do: .*label a node disk=ssd",
+        r"picky\.1 +w1 +runs on w1",
         r'"exit code 7"',
     ),
 }

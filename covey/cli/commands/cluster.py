@@ -6,17 +6,21 @@ from typing import Any
 
 import click
 from click import echo
+from msgspec.structs import replace
 
+from covey import limits
 from covey.client.cluster import connect
 from covey.client.daemon import connect_daemon
 from covey.client.host import Host
 from covey.client.views import ClusterStatus, ManagerStatus, Reachability
 from covey.errors import CoveyError, FailedPrecondition
 from covey.io import files
-from covey.model.quantity import size_text
+from covey.model.quantity import duration_text, size_text
+from covey.model.specs import ClusterSpec
 
-from ..app import OK, REFUSED, run
-from ..options import example, given, output_format, stale, word
+from ..app import OK, REFUSED, anew_on_conflict, run
+from ..options import Parsed, example, given, output_format, stale, word
+from ..parse import amounts
 from ..show import text
 from ..show.jsonable import json_array
 from .membership import advertise, data_path
@@ -24,7 +28,7 @@ from .membership import advertise, data_path
 
 @click.group()
 def cluster() -> None:
-    """See how the managers stand; back the cluster up and bring it back."""
+    """See how the managers stand, change settings; back the cluster up and bring it back."""
 
 
 @cluster.command(epilog=example("covey cluster status", "covey cluster status --format json"))
@@ -43,6 +47,55 @@ def status(host: Host, form: str) -> int:
     told = run(work)
     echo(json_array([told]) if form == "json" else _status_text(told))
     return OK if told.has_quorum else REFUSED
+
+
+@cluster.command(
+    epilog=example(
+        "covey cluster update --task-history-limit 2", "covey cluster update --dispatcher-heartbeat 5s"
+    )
+)
+@click.option(
+    "--task-history-limit",
+    "task_history_per_slot",
+    type=click.IntRange(-1, limits.task_history_max),
+    help="How many tasks are kept of each place, ended ones included; -1: all of them.",
+)
+@click.option(
+    "--dispatcher-heartbeat",
+    "heartbeat_period_ns",
+    type=Parsed("duration", amounts.duration_ns),
+    help="How often a node says that it lives; it is down after three times as long.",
+)
+@click.option(
+    "--cert-expiry",
+    "node_certificate_ns",
+    type=Parsed("duration", amounts.duration_ns),
+    help="For how long certificates of nodes are made from now on.",
+)
+@click.pass_obj
+def update(host: Host, /, **options: Any) -> None:
+    """Change the cluster's settings. With no option, show them."""
+    chosen = given(options)
+    if (period_ns := chosen.pop("heartbeat_period_ns", None)) is not None:
+        chosen["heartbeat_period_ms"] = period_ns // 1_000_000
+
+    async def work() -> ClusterSpec:
+        async with connect(host) as manager:
+
+            async def act() -> ClusterSpec:
+                found = await manager.cluster()
+                spec = replace(found.spec, **chosen)
+                if chosen:
+                    await manager.update_cluster(found.meta.version, spec)
+                return spec
+
+            return await anew_on_conflict(act)
+
+    spec = run(work)
+    history = spec.task_history_per_slot
+    echo(f"Task history limit: {'all' if history < 0 else history}")
+    echo(f"Dispatcher heartbeat: {duration_text(spec.heartbeat_period_ms * 1_000_000)}")
+    echo(f"Certificates of nodes: {duration_text(spec.node_certificate_ns)}")
 
 
 def manager_word(manager: ManagerStatus) -> str:

@@ -113,7 +113,8 @@ def _places(progress: Progress, only_revision: str) -> tuple[Place, ...]:
             newest[task.node_id if everywhere else f"{task.slot:06d}"] = task
     failures = _failures(progress, everywhere)
     return tuple(
-        _place(task, failures.get(key, ""), everywhere, only_revision) for key, task in sorted(newest.items())
+        _place(task, failures.get((key, task.revision_id), ""), everywhere, only_revision)
+        for key, task in sorted(newest.items())
     )
 
 
@@ -154,11 +155,14 @@ def _healthy(task: Task) -> bool:
     return task.status.state is TaskState.RUNNING and task.status.health is not HealthState.UNHEALTHY
 
 
-def _failures(progress: Progress, everywhere: bool) -> dict[str, str]:
-    """Return what went wrong last in each place, to be shown while its next task does not run yet."""
+def _failures(progress: Progress, everywhere: bool) -> dict[tuple[str, str], str]:
+    """Return what went wrong last in each place, to be shown while its next task does not run yet.
+
+    By revision too: what an older one did is no news of this one.
+    """
     found = {}
     for task in sorted(progress.tasks, key=lambda task: (task.status.at_ns, task.id)):
         if task.status.state in (TaskState.FAILED, TaskState.REJECTED) and task.status.err:
             key = task.node_id if everywhere else f"{task.slot:06d}"
-            found[key] = task.status.err
+            found[key, task.revision_id] = task.status.err
     return found

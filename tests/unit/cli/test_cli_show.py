@@ -103,6 +103,9 @@ def test_a_place_tells_what_went_wrong_last() -> None:
     failed = task(1, FAILED, desired=TaskState.SHUTDOWN, err="exit 1", created=1)
     (place,) = assess(moment(failed, task(1, PENDING, created=2), desired=1), Asked.UPDATE).places
     assert (place.error, place.past, place.good) == ("exit 1", True, False)
+    older = replace(failed, revision_id="old")
+    (place,) = assess(moment(older, task(1, PENDING, created=2), desired=1), Asked.UPDATE).places
+    assert place.error == "", "that is no news of this revision"
     (place,) = assess(moment(failed, task(1, created=2), desired=1), Asked.UPDATE).places
     assert (place.error, place.good) == ("", True)
 
