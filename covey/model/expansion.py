@@ -2,7 +2,7 @@
 
 Managers check what can be known when a service is created (`check_container`); agents fill templates in and
 check what came of it (`expanded`): a node's label may be anything. Fields and their order are Docker Swarm's: the
-host name, each variable, and each mount's source, target and volume labels' values. Pure.
+host name, each variable's value, and each mount's source, target and volume labels' values. Pure.
 """
 
 import re
@@ -92,7 +92,10 @@ def check_container(spec: ServiceSpec) -> None:
     if container.hostname:
         _check(spec, "hostname", container.hostname, hostname_fault, hostname_fault)
     for variable in container.env:
-        _check(spec, "env", variable, variable_fault, variable_fault)
+        if fault := variable_fault(variable):
+            raise InvalidArgument(f"env: {variable!r} {fault}")
+        name, _, value = variable.partition("=")
+        _check(spec, f"env {name}", value, _text_fault, _text_fault)
     for mount in container.mounts:
         kind = mount.kind
         _check(
@@ -151,7 +154,7 @@ def expanded(container: ContainerSpec, facts: Facts) -> ContainerSpec:
     return replace(
         container,
         hostname=_filled("hostname", container.hostname, facts, hostname_fault),
-        env=tuple(_filled("env", variable, facts, variable_fault) for variable in container.env),
+        env=tuple(_variable(variable, facts) for variable in container.env),
         mounts=mounts,
     )
 
@@ -165,6 +168,12 @@ def hostname_of(spec: ServiceSpec, task: Task, node: Node) -> str:
     if _OPEN in hostname:
         return _filled("hostname", hostname, template.facts_of(spec, task, node), hostname_fault)
     return hostname or task.id[:12]
+
+
+def _variable(variable: str, facts: Facts) -> str:
+    """Fill in a variable's value; its name is as it stands, as with Swarm."""
+    name, equals, value = variable.partition("=")
+    return f"{name}{equals}{_filled(f'env {name}', value, facts, _text_fault)}"
 
 
 def _mounted(mount: Mount, facts: Facts) -> Mount:

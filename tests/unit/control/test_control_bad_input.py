@@ -153,7 +153,7 @@ UNSOUND = {
     "hostname: 'web-{{.Task.Slt}}' names .Task.Slt, which does not exist; there are .Service.ID": container(
         hostname="web-{{.Task.Slt}}"
     ),
-    "env: 'A={{.Task.Slot' does not end what": container(env=("A={{.Task.Slot",)),
+    "env A: '{{.Task.Slot' does not end what": container(env=("A={{.Task.Slot",)),
     "mount source: '{{env \"HOME\"}}' calls 'env', and there are no functions but index": container(
         mounts=(Mount(kind=MountKind.VOLUME, source='{{env "HOME"}}', target="/d"),)
     ),

@@ -29,7 +29,7 @@ def test_host_name_environment_and_mounts_are_filled_in() -> None:
         args=("{{.Task.Slot}}",),
         labels={"slot": "{{.Task.Slot}}"},
         hostname="web-{{.Task.Slot}}",
-        env=("SLOT={{.Task.Slot}}", "GONE"),
+        env=("SLOT={{.Task.Slot}}", "GONE", "{{.Name}}=as it stands", "EQUATION={{.Task.Slot}}=3"),
         mounts=(
             volume("data-{{.Task.Slot}}", "/{{.Service.Name}}", slot="{{.Task.Slot}}"),
             Mount(source="{{.Node.Labels.root}}/x", target="/x"),
@@ -39,7 +39,8 @@ def test_host_name_environment_and_mounts_are_filled_in() -> None:
     )
     assert expansion.has_templates(container)
     done = expansion.expanded(container, FACTS)
-    assert (done.hostname, done.env) == ("web-3", ("SLOT=3", "GONE"))
+    assert done.hostname == "web-3"
+    assert done.env == ("SLOT=3", "GONE", "{{.Name}}=as it stands", "EQUATION=3=3")
     assert [(m.source, m.target) for m in done.mounts] == [
         ("data-3", "/web"),
         ("/srv/x", "/x"),
@@ -64,7 +65,8 @@ def test_what_has_no_templates_stays_as_it_is() -> None:
             "hostname: 'web-{{.Node.Labels.none}}' becomes 'web-', which is not a host name",
         ),
         (ContainerSpec(hostname="h{{.Task.ID}}{{.Task.ID}}{{.Task.ID}}"), "which is not a host name; use up to 64"),
-        (ContainerSpec(env=("{{.Node.Labels.none}}=x",)), "becomes '=x', which is not NAME=value"),
+        (ContainerSpec(env=("A=b={{.X}}",)), "env A: 'b={{.X}}' names .X, which does not exist"),
+        (ContainerSpec(env=('A={{"\\x00"}}',)), "becomes '\\x00', which has a zero byte in it"),
         (
             ContainerSpec(mounts=(volume("{{.Node.Labels.none}}"),)),
             "mount source: '{{.Node.Labels.none}}' becomes '', which is empty; see that the labels it names are there",
@@ -115,8 +117,9 @@ def test_the_host_name_is_the_specs_or_the_tasks() -> None:
         (spec(hostname="{{.Task.Slt}}"), "hostname: '{{.Task.Slt}}' names .Task.Slt, which does not exist"),
         (spec(hostname="{{.Node.Labels}}"), "names all of .Node.Labels; name one of them"),
         (spec(hostname="a_b"), "hostname: 'a_b' is not a host name"),
-        (spec(env=("A={{secret}}",)), "env: 'A={{secret}}' calls 'secret', and there are no functions"),
-        (spec(env=("{{.Service.Labels.none}}=1",)), "becomes '=1', which is not NAME=value"),
+        (spec(env=("A={{secret}}",)), "env A: '{{secret}}' calls 'secret', and there are no functions"),
+        (spec(env=('A={{"\\x00"}}',)), "becomes '\\x00', which has a zero byte in it"),
+        (spec(env=("={{.Service.Name}}",)), "env: '={{.Service.Name}}' is not NAME=value"),
         (spec(mounts=(volume("{{.Service.Labels.none}}"),)), "becomes '', which is empty"),
         (
             spec(mounts=(volume("x", "{{.Task.Slot}}"),)),
