@@ -113,6 +113,7 @@ flush_tasks_max = 1_000  # tasks that one turn of the dispatcher looks at, to te
 reconnect_backoff_ms_min = 100
 reconnect_backoff_ms_max = 8_000
 heartbeat_period_ms_min = 100
+heartbeat_period_ms_max = 60_000
 register_timeout_ms = 5_000
 manager_answer_ms = (
     2_000  # how long an agent waits for one manager while there are others to ask; then doubled
@@ -184,6 +185,7 @@ scheduler_failures_max = 5  # of one revision on one node, within the window: th
 scheduler_failure_window_ms = 300_000
 stop_grace_ns = 10_000_000_000
 task_history_per_slot = 5
+task_history_max = 1_000  # that can be asked for; -1 keeps all, as Swarm has it
 job_history_places_max = 1_000  # a job of more keeps one task of each place that is done
 planner_debounce_ms = 5
 garbage_search_ms = 30  # a longer one sets aside what it found alive

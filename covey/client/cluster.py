@@ -7,7 +7,7 @@ from contextlib import aclosing, asynccontextmanager
 from covey import limits
 from covey.errors import FailedPrecondition, Unavailable
 from covey.model.objects import Cluster, Network, Node, Revision, Task
-from covey.model.specs import NetworkSpec, NodeSpec, ServiceSpec
+from covey.model.specs import ClusterSpec, NetworkSpec, NodeSpec, ServiceSpec
 from covey.model.states import NodeRole
 from covey.v1 import control_pb2 as pb
 from covey.v1 import dispatcher_pb2, logs_pb2, specs_pb2, types_pb2
@@ -55,6 +55,11 @@ class ClusterClient:
         """Return the cluster, without keys and secrets."""
         answer = await self._read(Control.get_cluster, pb.GetClusterRequest())
         return from_message(answer.cluster, Cluster)
+
+    async def update_cluster(self, version: int, spec: ClusterSpec) -> None:
+        """Replace the cluster's settings; raises Conflict if they changed since `version`."""
+        request = pb.UpdateClusterRequest(version=version, spec=to_message(spec, specs_pb2.ClusterSpec))
+        await self._change(Control.update_cluster, request)
 
     async def status(self, local: bool = False) -> ClusterStatus:
         """Return how the managers stand; with `local` as far as this one knows itself, without asking on."""

@@ -40,6 +40,18 @@ class GetClusterResponse(_message.Message):
     cluster: _objects_pb2.Cluster
     def __init__(self, cluster: _Optional[_Union[_objects_pb2.Cluster, _Mapping]] = ...) -> None: ...
 
+class UpdateClusterRequest(_message.Message):
+    __slots__ = ("version", "spec")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    spec: _specs_pb2.ClusterSpec
+    def __init__(self, version: _Optional[int] = ..., spec: _Optional[_Union[_specs_pb2.ClusterSpec, _Mapping]] = ...) -> None: ...
+
+class UpdateClusterResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class GetJoinTokenRequest(_message.Message):
     __slots__ = ("role", "rotate")
     ROLE_FIELD_NUMBER: _ClassVar[int]

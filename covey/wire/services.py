@@ -25,6 +25,9 @@ class Control:
         OPERATORS,
         Where.READ,
     )
+    update_cluster = Unary(
+        name, "UpdateCluster", control_pb2.UpdateClusterRequest, control_pb2.UpdateClusterResponse, OPERATORS
+    )
     get_join_token = Unary(
         name, "GetJoinToken", control_pb2.GetJoinTokenRequest, control_pb2.GetJoinTokenResponse, OPERATORS
     )

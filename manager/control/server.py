@@ -9,14 +9,14 @@ from msgspec.structs import replace
 
 from covey.errors import InvalidArgument, Unavailable
 from covey.model.objects import Cluster, Endpoint, JoinSecrets, Network, Node, RootCa, Task
-from covey.model.specs import NetworkSpec, NodeSpec
+from covey.model.specs import ClusterSpec, NetworkSpec, NodeSpec
 from covey.model.states import NodeRole
 from covey.v1 import control_pb2 as pb
 from covey.v1 import objects_pb2
 from covey.wire.codec import from_message, to_message
 from covey.wire.service import Binding, Caller, bind
 from covey.wire.services import Control
-from manager.control import networks, nodes, validate
+from manager.control import clusters, networks, nodes, validate
 from manager.control.lookup import find_network, find_node
 from manager.control.paging import pages
 from manager.control.services.server import ResolveImage, ServiceServer
@@ -57,6 +57,7 @@ class ControlServer:
         return [
             *self._services.bindings(),
             bind(Control.get_cluster, self._get_cluster),
+            bind(Control.update_cluster, self._update_cluster),
             bind(Control.get_join_token, self._get_join_token),
             bind(Control.list_nodes, self._list_nodes),
             bind(Control.get_node, self._get_node),
@@ -76,6 +77,14 @@ class ControlServer:
         root = RootCa(certificate_pem=cluster.root_ca.certificate_pem, digest=cluster.root_ca.digest)
         shown = replace(cluster, root_ca=root, join_secrets=JoinSecrets())
         return pb.GetClusterResponse(cluster=to_message(shown, objects_pb2.Cluster))
+
+    async def _update_cluster(
+        self, request: pb.UpdateClusterRequest, caller: Caller
+    ) -> pb.UpdateClusterResponse:
+        spec = from_message(request.spec, ClusterSpec)
+        await self._store.update(lambda draft: clusters.update_cluster(draft, request.version, spec))
+        log.info("%s changed the settings of the cluster", caller)
+        return pb.UpdateClusterResponse()
 
     async def _get_join_token(
         self, request: pb.GetJoinTokenRequest, caller: Caller

@@ -27,9 +27,8 @@ from manager.store.view import BY_SERVICE, BY_TASK, View
 
 def validate(view: View, *, at_rest: bool = True) -> list[str]:
     """Say everything that is wrong; an empty list means that all is well."""
-    checks = (_references, _addresses, _subnets, _ports, _places, _jobs, _hosts)
-    if at_rest:
-        checks = (*checks, _endpoints, _stopped, _room)
+    always = (_references, _addresses, _subnets, _ports, _places, _jobs, _hosts)
+    checks = (*always, _endpoints, _stopped, _room) if at_rest else always
     return [wrong for check in checks for wrong in check(view)]
 
 

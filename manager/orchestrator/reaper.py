@@ -1,5 +1,7 @@
 """What is forgotten: tasks that were to be removed, old ended tasks, old revisions."""
 
+import sys
+
 from covey import limits
 from covey.model.objects import Revision, Task
 from covey.model.states import TaskState
@@ -29,7 +31,12 @@ def removable(task: Task) -> bool:
 
 
 def _kept_per_place(scene: Scene) -> int:
-    """How many tasks a place shows; more if restarts are counted, because they are counted on these."""
+    """How many tasks a place shows; more if restarts are counted, because they are counted on these.
+
+    A negative history limit keeps all of them.
+    """
+    if scene.turn.history_per_place < 0:
+        return sys.maxsize
     attempts = scene.revision.spec.task.restart.max_attempts
     return max(scene.turn.history_per_place, attempts + 1 if attempts else 0, 1)
 
