@@ -1,4 +1,7 @@
-"""`python -m tests.sim SEED [PROFILE]` repeats one run; `python -m tests.sim --many COUNT [FIRST]` runs many."""
+"""`python -m tests.sim SEED [PROFILE]` repeats one run, and with `--tell [SERVICE]` tells it in lines.
+
+`python -m tests.sim --many COUNT [FIRST]` runs many.
+"""
 
 import logging
 import os
@@ -6,17 +9,18 @@ import sys
 import time
 import traceback
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import nullcontext
 
+from tests.sim.telling import telling
 from tests.sim.world import World
 
 _BATCH = 25
+PROFILES = ("cluster", "raft", "rollout", "members", "raft", "cluster", "drain", "hasty", "jobs", "raft")
 
 
 def profile_of(seed: int) -> str:
-    """Every fifth run is of a whole cluster, which takes longer; the last digit tells of two special ones."""
-    if seed % 5 == 0:
-        return "cluster"
-    return {7: "hasty", 3: "members"}.get(seed % 10, "raft")
+    """The last digit tells: half of the runs are of whole clusters, which take longer."""
+    return PROFILES[seed % 10]
 
 
 def attempt(seed: int, profile: str = "") -> str:
@@ -68,9 +72,11 @@ def main() -> int:
     if sys.argv[1] == "--many":
         return min(1, many(int(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 1))
     seed = int(sys.argv[1])
-    world = World(seed, sys.argv[2] if len(sys.argv) > 2 else profile_of(seed))
+    rest = sys.argv[2:]
+    world = World(seed, rest.pop(0) if rest and rest[0] != "--tell" else profile_of(seed))
     began = time.monotonic()
-    world.run()
+    with telling(world, rest[1] if len(rest) > 1 else "") if "--tell" in rest else nullcontext():
+        world.run()
     print(
         f"seed {seed} ({world.profile}) ran clean: {world.writes} writes, {world.reads} reads, "
         f"{len(world.promises.applied)} entries, {len(world.promises.leaders)} terms with a leader, "

@@ -124,6 +124,7 @@ class Agent:
 
     def boot(self) -> None:
         """Take over what the disk and the host have."""
+        self.world.tell(f"      {self.name}: its agent begins")
         self.on = True
         self.lives += 1
         held = {id: value for (kind, id), value in self.disk.items() if kind == "table"}
@@ -153,6 +154,7 @@ class Agent:
 
     def crash(self) -> None:
         """End the process; containers go on."""
+        self.world.tell(f"      {self.name}: its agent ends")
         self.on = False
         self.lives += 1
         self.numbers = self.session.number
@@ -163,6 +165,7 @@ class Agent:
 
     def power_off(self) -> None:
         """End everything on the host."""
+        self.world.tell(f"      {self.name}: loses its power")
         self.crash()
         self.host.power_off()
         self.in_force.clear()

@@ -33,7 +33,7 @@ class Leading:
     def __init__(self, manager: "Manager", term: int) -> None:
         self.manager, self.world, self.term = manager, manager.world, term
         self.over = False
-        dice = Random(f"{self.world.seed} {term}")
+        dice = Random(f"{self.world.seed} {self.world.new_name('term')}")  # one may begin anew within a term
         self.planners = Leader(manager.tables, dice, self._now(), manager.wall_ns)
         self.sessions = Sessions(manager.tables)
         self.lines: dict[str, Line] = {}
@@ -43,6 +43,7 @@ class Leading:
 
     def begin(self) -> None:
         """Start the timers."""
+        self.world.tell(f"   {self.manager.name} leads in term {self.term}")
         self._beat()
         self._roles()
         self.settle()

@@ -10,6 +10,7 @@
 """
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,7 @@ class Runs:
     """Every start and end of a container."""
 
     world: "World"
+    tell: Callable[[str, str, str, str], None] = lambda what, node, id, how: None
     on: dict[str, str] = field(default_factory=dict)
     now: dict[str, Run] = field(default_factory=dict)
     stopped: set[str] = field(default_factory=set)
@@ -67,6 +69,7 @@ class Runs:
 
     def started(self, node: str, id: str) -> None:
         """Hear that a container is started."""
+        self.tell("is started", node, id, "")
         if id in self.on:
             raise Violated(f"task {id} is started on {node}, and was on {self.on[id]}")
         self.on[id] = node
@@ -80,6 +83,7 @@ class Runs:
 
     def asked_to_end(self, node: str, id: str) -> None:
         """Hear that a container is sent its stop signal."""
+        self.tell("is asked to stop", node, id, "")
         self.stopped.add(id)
         agent = self.world.agent(node)
         record = agent.tasks.records.get(id)
@@ -116,6 +120,7 @@ class Runs:
 
     def ended(self, node: str, id: str, code: int | None) -> None:
         """Hear that a container has ended."""
+        self.tell("ends with", node, id, str(code))
         run = self.now.pop(id, None)
         assert run is not None, f"{id} ends on {node} and did not run"
         if code == 0 and id not in self.stopped and run.revision.spec.mode.kind.job and not self._excused(id):

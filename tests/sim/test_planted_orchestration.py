@@ -10,8 +10,9 @@ from msgspec.structs import replace
 
 from agent.tasks.draining import Leaving
 from agent.tasks.lifecycle import Leave
+from covey.model.jobs import extent
 from covey.model.objects import Revision, Service
-from covey.model.specs import UpdateConfig
+from covey.model.specs import ServiceMode, UpdateConfig
 from covey.model.states import EndpointState, UpdateOrder
 from manager.dispatcher.sessions import Sessions
 from manager.orchestrator import drained, jobs, places, revisions, rollout, start
@@ -68,19 +69,17 @@ def run_jobs_again(patch: pytest.MonkeyPatch) -> None:
 
 def leave_jobs_short(patch: pytest.MonkeyPatch) -> None:
     """A job ends one completion before its end."""
-    extent = jobs.extent
 
-    def short(mode: object) -> tuple[int, int]:
-        total, at_once = extent(mode)  # type: ignore[arg-type]
+    def short(mode: ServiceMode) -> tuple[int, int]:
+        total, at_once = extent(mode)
         return max(total - 1, 1), at_once
 
-    patch.setattr(jobs, "extent", short)
+    patch.setattr("manager.orchestrator.jobs.extent", short)
 
 
 def run_jobs_all_at_once(patch: pytest.MonkeyPatch) -> None:
     """How many tasks of a job may run at a time is not heeded."""
-    extent = jobs.extent
-    patch.setattr(jobs, "extent", lambda mode: (extent(mode)[0], extent(mode)[0]))
+    patch.setattr("manager.orchestrator.jobs.extent", lambda mode: (extent(mode)[0],) * 2)
 
 
 def start_what_was_stopped(patch: pytest.MonkeyPatch) -> None:

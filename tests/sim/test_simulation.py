@@ -5,7 +5,7 @@ import pytest
 from tests.sim.__main__ import attempt, batch, profile_of
 from tests.sim.world import World
 
-_RUNS, _AT_ONCE = 400, 20
+_RUNS, _AT_ONCE = 300, 20
 
 
 @pytest.mark.parametrize("first", range(1, _RUNS, _AT_ONCE))
@@ -13,7 +13,7 @@ def test_managers_keep_their_promises(first: int) -> None:
     assert batch(first, _AT_ONCE) == []
 
 
-@pytest.mark.parametrize("seed", [3, 5])
+@pytest.mark.parametrize("seed", [2, 3, 5])
 def test_a_seed_gives_the_same_run_again(seed: int) -> None:
     runs = []
     for _ in range(2):
@@ -28,5 +28,5 @@ def test_a_failure_says_how_to_see_it_again(monkeypatch: pytest.MonkeyPatch) -> 
         raise AssertionError("two leaders")
 
     monkeypatch.setattr(World, "run", run)
-    assert "two leaders" in attempt(8)
-    assert "python -m tests.sim 8 raft" in attempt(8)
+    assert "two leaders" in attempt(9)
+    assert "python -m tests.sim 9 raft" in attempt(9)

@@ -57,6 +57,7 @@ class World:
         self.rollouts, self.wanted = Rollouts(self), Wanted()
         self.registers = [Register() for _ in range(REGISTERS)]
         self.faults = Faults(self)
+        self.tell: Callable[[str], None] = lambda text: None  # what happens to nodes and managers
         self.calm = False
         self.writes = self.reads = self.services_made = 0
         self.lines: list[Line] = []

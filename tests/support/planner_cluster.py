@@ -10,7 +10,7 @@ from random import Random
 
 from msgspec.structs import replace
 
-from covey import errors
+from covey import errors, limits
 from covey.ids import new_id
 from covey.machine import Tick
 from covey.model.objects import (
@@ -227,7 +227,9 @@ class PlannerCluster:
             else:
                 self.commits += 1
                 self.leader.step(Committed())
-                self.check(at_rest=self.interfere is None)
+                wake_at_ms = self.leader.wake_at_ms
+                more = wake_at_ms is not None and wake_at_ms <= self.now_ms + limits.planner_debounce_ms
+                self.check(at_rest=self.interfere is None and not more)  # a pass may have had no room for all
 
     def check(self, *, at_rest: bool) -> None:
         if self.checked:
