@@ -143,7 +143,6 @@ join_dial_timeout_s = 5.0  # whoever joins must be reached at the address it nam
 join_timeout_s = 30.0  # one request to join: dialling back, and the changes it needs
 join_backoff_ms_min = 200
 join_backoff_ms_max = 5_000
-leader_wait_ms = 10_000
 status_ask_timeout_s = 1.0  # how long a manager waits for the leader when asked how the cluster stands
 leadership_doubt_ms = (
     1_500  # a leader whose writes nobody takes hears by then that it leads no more, or leads on

@@ -20,7 +20,6 @@ ANY: Final = 255
 CLASS_IN: Final = 1
 
 NOERROR: Final = 0
-FORMERR: Final = 1
 SERVFAIL: Final = 2
 NXDOMAIN: Final = 3
 NOTIMP: Final = 4
@@ -57,15 +56,6 @@ def wire_name(name: str) -> bytes:
     if len(wire) > NAME_BYTES:
         raise BadNameError(f"{name!r} is no DNS name: it has over {NAME_BYTES} bytes")
     return wire
-
-
-def text_name(wire: bytes) -> str:
-    """Return wire bytes as dotted text without the last dot, for messages and reverse names."""
-    labels, at = [], 0
-    while at < len(wire) and wire[at]:
-        labels.append(wire[at + 1 : at + 1 + wire[at]].decode("utf-8", "backslashreplace"))
-        at += 1 + wire[at]
-    return ".".join(labels)
 
 
 Address = IPv4Address | IPv6Address

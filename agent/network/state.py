@@ -42,9 +42,6 @@ class Port:
     isolated: bool = False
 
 
-KERNEL_PORT = Port(learning=True, flood=True, multicast_flood=True)  # what a fresh port has
-
-
 @dataclass(frozen=True, slots=True)
 class Link:
     """One link. `peer` is (namespace, name) of a veth's other end; it is unknown (None) when read back."""

@@ -43,11 +43,6 @@ class Reference(Struct, frozen=True, gc=False):
         """What to ask a registry for: the digest if there is one, else the tag; never both."""
         return f"{self.name}@{self.digest}" if self.digest else f"{self.name}:{self.tag}"
 
-    def pinned(self, digest: str) -> "Reference":
-        """The same reference, now standing for exactly `digest`."""
-        _require(_DIGEST, digest, "digest", digest)
-        return Reference(self.registry, self.repository, self.tag, digest)
-
     def __str__(self) -> str:
         tag = f":{self.tag}" if self.tag else ""
         return self.name + tag + (f"@{self.digest}" if self.digest else "")

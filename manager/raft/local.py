@@ -124,11 +124,6 @@ class Local:
         self._writing = HardState(self.term, self.vote, self.log.commit)
         return self._writing
 
-    @property
-    def commit_given(self) -> int:
-        """The commit index the disk was last given."""
-        return self._writing.commit
-
     def written(self, installed: SnapshotMark | None) -> None:
         """Note that everything given is durable."""
         self._on_disk = self._writing

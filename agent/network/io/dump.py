@@ -10,7 +10,6 @@ from ..state import Address, Kind, Link, LinkIp, LinkMac, Port, Route, Vxlan
 from . import rtnetlink as rt
 from .wire import Channel, Message, attributes, string
 
-_RTPROT_KERNEL = 2
 _KINDS = {kind.value: kind for kind in Kind}
 _IFF_LOOPBACK = 8
 

@@ -35,7 +35,6 @@ def test_the_full_form_reads_back_as_itself(text: str) -> None:
 def test_a_digest_is_pulled_rather_than_the_tag() -> None:
     assert parse(f"h:1/x:2@{D}").pull_name == f"h:1/x@{D}"
     assert parse("h:1/x:2").pull_name == "h:1/x:2"
-    assert parse("h:1/x:2").pinned(D).pull_name == f"h:1/x@{D}"
 
 
 @pytest.mark.parametrize(

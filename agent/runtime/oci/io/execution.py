@@ -32,7 +32,6 @@ _log = logging.getLogger(__name__)
 _PREFIX = "covey-exec-"
 _BEGIN_POLL_S = 0.004
 _LOOK_S = 0.1  # how often it is seen whether the command is over while something else holds its output open
-_LINGER_S = 2.0  # for the runtime to end once the command has
 _KILL_TRIES = 400
 _KILL_PAUSE_S = 0.005
 _STARVED = "the kernel killed it, or part of it: the container has used all the memory it may"
