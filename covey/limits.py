@@ -13,6 +13,7 @@ nano_cpus_min = 1_000_000  # 0.001 of a CPU
 replicas_max = 100_000
 generic_resource_count_max = 1_000_000  # of one kind, on a node or for a task
 generic_resources_bytes_max = 4 * 1024  # of names on one node, whose description is bounded, too
+engine_labels_bytes_max = 2 * 1024  # of what a host's settings say of it, likewise
 health_check_ns_min = 1_000_000  # Docker's: no check more often than every millisecond
 
 # --- the store -------------------------------------------------------------------------------------

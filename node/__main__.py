@@ -53,6 +53,11 @@ def python_commands(settings: Settings) -> Commands:
     multiple=True,
     help="What else is offered: gpu=UUID-1 by its name, or ssd=3 by number; repeatable.",
 )
+@click.option(
+    "--label",
+    multiple=True,
+    help="What is said of this host, KEY=VALUE, for constraints on engine.labels.KEY; repeatable.",
+)
 @click.option("--cgroup-parent", help="The cgroup below which tasks run [/covey].")
 @click.option("--resolv-conf", help="The resolver that other names are forwarded to [/etc/resolv.conf].")
 @click.option("--insecure-registry", multiple=True, help="A registry (HOST:PORT) without TLS; repeatable.")

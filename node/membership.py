@@ -119,6 +119,7 @@ def node_config(settings: Settings, membership: Membership, identity: NodeIdenti
         insecure_registries=settings.insecure_registry,
         log_level=settings.log_level,
         generic_resources=settings.generic_resources,
+        engine_labels=settings.engine_labels,
     )
 
 

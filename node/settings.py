@@ -19,6 +19,7 @@ DEFAULT_FILE = Path("/etc/covey/coveyd.toml")
 _LEVELS = ("debug", "info", "warning", "error")
 _UNITS = {"": 1, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([bkmgt]?)(?:i?b)?", re.IGNORECASE)
+_LABEL = re.compile(r"[A-Za-z0-9_.-]+")
 _REGISTRY = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?|\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?")
 
 
@@ -26,7 +27,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     """The settings, checked. In the file they have the names of the flags (`state-dir = "..."`).
 
     `cpus` and `memory` are what the node offers; 0 and "" mean all the host has. So is `generic_resource`, of which
-    Covey knows nothing but what is said here.
+    Covey knows nothing but what is said here. `label` is what is said of the host itself (`engine.labels.KEY`); people
+    label nodes by `covey node update`.
     """
 
     state_dir: str = "/var/lib/covey"
@@ -39,6 +41,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     insecure_registry: tuple[str, ...] = ()
     log_level: str = "info"
     generic_resource: tuple[str, ...] = ()
+    label: tuple[str, ...] = ()
 
     @property
     def nano_cpus(self) -> int:
@@ -54,6 +57,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     def generic_resources(self) -> tuple[GenericResource, ...]:
         """The generic resources offered; raises `InvalidArgument`."""
         return generic.offered(self.generic_resource, "--generic-resource")
+
+    @property
+    def engine_labels(self) -> dict[str, str]:
+        """What constraints and preferences know as `engine.labels.KEY`; raises `InvalidArgument`."""
+        return _labels(self.label)
 
 
 def load(file: Path | None, flags: Mapping[str, Any]) -> Settings:
@@ -79,6 +87,27 @@ def parse_size(text: str) -> int:
             f"memory {text!r} is not an amount; write bytes, or a number with k, m, g or t: 2g"
         )
     return int(float(match[1]) * _UNITS[match[2].lower()])
+
+
+def _labels(texts: tuple[str, ...]) -> dict[str, str]:
+    """Read `disk=ssd`, or `disk` alone; the keys are such as a constraint can name."""
+    found = dict[str, str]()
+    for text in texts:
+        key, _, value = text.partition("=")
+        if not _LABEL.fullmatch(key):
+            raise InvalidArgument(
+                f"--label {text!r} is not KEY=VALUE with a key of letters, digits, -, _ and .: write disk=ssd"
+            )
+        if key in found:
+            raise InvalidArgument(f"--label {key}={found[key]} and {text}: give each key once")
+        found[key] = value
+    size = sum(len(text.encode()) for text in texts)
+    if size > limits.engine_labels_bytes_max:
+        most = limits.engine_labels_bytes_max
+        raise InvalidArgument(
+            f"--label: {size} bytes are more than the {most} a host may have; use covey node update --label-add"
+        )
+    return found
 
 
 def _read_default() -> dict[str, Any]:
@@ -128,6 +157,6 @@ def _check(settings: Settings) -> None:
             raise InvalidArgument(
                 f"--insecure-registry {registry!r} is not HOST or HOST:PORT, without http:// and path"
             )
-    _ = settings.generic_resources  # which says what is wrong with them
+    _ = settings.generic_resources, settings.engine_labels  # which say what is wrong with them
     if settings.log_level not in _LEVELS:
         raise InvalidArgument(f"--log-level {settings.log_level!r} is not one of {', '.join(_LEVELS)}")

@@ -20,5 +20,6 @@ def describe(
             generic=config.generic_resources,
         ),
         engine_version=version,
+        engine_labels=config.engine_labels,
         data_address=config.data_address or config.advertise_address,
     )

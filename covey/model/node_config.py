@@ -31,6 +31,7 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     insecure_registries: tuple[str, ...] = ()
     log_level: str = "info"
     generic_resources: tuple[GenericResource, ...] = ()
+    engine_labels: dict[str, str] = {}
 
     @property
     def state(self) -> Path:

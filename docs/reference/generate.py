@@ -264,6 +264,7 @@ _EXAMPLE_SETTINGS = (
     "cpus = 2",
     'memory = "4g"',
     'generic-resource = ["gpu=UUID-1", "gpu=UUID-2", "ssd=3"]',
+    'label = ["disk=ssd", "rack=r7"]',
     'insecure-registry = ["192.0.2.7:5000"]',
     'log-level = "warning"',
 )

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import click
@@ -55,7 +56,7 @@ def node() -> None:
 
 
 @node.command(epilog=example("covey node ls", "covey node ls --filter role=worker -q"))
-@filters("id label name role membership")
+@filters("id label node.label name role membership")
 @output_format
 @quiet_ids
 @stale
@@ -82,16 +83,17 @@ def ls(host: Host, filters: Filters, form: str, quiet: bool) -> None:
 
 
 def _wanted(item: Node, filters: Filters) -> bool:
-    def labelled(text: str) -> bool:
+    def labelled(labels: Mapping[str, str], text: str) -> bool:
         key, equals, value = text.partition("=")
-        return key in item.spec.labels and (not equals or item.spec.labels[key] == value)
+        return key in labels and (not equals or labels[key] == value)
 
     return passes(
         filters,
         {
             "id": item.id.startswith,
             "name": item.description.hostname.startswith,
-            "label": labelled,
+            "label": partial(labelled, item.description.engine_labels),  # as Docker's: the host's own
+            "node.label": partial(labelled, item.spec.labels),
             "role": lambda text: word(item.role) == text,
             "membership": lambda text: text == "accepted",
         },

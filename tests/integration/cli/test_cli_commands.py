@@ -84,8 +84,11 @@ def test_nodes(stand: CliStand) -> None:
     assert " * " in covey(stand, "node", "ls")[0].splitlines()[1]
     covey(stand, "node", "update", "--label-add", "disk=ssd", "w1")
     assert "disk=ssd" in covey(stand, "node", "inspect", "--pretty", "w1")[0]
-    assert listed(stand, "node", "ls", "--filter", "label=disk=ssd", "--filter", "role=worker")
-    assert not listed(stand, "node", "ls", "--filter", "label=disk=hdd")
+    assert listed(stand, "node", "ls", "--filter", "node.label=disk=ssd", "--filter", "role=worker")
+    assert not listed(stand, "node", "ls", "--filter", "node.label=disk=hdd")
+    assert not listed(
+        stand, "node", "ls", "--filter", "label=disk=ssd"
+    )  # that is for what hosts say themselves
     assert covey(stand, "node", "inspect", "self")[0]
     _, err = covey(stand, "node", "rm", "w1", code=1)
     assert "not down" in err

@@ -101,6 +101,7 @@ def test_the_agent_is_told_what_the_host_offers_and_tells_the_managers(tmp_path:
         run_dir=str(tmp_path),
         node_name="m1",
         generic_resource=("gpu=a", "ssd=3"),
+        label=("rack=r7", "fast"),
     )
     config = node_config.load(membership.write_config(membership.node_config(settings, *member)))
     described = describe(config, "host", "amd64", 2, 1 << 30, "1")
@@ -109,3 +110,4 @@ def test_the_agent_is_told_what_the_host_offers_and_tells_the_managers(tmp_path:
         memory_bytes=1 << 30,
         generic=(GenericResource("gpu", "a", 1), GenericResource("ssd", count=3)),
     )
+    assert described.engine_labels == {"rack": "r7", "fast": ""}

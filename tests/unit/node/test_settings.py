@@ -59,6 +59,9 @@ def test_a_file_that_was_asked_for_must_be_there(tmp_path: Path) -> None:
         ("generic_resource", ("gpu",)),
         ("generic_resource", ("gpu=1", "gpu=UUID-1")),
         ("generic_resource", ("gpu=-1",)),
+        ("label", ("=ssd",)),
+        ("label", ("my disk=ssd",)),
+        ("label", ("disk=ssd", "disk=hdd")),
         ("log_level", "loud"),
     ],
 )
@@ -85,3 +88,12 @@ def test_generic_resources_come_from_the_file_or_the_flags(tmp_path: Path) -> No
     assert load(file, {"generic_resource": ("ssd=3",)}).generic_resources == (
         GenericResource("ssd", count=3),
     )
+
+
+def test_labels_come_from_the_file_or_the_flags(tmp_path: Path) -> None:
+    file = tmp_path / "coveyd.toml"
+    file.write_text('label = ["rack=r7", "note=a=b"]\n')
+    assert load(file, {}).engine_labels == {"rack": "r7", "note": "a=b"}
+    assert load(file, {"label": ("fast",)}).engine_labels == {"fast": ""}
+    with pytest.raises(InvalidArgument, match="more than the 2048"):
+        load(file, {"label": tuple(f"k{number}={'v' * 40}" for number in range(60))})
