@@ -52,7 +52,7 @@ def assignment_set(view: View, node_id: str) -> AssignmentSet:
         revision = view.get(Revision, task.revision_id)
         assert revision is not None, f"task {task.id} has no revision {task.revision_id}"
         tasks.append(replace(task, meta=_NO_META, status=TaskStatus(state=task.status.state)))
-        revisions[revision.id] = _with_ports(revision, view.get(Service, task.service_id))
+        revisions[revision.id] = _as_of_now(revision, view)
         for endpoint in view.find(Endpoint, BY_TASK, task.id):
             endpoints[endpoint.id] = endpoint
     for endpoint in view.find(Endpoint, BY_NODE, node_id):
@@ -79,12 +79,19 @@ def _itself(node: Node | None) -> tuple[Node, ...]:
     return (Node(id=node.id, spec=NodeSpec(labels=node.spec.labels), description=said),)
 
 
-def _with_ports(revision: Revision, service: Service | None) -> Revision:
-    """Give a revision with the numbers of all its ports: agents know of no service."""
+def _as_of_now(revision: Revision, view: View) -> Revision:
+    """Give a revision with what changes without new tasks, for agents know of no service.
+
+    That are the numbers of its ports, once they are allocated, and how long connections of a task that is to stop
+    may go on: what its service says now counts, not what it said when the task was made.
+    """
+    service = view.get(Service, revision.service_id)
+    current = view.get(Revision, service.revision_id) if service is not None else None
     endpoint = revision.spec.endpoint
-    if all(port.published_port for port in endpoint.ports):
+    drain_ns = (current or revision).spec.endpoint.drain_ns
+    if all(port.published_port for port in endpoint.ports) and endpoint.drain_ns == drain_ns:
         return revision
-    known = replace(endpoint, ports=numbered(endpoint.ports, service))
+    known = replace(endpoint, ports=numbered(endpoint.ports, service), drain_ns=drain_ns)
     return replace(revision, spec=replace(revision.spec, endpoint=known))
 
 
