@@ -149,9 +149,9 @@ class _Building:
 
 
 def _virtual(service: ServiceRow) -> Records | None:
-    if service.mode is not EndpointMode.VIP or not service.virtual_ip:
+    if service.mode is not EndpointMode.VIP or not service.virtual_ips:
         return None
-    return Records.of((ip_address(service.virtual_ip),), limits.dns_ttl_vip_s)
+    return Records.of(tuple(ip_address(each) for each in service.virtual_ips), limits.dns_ttl_vip_s)
 
 
 def _task_names(row: EndpointRow) -> TaskNames:

@@ -98,4 +98,4 @@ def _alive(facts: Facts, network_id: str) -> frozenset[str]:
 
 def _virtual(facts: Facts, network_id: str) -> frozenset[str]:
     services = facts.table(network_id).services
-    return frozenset(each.virtual_ip for each in services if each.mode is EndpointMode.VIP) - {""}
+    return frozenset(ip for each in services if each.mode is EndpointMode.VIP for ip in each.virtual_ips)

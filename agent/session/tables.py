@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from covey.errors import PeerFault
-from covey.model.tables import EndpointRow, NetworkTable, NetworkTableDelta, ServiceRow
+from covey.model.tables import EndpointRow, NetworkTable, NetworkTableDelta, PeerRow, ServiceRow
 
-Row = TypeVar("Row", EndpointRow, ServiceRow)
+Row = TypeVar("Row", EndpointRow, ServiceRow, PeerRow)
 
 
 def apply_delta(table: NetworkTable | None, delta: NetworkTableDelta) -> NetworkTable:
@@ -22,6 +22,7 @@ def apply_delta(table: NetworkTable | None, delta: NetworkTableDelta) -> Network
         version=delta.version,
         endpoints=_merged(table.endpoints, delta.endpoints, delta.endpoints_removed),
         services=_merged(table.services, delta.services, delta.services_removed),
+        peers=_merged(table.peers, delta.peers, delta.peers_removed),
     )
 
 
@@ -33,5 +34,11 @@ def _merged(old: Sequence[Row], changed: Sequence[Row], removed: Iterable[str]) 
     return tuple(rows[id] for id in sorted(rows))
 
 
-def _id_of(row: EndpointRow | ServiceRow) -> str:
-    return row.endpoint_id if isinstance(row, EndpointRow) else row.service_id
+def _id_of(row: EndpointRow | ServiceRow | PeerRow) -> str:
+    match row:
+        case EndpointRow():
+            return row.endpoint_id
+        case ServiceRow():
+            return row.service_id
+        case PeerRow():
+            return row.node_id

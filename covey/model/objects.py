@@ -66,6 +66,19 @@ class Cluster(Part, frozen=True):
     join_secrets: JoinSecrets = JoinSecrets()
 
 
+class NodeNetworking(Part, frozen=True):
+    """What a node's kernel can do for networks, found out by trying.
+
+    `encryption` is what encrypts (`kernel` or `wireguard-go`), empty if nothing can. `tunnel_keys` are its
+    public keys, base64, the newest last. `remarks` say why something cannot be done.
+    """
+
+    keeps_client_address: bool = False
+    encryption: str = ""
+    tunnel_keys: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
 class NodeDescription(Part, frozen=True):
     """What an agent says of its node. `data_address` is where its VXLAN packets come from."""
 
@@ -75,6 +88,7 @@ class NodeDescription(Part, frozen=True):
     engine_version: str = ""
     engine_labels: dict[str, str] = {}
     data_address: str = ""
+    networking: NodeNetworking = NodeNetworking()
 
 
 class NodeStatus(Part, frozen=True):
@@ -97,7 +111,7 @@ class Node(Part, frozen=True):
 
 
 class VirtualIp(Part, frozen=True):
-    """A service's address on one network."""
+    """A service's address on one network; where endpoints have both families, it has one of each."""
 
     network_id: str = ""
     address: str = ""

@@ -8,9 +8,11 @@ from msgspec import Struct
 
 from covey import limits
 from covey.model.states import (
+    Affinity,
     Availability,
     EndpointMode,
     FailureAction,
+    MeshMode,
     MountKind,
     NodeRole,
     Protocol,
@@ -230,13 +232,19 @@ class UpdateConfig(Spec, frozen=True):
 
 
 class PortConfig(Spec, frozen=True):
-    """A published port. `published_port` 0 asks for one from the dynamic range."""
+    """A published port. `published_port` 0 asks for one from the dynamic range.
+
+    `published_address` is the one address of the host that answers it; empty means all of them. `mesh` says
+    how it is answered in ingress mode.
+    """
 
     name: str = ""
     protocol: Protocol = Protocol.TCP
     target_port: int = 0
     published_port: int = 0
     publish_mode: PublishMode = PublishMode.INGRESS
+    published_address: str = ""
+    mesh: MeshMode = MeshMode.PRESERVE
 
 
 class EndpointSpec(Spec, frozen=True):
@@ -249,6 +257,7 @@ class EndpointSpec(Spec, frozen=True):
     mode: EndpointMode = EndpointMode.VIP
     ports: tuple[PortConfig, ...] = ()
     drain_ns: int = limits.drain_ns
+    affinity: Affinity = Affinity.NONE
 
 
 class ServiceSpec(Spec, frozen=True):
@@ -277,15 +286,23 @@ class NodeSpec(Spec, frozen=True):
 
 
 class IpamConfig(Spec, frozen=True):
-    """One subnet of a network; empty fields are chosen by Covey."""
+    """One subnet of a network; empty fields are chosen by Covey.
+
+    `reserved` are addresses that nobody gets, by what they are kept for (`router` to `10.1.0.9`).
+    """
 
     subnet: str = ""
     ip_range: str = ""
     gateway: str = ""
+    reserved: dict[str, str] = {}
 
 
 class NetworkSpec(Spec, frozen=True):
-    """What people ask of a network. `options` are driver options, e.g. `mtu` for overlays."""
+    """What people ask of a network. `options` are driver options, e.g. `mtu` for overlays.
+
+    `ipv4` and `ipv6` say which families of addresses its endpoints have. A `config_only` network is nothing
+    but settings, which another takes over by naming it as `config_from`.
+    """
 
     name: str = ""
     labels: dict[str, str] = {}
@@ -295,6 +312,10 @@ class NetworkSpec(Spec, frozen=True):
     ingress: bool = False
     ipam: tuple[IpamConfig, ...] = ()
     options: dict[str, str] = {}
+    ipv4: bool = True
+    ipv6: bool = False
+    config_only: bool = False
+    config_from: str = ""
 
 
 class ClusterSpec(Spec, frozen=True):

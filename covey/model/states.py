@@ -136,6 +136,26 @@ class PublishMode(IntEnum):
     HOST = 1
 
 
+class MeshMode(IntEnum):
+    """How the routing mesh answers a published port, and what a task sees of the client.
+
+    `PRESERVE`: every node answers, and the task sees the client's own address wherever kernels allow it.
+    `MASQUERADE`: every node answers, and the task sees the node. `LOCAL`: only nodes with a task answer, for
+    load balancers outside the cluster.
+    """
+
+    PRESERVE = 0
+    MASQUERADE = 1
+    LOCAL = 2
+
+
+class Affinity(IntEnum):
+    """Whether one client's connections to a virtual address or published port all go to the same task."""
+
+    NONE = 0
+    CLIENT = 1
+
+
 class MountKind(IntEnum):
     """What a mount's source is."""
 

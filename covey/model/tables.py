@@ -6,7 +6,7 @@ it has a task, and that of the ingress network always.
 
 from covey.model.objects import ClusterVersion, Part
 from covey.model.specs import PortConfig
-from covey.model.states import EndpointMode, EndpointState
+from covey.model.states import Affinity, EndpointMode, EndpointState
 
 
 class EndpointRow(Part, frozen=True):
@@ -29,14 +29,28 @@ class EndpointRow(Part, frozen=True):
 
 
 class ServiceRow(Part, frozen=True):
-    """One service on the network: its names, its virtual address, and (on ingress) its published ports."""
+    """One service on the network: its names, its virtual addresses, and (on ingress) its published ports."""
 
     service_id: str = ""
     name: str = ""
     aliases: tuple[str, ...] = ()
     mode: EndpointMode = EndpointMode.VIP
-    virtual_ip: str = ""
+    virtual_ips: tuple[str, ...] = ()
     ports: tuple[PortConfig, ...] = ()
+    affinity: Affinity = Affinity.NONE
+
+
+class PeerRow(Part, frozen=True):
+    """One node on an encrypted network: where its tunnel ends, what it has inside, and by which keys.
+
+    `tunnel_address` is what the endpoint rows of this network have for `vtep`. `keys` are public, the newest
+    last; an older one holds until every peer has the newer.
+    """
+
+    node_id: str = ""
+    data_address: str = ""
+    tunnel_address: str = ""
+    keys: tuple[str, ...] = ()
 
 
 class NetworkTable(Part, frozen=True):
@@ -46,6 +60,7 @@ class NetworkTable(Part, frozen=True):
     version: ClusterVersion = ClusterVersion()
     endpoints: tuple[EndpointRow, ...] = ()
     services: tuple[ServiceRow, ...] = ()
+    peers: tuple[PeerRow, ...] = ()
 
 
 class NetworkTableDelta(Part, frozen=True):
@@ -58,3 +73,5 @@ class NetworkTableDelta(Part, frozen=True):
     endpoints_removed: tuple[str, ...] = ()
     services: tuple[ServiceRow, ...] = ()
     services_removed: tuple[str, ...] = ()
+    peers: tuple[PeerRow, ...] = ()
+    peers_removed: tuple[str, ...] = ()

@@ -62,8 +62,20 @@ class Cluster(_message.Message):
     join_secrets: JoinSecrets
     def __init__(self, id: _Optional[str] = ..., meta: _Optional[_Union[Meta, _Mapping]] = ..., spec: _Optional[_Union[_specs_pb2.ClusterSpec, _Mapping]] = ..., epoch: _Optional[int] = ..., feature_level: _Optional[int] = ..., root_ca: _Optional[_Union[RootCa, _Mapping]] = ..., join_secrets: _Optional[_Union[JoinSecrets, _Mapping]] = ...) -> None: ...
 
+class NodeNetworking(_message.Message):
+    __slots__ = ("keeps_client_address", "encryption", "tunnel_keys", "remarks")
+    KEEPS_CLIENT_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    ENCRYPTION_FIELD_NUMBER: _ClassVar[int]
+    TUNNEL_KEYS_FIELD_NUMBER: _ClassVar[int]
+    REMARKS_FIELD_NUMBER: _ClassVar[int]
+    keeps_client_address: bool
+    encryption: str
+    tunnel_keys: _containers.RepeatedScalarFieldContainer[str]
+    remarks: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, keeps_client_address: _Optional[bool] = ..., encryption: _Optional[str] = ..., tunnel_keys: _Optional[_Iterable[str]] = ..., remarks: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class NodeDescription(_message.Message):
-    __slots__ = ("hostname", "platform", "resources", "engine_version", "engine_labels", "data_address")
+    __slots__ = ("hostname", "platform", "resources", "engine_version", "engine_labels", "data_address", "networking")
     class EngineLabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -77,13 +89,15 @@ class NodeDescription(_message.Message):
     ENGINE_VERSION_FIELD_NUMBER: _ClassVar[int]
     ENGINE_LABELS_FIELD_NUMBER: _ClassVar[int]
     DATA_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    NETWORKING_FIELD_NUMBER: _ClassVar[int]
     hostname: str
     platform: _specs_pb2.Platform
     resources: _specs_pb2.Resources
     engine_version: str
     engine_labels: _containers.ScalarMap[str, str]
     data_address: str
-    def __init__(self, hostname: _Optional[str] = ..., platform: _Optional[_Union[_specs_pb2.Platform, _Mapping]] = ..., resources: _Optional[_Union[_specs_pb2.Resources, _Mapping]] = ..., engine_version: _Optional[str] = ..., engine_labels: _Optional[_Mapping[str, str]] = ..., data_address: _Optional[str] = ...) -> None: ...
+    networking: NodeNetworking
+    def __init__(self, hostname: _Optional[str] = ..., platform: _Optional[_Union[_specs_pb2.Platform, _Mapping]] = ..., resources: _Optional[_Union[_specs_pb2.Resources, _Mapping]] = ..., engine_version: _Optional[str] = ..., engine_labels: _Optional[_Mapping[str, str]] = ..., data_address: _Optional[str] = ..., networking: _Optional[_Union[NodeNetworking, _Mapping]] = ...) -> None: ...
 
 class NodeStatus(_message.Message):
     __slots__ = ("state", "message", "address")

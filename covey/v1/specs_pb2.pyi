@@ -279,28 +279,34 @@ class UpdateConfig(_message.Message):
     def __init__(self, parallelism: _Optional[int] = ..., delay_ns: _Optional[int] = ..., failure_action: _Optional[_Union[_types_pb2.FailureAction, str]] = ..., monitor_ns: _Optional[int] = ..., max_failure_ratio: _Optional[float] = ..., order: _Optional[_Union[_types_pb2.UpdateOrder, str]] = ..., start_deadline_ns: _Optional[int] = ...) -> None: ...
 
 class PortConfig(_message.Message):
-    __slots__ = ("name", "protocol", "target_port", "published_port", "publish_mode")
+    __slots__ = ("name", "protocol", "target_port", "published_port", "publish_mode", "published_address", "mesh")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     TARGET_PORT_FIELD_NUMBER: _ClassVar[int]
     PUBLISHED_PORT_FIELD_NUMBER: _ClassVar[int]
     PUBLISH_MODE_FIELD_NUMBER: _ClassVar[int]
+    PUBLISHED_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    MESH_FIELD_NUMBER: _ClassVar[int]
     name: str
     protocol: _types_pb2.Protocol
     target_port: int
     published_port: int
     publish_mode: _types_pb2.PublishMode
-    def __init__(self, name: _Optional[str] = ..., protocol: _Optional[_Union[_types_pb2.Protocol, str]] = ..., target_port: _Optional[int] = ..., published_port: _Optional[int] = ..., publish_mode: _Optional[_Union[_types_pb2.PublishMode, str]] = ...) -> None: ...
+    published_address: str
+    mesh: _types_pb2.MeshMode
+    def __init__(self, name: _Optional[str] = ..., protocol: _Optional[_Union[_types_pb2.Protocol, str]] = ..., target_port: _Optional[int] = ..., published_port: _Optional[int] = ..., publish_mode: _Optional[_Union[_types_pb2.PublishMode, str]] = ..., published_address: _Optional[str] = ..., mesh: _Optional[_Union[_types_pb2.MeshMode, str]] = ...) -> None: ...
 
 class EndpointSpec(_message.Message):
-    __slots__ = ("mode", "ports", "drain_ns")
+    __slots__ = ("mode", "ports", "drain_ns", "affinity")
     MODE_FIELD_NUMBER: _ClassVar[int]
     PORTS_FIELD_NUMBER: _ClassVar[int]
     DRAIN_NS_FIELD_NUMBER: _ClassVar[int]
+    AFFINITY_FIELD_NUMBER: _ClassVar[int]
     mode: _types_pb2.EndpointMode
     ports: _containers.RepeatedCompositeFieldContainer[PortConfig]
     drain_ns: int
-    def __init__(self, mode: _Optional[_Union[_types_pb2.EndpointMode, str]] = ..., ports: _Optional[_Iterable[_Union[PortConfig, _Mapping]]] = ..., drain_ns: _Optional[int] = ...) -> None: ...
+    affinity: _types_pb2.Affinity
+    def __init__(self, mode: _Optional[_Union[_types_pb2.EndpointMode, str]] = ..., ports: _Optional[_Iterable[_Union[PortConfig, _Mapping]]] = ..., drain_ns: _Optional[int] = ..., affinity: _Optional[_Union[_types_pb2.Affinity, str]] = ...) -> None: ...
 
 class ServiceSpec(_message.Message):
     __slots__ = ("name", "labels", "task", "mode", "update", "rollback", "endpoint")
@@ -347,17 +353,26 @@ class NodeSpec(_message.Message):
     def __init__(self, labels: _Optional[_Mapping[str, str]] = ..., role: _Optional[_Union[_types_pb2.NodeRole, str]] = ..., availability: _Optional[_Union[_types_pb2.Availability, str]] = ..., drain_deadline_ns: _Optional[int] = ...) -> None: ...
 
 class IpamConfig(_message.Message):
-    __slots__ = ("subnet", "ip_range", "gateway")
+    __slots__ = ("subnet", "ip_range", "gateway", "reserved")
+    class ReservedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     SUBNET_FIELD_NUMBER: _ClassVar[int]
     IP_RANGE_FIELD_NUMBER: _ClassVar[int]
     GATEWAY_FIELD_NUMBER: _ClassVar[int]
+    RESERVED_FIELD_NUMBER: _ClassVar[int]
     subnet: str
     ip_range: str
     gateway: str
-    def __init__(self, subnet: _Optional[str] = ..., ip_range: _Optional[str] = ..., gateway: _Optional[str] = ...) -> None: ...
+    reserved: _containers.ScalarMap[str, str]
+    def __init__(self, subnet: _Optional[str] = ..., ip_range: _Optional[str] = ..., gateway: _Optional[str] = ..., reserved: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class NetworkSpec(_message.Message):
-    __slots__ = ("name", "labels", "driver", "attachable", "internal", "ingress", "ipam", "options")
+    __slots__ = ("name", "labels", "driver", "attachable", "internal", "ingress", "ipam", "options", "ipv4", "ipv6", "config_only", "config_from")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -380,6 +395,10 @@ class NetworkSpec(_message.Message):
     INGRESS_FIELD_NUMBER: _ClassVar[int]
     IPAM_FIELD_NUMBER: _ClassVar[int]
     OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    IPV4_FIELD_NUMBER: _ClassVar[int]
+    IPV6_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_ONLY_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_FROM_FIELD_NUMBER: _ClassVar[int]
     name: str
     labels: _containers.ScalarMap[str, str]
     driver: str
@@ -388,7 +407,11 @@ class NetworkSpec(_message.Message):
     ingress: bool
     ipam: _containers.RepeatedCompositeFieldContainer[IpamConfig]
     options: _containers.ScalarMap[str, str]
-    def __init__(self, name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., driver: _Optional[str] = ..., attachable: _Optional[bool] = ..., internal: _Optional[bool] = ..., ingress: _Optional[bool] = ..., ipam: _Optional[_Iterable[_Union[IpamConfig, _Mapping]]] = ..., options: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    ipv4: bool
+    ipv6: bool
+    config_only: bool
+    config_from: str
+    def __init__(self, name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., driver: _Optional[str] = ..., attachable: _Optional[bool] = ..., internal: _Optional[bool] = ..., ingress: _Optional[bool] = ..., ipam: _Optional[_Iterable[_Union[IpamConfig, _Mapping]]] = ..., options: _Optional[_Mapping[str, str]] = ..., ipv4: _Optional[bool] = ..., ipv6: _Optional[bool] = ..., config_only: _Optional[bool] = ..., config_from: _Optional[str] = ...) -> None: ...
 
 class ClusterSpec(_message.Message):
     __slots__ = ("address_pools", "subnet_prefix_length", "vxlan_port", "task_history_per_slot", "heartbeat_period_ms", "node_certificate_ns")

@@ -34,35 +34,51 @@ class EndpointRow(_message.Message):
     def __init__(self, endpoint_id: _Optional[str] = ..., number: _Optional[int] = ..., addresses: _Optional[_Iterable[str]] = ..., node_id: _Optional[str] = ..., vtep: _Optional[str] = ..., state: _Optional[_Union[_types_pb2.EndpointState, str]] = ..., task_id: _Optional[str] = ..., task_name: _Optional[str] = ..., hostname: _Optional[str] = ..., service_id: _Optional[str] = ...) -> None: ...
 
 class ServiceRow(_message.Message):
-    __slots__ = ("service_id", "name", "aliases", "mode", "virtual_ip", "ports")
+    __slots__ = ("service_id", "name", "aliases", "mode", "virtual_ips", "ports", "affinity")
     SERVICE_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     ALIASES_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
-    VIRTUAL_IP_FIELD_NUMBER: _ClassVar[int]
+    VIRTUAL_IPS_FIELD_NUMBER: _ClassVar[int]
     PORTS_FIELD_NUMBER: _ClassVar[int]
+    AFFINITY_FIELD_NUMBER: _ClassVar[int]
     service_id: str
     name: str
     aliases: _containers.RepeatedScalarFieldContainer[str]
     mode: _types_pb2.EndpointMode
-    virtual_ip: str
+    virtual_ips: _containers.RepeatedScalarFieldContainer[str]
     ports: _containers.RepeatedCompositeFieldContainer[_specs_pb2.PortConfig]
-    def __init__(self, service_id: _Optional[str] = ..., name: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., mode: _Optional[_Union[_types_pb2.EndpointMode, str]] = ..., virtual_ip: _Optional[str] = ..., ports: _Optional[_Iterable[_Union[_specs_pb2.PortConfig, _Mapping]]] = ...) -> None: ...
+    affinity: _types_pb2.Affinity
+    def __init__(self, service_id: _Optional[str] = ..., name: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., mode: _Optional[_Union[_types_pb2.EndpointMode, str]] = ..., virtual_ips: _Optional[_Iterable[str]] = ..., ports: _Optional[_Iterable[_Union[_specs_pb2.PortConfig, _Mapping]]] = ..., affinity: _Optional[_Union[_types_pb2.Affinity, str]] = ...) -> None: ...
+
+class PeerRow(_message.Message):
+    __slots__ = ("node_id", "data_address", "tunnel_address", "keys")
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    DATA_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    TUNNEL_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    node_id: str
+    data_address: str
+    tunnel_address: str
+    keys: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, node_id: _Optional[str] = ..., data_address: _Optional[str] = ..., tunnel_address: _Optional[str] = ..., keys: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class NetworkTable(_message.Message):
-    __slots__ = ("network_id", "version", "endpoints", "services")
+    __slots__ = ("network_id", "version", "endpoints", "services", "peers")
     NETWORK_ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
     SERVICES_FIELD_NUMBER: _ClassVar[int]
+    PEERS_FIELD_NUMBER: _ClassVar[int]
     network_id: str
     version: _objects_pb2.ClusterVersion
     endpoints: _containers.RepeatedCompositeFieldContainer[EndpointRow]
     services: _containers.RepeatedCompositeFieldContainer[ServiceRow]
-    def __init__(self, network_id: _Optional[str] = ..., version: _Optional[_Union[_objects_pb2.ClusterVersion, _Mapping]] = ..., endpoints: _Optional[_Iterable[_Union[EndpointRow, _Mapping]]] = ..., services: _Optional[_Iterable[_Union[ServiceRow, _Mapping]]] = ...) -> None: ...
+    peers: _containers.RepeatedCompositeFieldContainer[PeerRow]
+    def __init__(self, network_id: _Optional[str] = ..., version: _Optional[_Union[_objects_pb2.ClusterVersion, _Mapping]] = ..., endpoints: _Optional[_Iterable[_Union[EndpointRow, _Mapping]]] = ..., services: _Optional[_Iterable[_Union[ServiceRow, _Mapping]]] = ..., peers: _Optional[_Iterable[_Union[PeerRow, _Mapping]]] = ...) -> None: ...
 
 class NetworkTableDelta(_message.Message):
-    __slots__ = ("network_id", "applies_to", "version", "endpoints", "endpoints_removed", "services", "services_removed")
+    __slots__ = ("network_id", "applies_to", "version", "endpoints", "endpoints_removed", "services", "services_removed", "peers", "peers_removed")
     NETWORK_ID_FIELD_NUMBER: _ClassVar[int]
     APPLIES_TO_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -70,6 +86,8 @@ class NetworkTableDelta(_message.Message):
     ENDPOINTS_REMOVED_FIELD_NUMBER: _ClassVar[int]
     SERVICES_FIELD_NUMBER: _ClassVar[int]
     SERVICES_REMOVED_FIELD_NUMBER: _ClassVar[int]
+    PEERS_FIELD_NUMBER: _ClassVar[int]
+    PEERS_REMOVED_FIELD_NUMBER: _ClassVar[int]
     network_id: str
     applies_to: _objects_pb2.ClusterVersion
     version: _objects_pb2.ClusterVersion
@@ -77,4 +95,6 @@ class NetworkTableDelta(_message.Message):
     endpoints_removed: _containers.RepeatedScalarFieldContainer[str]
     services: _containers.RepeatedCompositeFieldContainer[ServiceRow]
     services_removed: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, network_id: _Optional[str] = ..., applies_to: _Optional[_Union[_objects_pb2.ClusterVersion, _Mapping]] = ..., version: _Optional[_Union[_objects_pb2.ClusterVersion, _Mapping]] = ..., endpoints: _Optional[_Iterable[_Union[EndpointRow, _Mapping]]] = ..., endpoints_removed: _Optional[_Iterable[str]] = ..., services: _Optional[_Iterable[_Union[ServiceRow, _Mapping]]] = ..., services_removed: _Optional[_Iterable[str]] = ...) -> None: ...
+    peers: _containers.RepeatedCompositeFieldContainer[PeerRow]
+    peers_removed: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, network_id: _Optional[str] = ..., applies_to: _Optional[_Union[_objects_pb2.ClusterVersion, _Mapping]] = ..., version: _Optional[_Union[_objects_pb2.ClusterVersion, _Mapping]] = ..., endpoints: _Optional[_Iterable[_Union[EndpointRow, _Mapping]]] = ..., endpoints_removed: _Optional[_Iterable[str]] = ..., services: _Optional[_Iterable[_Union[ServiceRow, _Mapping]]] = ..., services_removed: _Optional[_Iterable[str]] = ..., peers: _Optional[_Iterable[_Union[PeerRow, _Mapping]]] = ..., peers_removed: _Optional[_Iterable[str]] = ...) -> None: ...

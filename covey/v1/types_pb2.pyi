@@ -89,6 +89,17 @@ class PublishMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PUBLISH_MODE_INGRESS: _ClassVar[PublishMode]
     PUBLISH_MODE_HOST: _ClassVar[PublishMode]
 
+class MeshMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MESH_MODE_PRESERVE: _ClassVar[MeshMode]
+    MESH_MODE_MASQUERADE: _ClassVar[MeshMode]
+    MESH_MODE_LOCAL: _ClassVar[MeshMode]
+
+class Affinity(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    AFFINITY_NONE: _ClassVar[Affinity]
+    AFFINITY_CLIENT: _ClassVar[Affinity]
+
 class MountKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     MOUNT_KIND_BIND: _ClassVar[MountKind]
@@ -156,6 +167,11 @@ PROTOCOL_UDP: Protocol
 PROTOCOL_SCTP: Protocol
 PUBLISH_MODE_INGRESS: PublishMode
 PUBLISH_MODE_HOST: PublishMode
+MESH_MODE_PRESERVE: MeshMode
+MESH_MODE_MASQUERADE: MeshMode
+MESH_MODE_LOCAL: MeshMode
+AFFINITY_NONE: Affinity
+AFFINITY_CLIENT: Affinity
 MOUNT_KIND_BIND: MountKind
 MOUNT_KIND_VOLUME: MountKind
 MOUNT_KIND_TMPFS: MountKind

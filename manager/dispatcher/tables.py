@@ -3,7 +3,7 @@
 from covey.errors import InvalidArgument
 from covey.model.expansion import hostname_of
 from covey.model.names import task_name
-from covey.model.objects import ClusterVersion, Endpoint, Network, Node, Revision, Service, Task, VirtualIp
+from covey.model.objects import ClusterVersion, Endpoint, Network, Node, Revision, Service, Task
 from covey.model.specs import ServiceSpec
 from covey.model.states import EndpointMode, PublishMode
 from covey.model.tables import EndpointRow, NetworkTable, NetworkTableDelta, ServiceRow
@@ -82,7 +82,7 @@ def _services_on(view: View, network: Network) -> list[Service]:
 def _service_row(view: View, service_id: str, spec: ServiceSpec, network: Network) -> ServiceRow:
     service = view.get(Service, service_id)
     assert service is not None
-    vip = next((v for v in service.virtual_ips if v.network_id == network.id), VirtualIp())
+    virtual_ips = tuple(each.address for each in service.virtual_ips if each.network_id == network.id)
     aliases = [
         a for attachment in spec.task.networks if attachment.target == network.id for a in attachment.aliases
     ]
@@ -90,11 +90,12 @@ def _service_row(view: View, service_id: str, spec: ServiceSpec, network: Networ
         service_id=service_id,
         name=service.name,
         aliases=tuple(aliases),
-        mode=spec.endpoint.mode if vip.address else EndpointMode.DNSRR,
-        virtual_ip=vip.address,
+        mode=spec.endpoint.mode if virtual_ips else EndpointMode.DNSRR,
+        virtual_ips=virtual_ips,
         ports=tuple(p for p in service.ports if p.publish_mode is PublishMode.INGRESS)
         if network.spec.ingress
         else (),
+        affinity=spec.endpoint.affinity,
     )
 
 
@@ -103,7 +104,8 @@ def table_delta(old: NetworkTable, new: NetworkTable) -> NetworkTableDelta | Non
     assert old.network_id == new.network_id
     endpoints, endpoints_removed = changes(old.endpoints, new.endpoints, lambda row: row.endpoint_id)
     services, services_removed = changes(old.services, new.services, lambda row: row.service_id)
-    if not (endpoints or endpoints_removed or services or services_removed):
+    peers, peers_removed = changes(old.peers, new.peers, lambda row: row.node_id)
+    if not any((endpoints, endpoints_removed, services, services_removed, peers, peers_removed)):
         return None
     return NetworkTableDelta(
         network_id=new.network_id,
@@ -113,4 +115,6 @@ def table_delta(old: NetworkTable, new: NetworkTable) -> NetworkTableDelta | Non
         endpoints_removed=endpoints_removed,
         services=services,
         services_removed=services_removed,
+        peers=peers,
+        peers_removed=peers_removed,
     )

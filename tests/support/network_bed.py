@@ -285,7 +285,7 @@ class Bed:
         service = ServiceRow(
             service_id="web",
             name="web",
-            virtual_ip=VIP if network is NET else "",
+            virtual_ips=(VIP,) if network is NET else (),
             ports=PORTS if network is INGRESS else (),
         )
         self.version += 1

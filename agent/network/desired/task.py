@@ -94,8 +94,9 @@ def virtual_addresses(facts: Facts, sandbox: Sandbox) -> Table:
         table = facts.table(attachment.network.id)
         active = facts.digest(attachment.network.id).active
         for service in table.services:
-            if service.mode is EndpointMode.VIP and service.virtual_ip:
-                chains[service.virtual_ip] = _service(service, active, sandbox.task_id)
+            if service.mode is EndpointMode.VIP:
+                for virtual_ip in service.virtual_ips:
+                    chains[virtual_ip] = _service(service, virtual_ip, active, sandbox.task_id)
     # The first rule does nothing but be there: the kernel tracks connections only while some rule asks for
     # it, and the last backend's removal must not cut the connections it still has.
     rules = ((firewall.Translated(),), (firewall.Dispatch("services"),))
@@ -108,9 +109,9 @@ def virtual_addresses(facts: Facts, sandbox: Sandbox) -> Table:
     )
 
 
-def _service(service: ServiceRow, active: dict[str, list[str]], seed: str) -> Chain:
+def _service(service: ServiceRow, virtual_ip: str, active: dict[str, list[str]], seed: str) -> Chain:
     targets = tuple(Target(each) for each in active.get(service.service_id, ()))
-    return balanced(f"vip-{service.virtual_ip}", targets, RejectCode.HOST_UNREACHABLE, seed)
+    return balanced(f"vip-{virtual_ip}", targets, RejectCode.HOST_UNREACHABLE, seed)
 
 
 def balanced(name: str, targets: tuple[Target, ...], none: RejectCode, seed: str) -> Chain:

@@ -39,7 +39,7 @@ ROWS = tuple(
     for n in range(400)
 )
 SERVICES = (
-    ServiceRow("web", "web", aliases=("www",), virtual_ip="10.7.9.2"),
+    ServiceRow("web", "web", aliases=("www",), virtual_ips=("10.7.9.2",)),
     ServiceRow("many", "many", mode=EndpointMode.DNSRR),
 )
 TABLE = NetworkTable(network_id="net1", endpoints=ROWS, services=SERVICES)

@@ -22,7 +22,7 @@ ROWS = tuple(
     for n in range(103)
 )
 SERVICES = (
-    ServiceRow("web", "web", virtual_ip="10.9.0.2"),
+    ServiceRow("web", "web", virtual_ips=("10.9.0.2",)),
     ServiceRow("few", "few", mode=EndpointMode.DNSRR),
     ServiceRow("many", "many", mode=EndpointMode.DNSRR),
 )

@@ -29,7 +29,7 @@ def endpoint(
     )
 
 
-WEB = ServiceRow(service_id="s1", name="web", aliases=("www",), virtual_ip="10.0.0.2")
+WEB = ServiceRow(service_id="s1", name="web", aliases=("www",), virtual_ips=("10.0.0.2",))
 TABLE = NetworkTable(
     network_id="net",
     endpoints=(endpoint(5), endpoint(6), endpoint(7, JOINING, hostname="seven"), endpoint(8, DRAINING)),
@@ -77,7 +77,9 @@ def test_single_tasks_are_found_in_any_state() -> None:
 
 
 def test_no_hostname_or_alias_takes_a_services_name() -> None:
-    thief = ServiceRow(service_id="s2", name="thief", aliases=("web", "tasks.web"), virtual_ip="10.0.0.66")
+    thief = ServiceRow(
+        service_id="s2", name="thief", aliases=("web", "tasks.web"), virtual_ips=("10.0.0.66",)
+    )
     rows = (*TABLE.endpoints, endpoint(67, service="s2", hostname="web"))
     zone = zone_of(NetworkTable(network_id="net", endpoints=rows, services=(thief, WEB)))
     assert addresses(zone, "web") == ["10.0.0.2"]
@@ -85,7 +87,7 @@ def test_no_hostname_or_alias_takes_a_services_name() -> None:
 
 
 def test_services_that_share_an_alias_share_its_answers() -> None:
-    api = ServiceRow(service_id="s2", name="api", aliases=("www",), virtual_ip="10.0.0.3")
+    api = ServiceRow(service_id="s2", name="api", aliases=("www",), virtual_ips=("10.0.0.3",))
     zone = zone_of(NetworkTable(network_id="net", services=(WEB, api)))
     assert addresses(zone, "www") == ["10.0.0.2", "10.0.0.3"]
 
@@ -110,7 +112,7 @@ def test_a_name_dns_cannot_carry_is_left_out_and_told() -> None:
 
 
 def test_the_first_network_that_knows_a_name_answers() -> None:
-    other = NetworkTable(network_id="two", services=(ServiceRow("s3", "web", virtual_ip="10.0.1.2"),))
+    other = NetworkTable(network_id="two", services=(ServiceRow("s3", "web", virtual_ips=("10.0.1.2",)),))
     zones = {"net": zone_of(TABLE), "two": zone_of(other)}
     networks = (ResolverNetwork("gone", "gone"), ResolverNetwork("two", "two"), ResolverNetwork("net", "net"))
     view = View(Resolver("t1", "/ns", networks), zones)
@@ -129,7 +131,7 @@ def test_the_first_network_that_knows_a_name_answers() -> None:
 
 def test_a_short_lived_answer_stays_short_lived_when_shared() -> None:
     rr = ServiceRow(service_id="s1", name="rr", aliases=("both",), mode=EndpointMode.DNSRR)
-    vip = ServiceRow(service_id="s2", name="vip", aliases=("both",), virtual_ip="10.0.0.9")
+    vip = ServiceRow(service_id="s2", name="vip", aliases=("both",), virtual_ips=("10.0.0.9",))
     zone = zone_of(NetworkTable(network_id="net", endpoints=TABLE.endpoints, services=(rr, vip)))
     assert addresses(zone, "both") == ["10.0.0.5", "10.0.0.6", "10.0.0.9"]
     assert zone.names[wire_name("both")].ttl_s == limits.dns_ttl_tasks_s

@@ -118,8 +118,8 @@ def test_only_active_endpoints_get_new_connections() -> None:
             row("10.1.0.4", service_id="other"),
         ),
         services=(
-            ServiceRow(service_id="web", virtual_ip="10.1.0.100"),
-            ServiceRow(service_id="idle", virtual_ip="10.1.0.101"),
+            ServiceRow(service_id="web", virtual_ips=("10.1.0.100",)),
+            ServiceRow(service_id="idle", virtual_ips=("10.1.0.101",)),
             ServiceRow(service_id="other", mode=EndpointMode.DNSRR),
         ),
     )
@@ -135,7 +135,7 @@ def test_clients_begin_at_different_backends() -> None:
     table = NetworkTable(
         "n1",
         endpoints=tuple(row(f"10.1.0.{each}") for each in range(1, 9)),
-        services=(ServiceRow(service_id="web", virtual_ip="10.1.0.100"),),
+        services=(ServiceRow(service_id="web", virtual_ips=("10.1.0.100",)),),
     )
     tasks = [Sandbox(f"t{each}", (at(NET, f"10.1.0.{50 + each}"),)) for each in range(40)]
     known = facts(*tasks, tables=(table,))
