@@ -278,9 +278,9 @@ def tables(draw: st.DrawFn) -> dict[str, NetworkTable]:
             ServiceRow(
                 service_id=service,
                 name=service,
-                virtual_ip=address(place, 250 + draw(st.integers(0, 1)) * 2 + int(service[1]))
+                virtual_ips=(address(place, 250 + draw(st.integers(0, 1)) * 2 + int(service[1])),)
                 if place > 1
-                else "",
+                else (),
                 ports=(PortConfig(target_port=80, published_port=8000 + draw(st.integers(0, 3))),),
             )
             for service in draw(st.lists(st.sampled_from(["s1", "s2"]), unique=True))
