@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from covey.model.jobs import extent
 from covey.model.objects import Revision, Service, Task
 from covey.model.states import HealthState, TaskState, UpdateState
 from manager.scheduler.judging import Judgement
@@ -35,7 +36,7 @@ def _counts(service: Service, revision: Revision, wanted: Sequence[Task], comple
         left = f", {len(wanted)} tasks have yet to end" if wanted else ""
         return f"{name} is stopped: it keeps its definition and has no tasks{left}"
     if mode.kind.job:
-        total = f" of {mode.total_completions}" if not mode.kind.everywhere else ""
+        total = f" of {extent(mode)[0]}" if not mode.kind.everywhere else ""
         return f"{completed}{total} tasks of job {name} have completed, {running} run"
     if mode.kind.everywhere:
         return f"{running} of {len(wanted)} tasks of {name} run, one for each node that can have one"

@@ -1,5 +1,6 @@
 """The account of a rehearsal: what happened to a service's tasks, as steps in the order in which they began."""
 
+from covey.model.jobs import extent
 from covey.model.objects import Node, Revision, Service, Task
 from covey.model.specs import ServiceSpec, UpdateConfig
 from covey.model.states import FailureAction, TaskState, UpdateOrder, UpdateState
@@ -76,7 +77,7 @@ class Account:
         mode = _spec(self._view, service).mode
         if mode.kind.everywhere:
             return task.status.err or "its node is no place for it any more"
-        wanted = mode.total_completions if mode.kind.job else mode.replicas
+        wanted = extent(mode)[0] if mode.kind.job else mode.replicas
         return task.status.err or f"its place is one too many for {wanted}"
 
     def _take(self, task: Task) -> None:

@@ -42,7 +42,14 @@ class Stage:
         return service_id, before
 
     def play(self, service_id: str, given_up: Callable[[], bool]) -> bool:
-        """Let it happen; tells whether it came to its end within the bounds, and before it was given up."""
+        """Let it happen; tells whether it came to its end within the bounds, and before it was given up.
+
+        The managers see the change first: what a job runs has not ended by then.
+        """
+        due_ms = self._leader.wake_at_ms
+        if due_ms is not None and due_ms <= limits.planner_debounce_ms:
+            self._now_ms = due_ms
+            self._plan()
         for _ in range(limits.rehearsal_rounds_max):
             if given_up():
                 return False

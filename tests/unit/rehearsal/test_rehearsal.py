@@ -171,6 +171,18 @@ def test_global_services_and_jobs_are_followed_to_their_end() -> None:
     assert {step.action for step in plan.steps} == {CREATE}
 
 
+def test_a_job_that_is_to_do_less_says_how_much() -> None:
+    def at_once(count: int) -> ServiceMode:
+        return ServiceMode(kind=ServiceModeKind.REPLICATED_JOB, max_concurrent=count)  # and as many in all
+
+    cluster = town()
+    cluster.finishes = lambda _: False
+    cluster.create(replace(WEB, mode=at_once(3)))
+    cluster.run(1)
+    plan = rehearsed(cluster, changing(cluster, lambda spec: replace(spec, mode=at_once(2))))
+    assert [step.reason for step in of(STOP, plan) if step.slot == 2] == ["its place is one too many for 2"]
+
+
 def test_a_drained_node_is_no_place() -> None:
     cluster = town()
     cluster.set_node("a", availability=Availability.DRAIN)
