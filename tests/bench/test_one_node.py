@@ -9,16 +9,15 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
 
 from covey.client.views import Progress
-from covey.model.specs import ServiceMode, UpdateConfig
-from covey.model.states import TaskState, UpdateOrder
+from covey.model.states import TaskState
 from devcluster import cluster
 from tests.bench import costs, floors, peers
+from tests.bench.changing import change_size, roll
 from tests.bench.figures import QUICK, REPEATS, Figure, console, machine, show
 from tests.bench.starts import come_and_go
-from tests.bench.town import Started, Town, raised, visiting
+from tests.bench.town import Town, raised, visiting
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(3600)]
 SIZES = (1, 10, 100) if QUICK else (1, 10, 50, 100)
@@ -36,8 +35,8 @@ def test_one_node() -> None:
                 idle = await at_rest(town)
                 await sizes(town, bare)
                 await calls(town)
-                await change_size(town)
-                await roll(town)
+                await change_size(town, "One node")
+                await roll(town, "One node")
                 await crash(town)
                 await memory(town, idle)
 
@@ -85,75 +84,6 @@ async def calls(town: Town) -> None:
         await town.client.remove_service(service_id)
     middle = statistics.median(taken)
     show("The API", [Figure("create call, median", [middle], "ms", reference=peers.CREATE_CALL_MS)])
-
-
-async def change_size(town: Town) -> None:
-    """Scale from 10 to 50 and back."""
-    up, down = list[float](), list[float]()
-    for turn in range(REPEATS):
-        started = await town.start(town.spec(f"scaled{turn}", 10))
-        up.append(await scale(town, started, 50))
-        down.append(await scale(town, started, 10))
-        await town.remove(started)
-    show(
-        "One node: scale",
-        [
-            Figure("10 to 50 running", up, reference=peers.SCALE_UP_S),
-            Figure("50 to 10, the others stopped", down, reference=peers.SCALE_DOWN_S),
-        ],
-    )
-
-
-async def scale(town: Town, started: Started, size: int) -> float:
-    """The seconds until `size` tasks run and no other does."""
-    began = time.monotonic()
-    await town.change(started.service_id, lambda spec: replace(spec, mode=ServiceMode(replicas=size)))
-
-    await town.until(
-        started.service_id,
-        lambda seen: (
-            seen.detail.desired == size
-            and sum(task.status.state == TaskState.RUNNING for task in seen.tasks) == size
-        ),
-        f"scale to {size}",
-    )
-    return time.monotonic() - began
-
-
-async def roll(town: Town) -> None:
-    """Replace 20 tasks, 5 at a time."""
-    orders = {
-        UpdateOrder.STOP_FIRST: ("stop first", peers.UPDATE_STOP_FIRST_S),
-        UpdateOrder.START_FIRST: ("start first", peers.UPDATE_START_FIRST_S),
-    }
-    figures = []
-    for order, (words, reference) in orders.items():
-        update = UpdateConfig(parallelism=5, order=order)
-        taken = []
-        for turn in range(REPEATS):
-            spec = replace(town.spec(f"rolled-{order}-{turn}", 20), update=update)
-            started = await town.start(spec)
-            taken.append(await renew(town, started, 20))
-            await town.remove(started)
-        figures.append(
-            Figure(f"20 tasks, 5 at a time, {words}, to all new running", taken, reference=reference)
-        )
-    show("One node: rolling update, no delay", figures)
-
-
-async def renew(town: Town, started: Started, size: int) -> float:
-    """The seconds from an update call until every running task is a new one."""
-    old = {task.id for task in started.tasks}
-    began = time.monotonic()
-    await town.change(started.service_id, lambda spec: replace(spec, task=replace(spec.task, force_update=1)))
-    await town.until(
-        started.service_id,
-        lambda seen: (
-            sum(task.status.state == TaskState.RUNNING and task.id not in old for task in seen.tasks) == size
-        ),
-        f"{size} new tasks",
-    )
-    return time.monotonic() - began
 
 
 async def crash(town: Town) -> None:

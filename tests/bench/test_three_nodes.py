@@ -16,6 +16,7 @@ from covey.model.specs import UpdateConfig
 from covey.model.states import Availability, NodeState, TaskState, UpdateState
 from devcluster import nodes as power
 from tests.bench import latency, peers
+from tests.bench.changing import change_size, roll
 from tests.bench.figures import QUICK, REPEATS, Figure, console, machine, show
 from tests.bench.starts import come_and_go
 from tests.bench.town import Town, raised, visiting, wait_for, wait_for_answer
@@ -34,6 +35,8 @@ def test_three_nodes() -> None:
             async with visiting(place, nodes) as town:
                 await sizes(town)
                 await names_and_addresses(town)
+                await change_size(town, "Three nodes")
+                await roll(town, "Three nodes")
                 await drained_worker(town)
                 await dead_worker(town)
 
