@@ -13,9 +13,11 @@ AUTOMATIC: Final = "covey"
 
 def other_tasks(one: Revision, other: Revision) -> bool:
     """Tell whether tasks of one are no tasks of the other: made anew, or free to run elsewhere."""
+    mine, theirs = one.spec.task.placement, other.spec.task.placement
     return (
         one.restart_generation != other.restart_generation
-        or one.spec.task.placement.constraints != other.spec.task.placement.constraints
+        or mine.constraints != theirs.constraints
+        or mine.max_replicas_per_node != theirs.max_replicas_per_node
     )
 
 

@@ -32,12 +32,12 @@ def delay_ms(scene: Scene, quick: int) -> int:
 
 
 def words(last: Task, quick: int, held_back_ms: int) -> str:
-    """Say what a task waits for that follows `last`."""
-    times = "once" if quick == 1 else f"{quick} times in a row"
+    """Say what a task waits for that follows `last`; true for as long as it stands there."""
+    times = "" if quick == 1 else f", {quick} times in a row"
     status = last.status
     code = "" if status.exit_code is None else f"exit code {status.exit_code}"
     how = status.err or code or status.state.name.lower()
-    return f"restarting in {_span(held_back_ms)}: ended {times}, last: {how}"
+    return f"restarting {_span(held_back_ms)} after it ended{times}: {how}"
 
 
 def _span(ms: int) -> str:

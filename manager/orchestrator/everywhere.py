@@ -17,7 +17,7 @@ def shape(scene: Scene) -> list[Place]:
     nodes = {node.id: node for node in turn.draft.all(Node) if turn.node(node.id) is not None}
     for place in list(scene.places.values()):
         if turn.exhausted:
-            return []
+            break
         node = nodes.get(place.key[1])
         if node is None or not _may_keep(scene, node):
             gone = [task for task in place.live if not drained.leaves(scene, task)]

@@ -81,6 +81,7 @@ class Scene:
     places: dict[PlaceKey, Place]
     leaving: list[Task]  # to be removed; in no place any more
     judged: dict[str, bool] = field(default_factory=dict[str, bool])  # whether tasks of a revision are stale
+    crowding: set[str] | None = None  # see `_crowds`
 
     @property
     def everywhere(self) -> bool:
@@ -101,7 +102,7 @@ class Scene:
         """Tell whether a task must give way to one of the current revision.
 
         It must if it belongs to another restart generation, or if its node does not satisfy the
-        constraints of a newer revision.
+        constraints of a newer revision, or has more tasks than that allows.
         """
         stale = self.judged.get(task.revision_id)
         if stale is not None:
@@ -110,11 +111,31 @@ class Scene:
         if revision.restart_generation != self.revision.restart_generation:
             self.judged[revision.id] = True
             return True
-        if self.revision.spec.task.placement.constraints == revision.spec.task.placement.constraints:
+        wanted, mine = self.revision.spec.task.placement, revision.spec.task.placement
+        same_bound = wanted.max_replicas_per_node in (0, mine.max_replicas_per_node)
+        if same_bound and wanted.constraints == mine.constraints:
             self.judged[revision.id] = False
             return False
         node = self.turn.node(task.node_id) if task.node_id else None
-        return node is not None and not fits(node, self.revision)
+        return node is not None and (not fits(node, self.revision) or (not same_bound and self._crowds(task)))
+
+    def _crowds(self, task: Task) -> bool:
+        """Tell whether a task of a more generous revision is one too many on its node: the newest are."""
+        if self.crowding is None:
+            most = self.revision.spec.task.placement.max_replicas_per_node
+            by_node: dict[str, list[Task]] = {}
+            for place in self.places.values():
+                for live in place.live:
+                    by_node.setdefault(live.node_id, []).append(live)
+            self.crowding = set()
+            for node_id, tasks in by_node.items():
+                if node_id:
+                    self.crowding.update(t.id for t in sorted(tasks, key=self._stays_first)[most:])
+        return task.id in self.crowding
+
+    def _stays_first(self, task: Task) -> tuple[bool, tuple[bool, int, int, str]]:
+        most = self.turn.revision(task.revision_id).spec.task.placement.max_replicas_per_node
+        return most != self.revision.spec.task.placement.max_replicas_per_node, age(task)
 
     def last(self, place: Place) -> Task | None:
         """The task that decides what follows in a place; of a job, one of this iteration if there is any."""

@@ -28,12 +28,15 @@ def note_end(scene: Scene, task: Task, config: UpdateConfig) -> None:
     memory = scene.memory.rollout
     if memory is None or task.id not in memory.running_ms or task.id in memory.failed:
         return
-    meant = scene.revision.spec.task.restart.condition is not RestartCondition.ANY
-    if task.status.state is TaskState.COMPLETE and meant:
-        return
-    if _early(scene, memory, task, config):
+    if not meant_to_end(scene, task) and _early(scene, memory, task, config):
         code = task.status.exit_code
         memory.failed[task.id] = task.status.err or (f"exit code {code}" if code is not None else "")
+
+
+def meant_to_end(scene: Scene, task: Task) -> bool:
+    """Tell whether a task has done its work, and its service asks no more of it."""
+    condition = scene.revision.spec.task.restart.condition
+    return task.status.state is TaskState.COMPLETE and condition is not RestartCondition.ANY
 
 
 def _early(scene: Scene, memory: RolloutMemory, task: Task, config: UpdateConfig) -> bool:

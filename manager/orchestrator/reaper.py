@@ -7,7 +7,7 @@ from covey.model.objects import Revision, Task
 from covey.model.states import TaskState
 from manager.store.view import BY_SERVICE
 
-from . import jobs, revisions
+from . import jobs, restart, revisions
 from .places import Place, Scene, age
 
 
@@ -42,10 +42,11 @@ def _kept_per_place(scene: Scene) -> int:
 
 
 def _thin(scene: Scene, place: Place, kept: int) -> None:
-    by_age = sorted(place.tasks, key=age)
-    last = by_age[-1]  # it says why a spent place stays empty
-    excess = len(by_age) - kept
-    for task in by_age:
+    last = place.newest  # it says why a spent place stays empty
+    assert last is not None, "a place with too many tasks has some"
+    counted = scene.revision.spec.task.restart.max_attempts > 0  # then those go last that count
+    excess = len(place.tasks) - kept
+    for task in sorted(place.tasks, key=lambda t: (counted and restart.ended_by_itself(t), age(t))):
         if excess <= 0 or scene.turn.exhausted:
             return
         if task.status.state.terminal and task.id != last.id and not jobs.counts(scene, task):

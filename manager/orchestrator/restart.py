@@ -5,15 +5,16 @@ or a longer one if this keeps happening (`backoff`).
 One that ended while it was still held back by such a delay (an image that is not there) is dealt with only
 once that delay is over, so that there is one attempt per delay.
 One that was stopped because its node left is followed at once. If the policy says no, the place is spent:
-it counts as filled, and its dead task stands there until an update brings another one.
+it counts as filled, and its dead task stands there until an update, or a start of the stopped service,
+brings another one.
 """
 
 from covey.model.objects import Revision, Task
 from covey.model.specs import RestartPolicy
-from covey.model.states import RestartCondition, TaskState
+from covey.model.states import RestartCondition, TaskState, UpdateState
 
 from . import backoff, rollout
-from .places import Place, Scene, is_live
+from .places import Place, Scene, age, is_live
 
 _ENDED_BY_ITSELF = (TaskState.COMPLETE, TaskState.FAILED, TaskState.REJECTED)
 
@@ -34,7 +35,7 @@ def _supervise(scene: Scene, place: Place, fallen: tuple[Task, ...]) -> None:
     """Mark tasks that ended as dealt with, and let the policy decide on what follows."""
     for task in fallen:
         if not scene.stale(task):
-            rollout.note_end(scene, task)
+            rollout.note_end(scene, place, task)
     last = max(fallen, key=lambda task: task.status.at_ns)
     if not place.live and last.desired_state < TaskState.RUNNING:
         due_ms = held_back_ms(scene, place, last)
@@ -54,8 +55,12 @@ def _refill(scene: Scene, place: Place) -> None:
         scene.create(place, scene.revision, scene.goal)
     elif scene.job and scene.stale(last):
         _follow(scene, place, last)  # a new iteration begins here
-    elif last.status.state not in _ENDED_BY_ITSELF or _asked_anew(scene, place, last):
-        # Moved with its node, or asked for by people: at once.
+    elif (
+        not ended_by_itself(last)
+        or (scene.memory.stood_still and not scene.job)
+        or _asked_anew(scene, place, last)
+    ):
+        # Moved with its node, or asked for by people (an update, or a start after a standstill): at once.
         _follow(scene, place, last, quick=last.quick_ends if scene.turn.left(last.node_id) else 0)
 
 
@@ -89,7 +94,7 @@ def _follow(
     memory, now_ms = scene.memory, scene.turn.now_ms
     task = scene.create(place, _revision_after(scene, last), TaskState.READY, words, quick)
     memory.not_before_ms[task.id] = now_ms + delay_ms
-    if last.status.state in _ENDED_BY_ITSELF and scene.revision.spec.task.restart.window_ns:
+    if ended_by_itself(last) and scene.revision.spec.task.restart.window_ns:
         generation = scene.turn.revision(last.revision_id).restart_generation
         memory.note_restart(place.key, generation, last.id, now_ms)
     rollout.note_move(scene, place, last, task)
@@ -102,8 +107,9 @@ def _revision_after(scene: Scene, last: Task) -> Revision:
     """
     if scene.job or not scene.stale(last):
         return scene.revision
-    if scene.memory.stood_still and not rollout.begun(scene.service):
-        return scene.revision
+    back = scene.service.update_status.state is UpdateState.ROLLBACK_STARTED
+    if scene.memory.stood_still and (back or not rollout.begun(scene.service)):
+        return scene.revision  # what nobody wants any more is not started again first
     return scene.turn.revision(last.revision_id)
 
 
@@ -118,14 +124,18 @@ def allowed(scene: Scene, place: Place, last: Task) -> bool:
         return True
     if policy.window_ns:
         return _recent(scene, place, last, policy) < policy.max_attempts
+    return _ends(scene, place, last) <= policy.max_attempts  # the first run is no restart
+
+
+def _ends(scene: Scene, place: Place, last: Task) -> int:
+    """Count how often a task ended by itself in a place, since its restart generation came (back) there."""
     generation = scene.turn.revision(last.revision_id).restart_generation
-    ends = sum(
-        1
-        for task in place.tasks
-        if task.status.state in _ENDED_BY_ITSELF
-        and scene.turn.revision(task.revision_id).restart_generation == generation
-    )
-    return ends <= policy.max_attempts  # the first run is no restart
+    ends = 0
+    for task in sorted((t for t in place.tasks if age(t) <= age(last)), key=age, reverse=True):
+        if scene.turn.revision(task.revision_id).restart_generation != generation:
+            break
+        ends += ended_by_itself(task)
+    return ends
 
 
 def _recent(scene: Scene, place: Place, last: Task, policy: RestartPolicy) -> int:
@@ -133,6 +143,11 @@ def _recent(scene: Scene, place: Place, last: Task, policy: RestartPolicy) -> in
     since_ms = scene.turn.now_ms - policy.window_ns // 1_000_000
     generation = scene.turn.revision(last.revision_id).restart_generation
     return scene.memory.restarts_since(place.key, generation, since_ms)
+
+
+def ended_by_itself(task: Task) -> bool:
+    """Tell whether a task ended without having been told to, as far as its node says."""
+    return task.status.state in _ENDED_BY_ITSELF
 
 
 def held_back_ms(scene: Scene, place: Place, task: Task) -> int:
@@ -143,7 +158,7 @@ def held_back_ms(scene: Scene, place: Place, task: Task) -> int:
     known = scene.memory.not_before_ms.get(task.id)
     if known is None:
         others = [other for other in place.tasks if other.id != task.id and not is_live(other)]
-        ended = any(t.status.state in _ENDED_BY_ITSELF and not scene.stale(t) for t in others)
+        ended = any(ended_by_itself(t) and not scene.stale(t) for t in others)
         delay_ms = backoff.delay_ms(scene, task.quick_ends) if ended else 0
         known = scene.memory.not_before_ms[task.id] = scene.turn.now_ms + delay_ms
     return known

@@ -15,13 +15,14 @@ Where it stands is read off the tasks and `Service.update_status`; memory adds o
 
 from collections.abc import Sequence
 
-from covey.model.objects import Node, Service, Task
+from covey.model.objects import Service, Task
 from covey.model.specs import UpdateConfig
-from covey.model.states import Availability, HealthState, NodeState, TaskState, UpdateOrder, UpdateState
+from covey.model.states import HealthState, TaskState, UpdateOrder, UpdateState
+from manager.scheduler.judging import takes_over
 
 from . import drained, probation, verdict
 from .memory import Key, RolloutMemory
-from .places import Place, Scene, age, fits, runs_on
+from .places import Place, Scene, age
 from .probation import Split
 
 _UNDER_WAY = (UpdateState.UPDATING, UpdateState.ROLLBACK_STARTED)
@@ -73,9 +74,15 @@ def config_of(scene: Scene) -> UpdateConfig:
     return spec.rollback if verdict.going_back(scene) else spec.update
 
 
-def note_end(scene: Scene, task: Task) -> None:
-    """A task ended that was meant to run: a failure of the rollout, if it made it and it is early."""
+def note_end(scene: Scene, place: Place, task: Task) -> None:
+    """A task ended that was meant to run: a failure of the rollout, if it made it and it is early.
+
+    One that has done its work, beside one that it was to take over from, has taken over.
+    """
     probation.note_end(scene, task, config_of(scene))
+    memory = scene.memory.rollout
+    if memory is not None and task.id in memory.running_ms and probation.meant_to_end(scene, task):
+        scene.desire(place, [old for old in place.live if scene.stale(old)], TaskState.SHUTDOWN)
 
 
 def note_move(scene: Scene, place: Place, last: Task, task: Task) -> None:
@@ -135,7 +142,8 @@ def _is_stale(scene: Scene, place: Place, split: Split) -> bool:
 def _memory(scene: Scene, places: list[Place], stale: list[Place], split: dict[Key, Split]) -> RolloutMemory:
     """What is remembered of this rollout. What is half done is taken for being worked on.
 
-    A new leader did not see it begin: it takes it for one of all places, and watches every new task.
+    What merely does not run yet when it begins, and is as it should be, is none of its business. A new
+    leader did not see it begin: it takes it for one of all places, and watches every new task.
     """
     memory, now_ms = scene.memory.rollout, scene.turn.now_ms
     identity = (scene.revision.restart_generation, verdict.going_back(scene))
@@ -146,7 +154,7 @@ def _memory(scene: Scene, places: list[Place], stale: list[Place], split: dict[K
     for key, (new, old) in split.items():
         if new_leader:
             memory.running_ms.update((task.id, None) for task in new)
-        if new and (old or new[0].status.state < TaskState.RUNNING):
+        if new and (old or (under_way(scene.service) and new[0].status.state < TaskState.RUNNING)):
             memory.begin(key, new[0].id, now_ms)
     memory.total = max(len(places) if new_leader else len(stale) + len(memory.active), 1)
     return memory
@@ -174,26 +182,8 @@ def _far_enough(scene: Scene, new: Task, old: tuple[Task, ...], *, start_first: 
     if start_first:
         return _serves(new)
     if new.status.state is TaskState.PENDING and new.status.err:
-        return any(_leaves_room(scene, task) for task in old)
+        return any(takes_over(scene.turn.draft, scene.service, task) for task in old)
     return new.status.state >= TaskState.READY
-
-
-def _leaves_room(scene: Scene, old: Task) -> bool:
-    """Tell whether a new task that finds no room might find it on this node, once the old one is gone."""
-    node = scene.turn.node(old.node_id)
-    if node is None or not _usable(node):
-        return False
-    wanted, has = scene.revision.spec.task.resources.reservations, node.description.resources
-    return (
-        fits(node, scene.revision)
-        and runs_on(node, scene.revision)
-        and wanted.nano_cpus <= has.nano_cpus
-        and wanted.memory_bytes <= has.memory_bytes
-    )
-
-
-def _usable(node: Node) -> bool:
-    return node.spec.availability is Availability.ACTIVE and node.status.state is NodeState.READY
 
 
 def _serves(task: Task) -> bool:
@@ -239,7 +229,12 @@ def _begin(scene: Scene, memory: RolloutMemory, place: Place, config: UpdateConf
     task = scene.create(place, scene.revision, TaskState.RUNNING if at_once else TaskState.READY)
     scene.memory.not_before_ms[task.id] = scene.turn.now_ms
     memory.begin(place.key, task.id, scene.turn.now_ms)
-    scene.desire(place, not_running, TaskState.SHUTDOWN)
+    for old in not_running:
+        if old.meta.version:
+            scene.desire(place, [old], TaskState.SHUTDOWN)
+        else:  # made in this very pass, to follow one that ended
+            scene.turn.forget(old)
+            place.drop(old)
 
 
 def _runs(place: Place) -> bool:

@@ -3,10 +3,11 @@
 The scheduler's own filters are asked, about the nodes and claims that a view holds; nothing is written.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from covey.model.objects import Node, Revision, Service, Task
-from manager.store.view import View
+from manager.store.view import BY_NODE, View
 
 from .demand import Claim, Demand, demand_of, holds_node
 from .fleet import Fleet, Host
@@ -29,13 +30,27 @@ def judge(view: View, service: Service) -> Judgement:
     return Judgement([host for host, _ in seats], ruled_out)
 
 
+def takes_over(view: View, service: Service, old: Task) -> bool:
+    """Tell whether a node would take a task of the service's current revision once an old one has gone from it."""
+    group, node = group_of(view, (service.id, service.revision_id)), view.get(Node, old.node_id)
+    if group is None or node is None:
+        return False
+    others = (task for task in view.find(Task, BY_NODE, node.id) if task.id != old.id)
+    seats, _ = seats_of(group, _fleet(view, (node,), others).sorted())
+    return bool(seats)
+
+
 def fleet_of(view: View) -> Fleet:
     """All nodes as they are, with what tasks have claimed of them."""
+    return _fleet(view, view.all(Node), view.all(Task))
+
+
+def _fleet(view: View, nodes: Iterable[Node], tasks: Iterable[Task]) -> Fleet:
     fleet = Fleet()
-    for node in view.all(Node):
+    for node in nodes:
         fleet.observe_node(node.id, node)
     demands: dict[str, Demand] = {}
-    for task in view.all(Task):
+    for task in tasks:
         if not holds_node(task):
             continue
         if task.revision_id not in demands:

@@ -90,7 +90,7 @@ def test_what_fails_says_how_and_that_it_is_held_back() -> None:
     (task,) = told.tasks
     assert "before it" in task.text
     assert "failed, last on a: failed" in task.text
-    assert "restarting in" in task.text
+    assert "restarting 40 s after it ended" in task.text
     assert "times in a row" in task.text
     assert "`covey service logs web` shows what its containers said" in told.advice
 
@@ -148,6 +148,10 @@ def test_jobs_and_global_services() -> None:
     told = explain(cluster.tables, "web")
     assert told.summary == "2 of 4 tasks of job web have completed, 2 run"
     assert texts(told)["web.0"] == "completed"
+    unsaid = ServiceMode(kind=ServiceModeKind.REPLICATED_JOB, max_concurrent=3)  # as many as run at once
+    cluster.create(replace(web(), name="some", mode=unsaid))
+    cluster.run(1)
+    assert explain(cluster.tables, "some").summary.startswith("2 of 3 tasks of job some have completed")
     cluster.create(replace(web(), name="all", mode=ServiceMode(kind=ServiceModeKind.GLOBAL)))
     cluster.run(1)
     told = explain(cluster.tables, "all")

@@ -6,7 +6,7 @@ from covey.model.objects import Task, TaskStatus
 from covey.model.reasons import with_reason
 from covey.model.states import TaskState as S
 
-WAITS = TaskStatus(S.NEW, "restarting in 40 s: ended 6 times in a row, last: exit code 1")
+WAITS = TaskStatus(S.NEW, "restarting 40 s after it ended, 6 times in a row: exit code 1")
 STOPS = TaskStatus(S.RUNNING, "running", "stopped: node a no longer satisfies node.labels.disk == ssd")
 
 

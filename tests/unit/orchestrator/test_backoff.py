@@ -63,7 +63,7 @@ def test_the_waiting_task_says_so_until_it_starts() -> None:
         seconds_until_running(cluster, service_id)
     task = fail(cluster, service_id)
     assert task.status.state is TaskState.READY
-    assert task.status.message == "restarting in 40 s: ended 6 times in a row, last: exit code 1"
+    assert task.status.message == "restarting 40 s after it ended, 6 times in a row: exit code 1"
     cluster.run(45)
     assert only(cluster, service_id).status.message == "running"
 
