@@ -107,8 +107,9 @@ def _option_row(option: click.Option, context: click.Context) -> str:
 
 _TASK_INTRO = """\
 A task's state only rises. Planners on the leader write the states up to `ASSIGNED`, the agent of its node all
-others but `ORPHANED`. What is wanted of a task is its *desired state*: `READY` (be prepared), `RUNNING`,
-`SHUTDOWN`, `REMOVE` (stop, then forget); it only rises, too. `covey service ps` shows both.
+others but `ORPHANED`. What is wanted of a task is its *desired state*: `READY` (be prepared), `RUNNING` or,
+of a job's task, `COMPLETE` (run, and end by itself), `SHUTDOWN`, `REMOVE` (stop, then forget); it only rises, too.
+`covey service ps` shows both.
 """
 # What planners write; what agents do is read off their table.
 _BY_PLANNERS = (
