@@ -86,6 +86,11 @@ class ContainerBed:
     def processes(self, name: str) -> int:
         return len(cgroups.processes(self.host.trees, f"{self.cgroup}/{name}"))
 
+    def adopted(self, name: str) -> list[str]:
+        """The children of the container's first process, zombies too: it waits for none of them."""
+        pid = self.file(name, "pid").read_text().strip()
+        return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
     def traces(self) -> list[str]:
         """What this bed has left on the host: mounts, cgroups of containers, processes."""
         mine = f"{self.directory}/"

@@ -8,7 +8,7 @@ killing everything under the parent kills the node (cgroups(7); kernel
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
@@ -110,10 +110,15 @@ def oom_kills(trees: Sequence[Hierarchy], path: str) -> int:
 def kill(trees: Sequence[Hierarchy], path: str) -> bool:
     """Send SIGKILL to everything in cgroup `path` and below; returns whether anything was there."""
     pids = processes(trees, path)
+    kill_these(pids)
+    return bool(pids)
+
+
+def kill_these(pids: Iterable[int]) -> None:
+    """Send SIGKILL to processes just found in a cgroup."""
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, SIGKILL)
-    return bool(pids)
 
 
 def remove(trees: Sequence[Hierarchy], path: str) -> list[str]:

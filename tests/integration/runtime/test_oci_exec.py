@@ -17,7 +17,7 @@ from covey.errors import FailedPrecondition, Unavailable
 from covey.model.specs import Resources
 from devcluster.images.layout import directory, text
 from tests.support.container_bed import ContainerBed
-from tests.support.runtime_contract import HANGS_DEAF, hanging, running
+from tests.support.runtime_contract import HANGS_DEAF, LEAVES_DAEMONS, hanging, running
 
 pytestmark = pytest.mark.root
 ROOT = Path(__file__).parents[3]
@@ -71,6 +71,52 @@ def test_what_forks_faster_than_one_can_look_is_ended(bed: ContainerBed) -> None
         assert await bed.runtime.exec("a", ("true",), 30) == ExecResult(0)
 
     played(bed, scene, resources=Resources(pids=60))
+
+
+@pytest.mark.parametrize("script", ["sleep 3605; true", "(sleep 3606; true) | sleep 3607; true"])
+def test_no_zombies_are_left_with_a_first_process_that_waits_for_none(bed: ContainerBed, script: str) -> None:
+    """They would count against the bound on processes, until the container could not begin anything."""
+
+    async def scene() -> None:
+        for _ in range(3):
+            result = await bed.runtime.exec("a", ("sh", "-c", script), 0.5)
+            assert (result.code, result.reason) == (None, "it took longer than 0.5 s")
+            assert bed.adopted("a") == []
+
+    played(bed, scene)
+
+
+def test_nothing_stays_open_whatever_a_command_did(bed: ContainerBed) -> None:
+    async def scene() -> None:
+        await bed.runtime.exec("a", ("true",), 30)
+        before = sorted(os.listdir("/proc/self/fd"))
+        for argv in (("true",), ("no-such-command",), WRITES_ON, HANGS_DEAF, LEAVES_DAEMONS):
+            await bed.runtime.exec("a", argv, 0.5)
+        assert sorted(os.listdir("/proc/self/fd")) == before
+        assert list((bed.directory / "state/containers/a").glob("*exec*")) == []
+
+    played(bed, scene)
+
+
+def test_what_is_no_text_is_shown_as_far_as_it_is(bed: ContainerBed) -> None:
+    async def scene() -> None:
+        result = await bed.runtime.exec("a", ("sh", "-c", r"printf 'a\377\376\0z'; exit 1"), 30)
+        assert result == ExecResult(1, "a\ufffd\ufffd\0z")
+
+    played(bed, scene)
+
+
+@pytest.mark.parametrize("program", ["/bin/no-such-shell", "no-such-command"])
+def test_a_missing_program_is_named_each_time_in_the_same_words(bed: ContainerBed, program: str) -> None:
+    """Whoever is told when the words change would be told each time, if they held the time."""
+
+    async def scene() -> None:
+        first = await bed.runtime.exec("a", (program, "-c", "true"), 30)
+        assert first.reason.startswith(f"there is no {program} in the container (exec: ")
+        await asyncio.sleep(1.1)
+        assert await bed.runtime.exec("a", (program, "-c", "true"), 30) == first
+
+    played(bed, scene)
 
 
 def test_what_writes_without_end_does_not_keep_us_busy(bed: ContainerBed) -> None:
@@ -205,6 +251,18 @@ def test_what_a_killed_agent_left_the_next_one_ends(bed: ContainerBed, pause_s: 
         assert bed.processes("a") == 1, "nor does anything come later"
         assert await bed.runtime.exec("a", ("true",), 30) == ExecResult(0)
         assert list((bed.directory / "state/containers/a").glob("*exec*")) == []
+
+    played(bed, scene)
+
+
+def test_files_of_a_command_that_got_no_further_go_with_the_next_agent(bed: ContainerBed) -> None:
+    async def scene() -> None:
+        left = [bed.file("a", f"covey-exec-77-1.{kind}") for kind in ("json", "pid")]
+        for file in left:
+            file.write_text("{}")
+        await bed.restart()
+        assert [file for file in left if file.exists()] == []
+        assert bed.file("a", "config.json").exists()
 
     played(bed, scene)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from agent.runtime.oci.complaints import message_of
 from covey import limits
 from covey.errors import CoveyError, InvalidArgument, Unavailable
 from covey.io.process import ended, readable
@@ -81,11 +82,7 @@ def reopen_log(control: str) -> bool:
 
 def explain(container_id: str, said: str) -> CoveyError:
     """What the OCI runtime's complaint means: the user's fault if the image or spec is, else the host's."""
-    line = said.strip().rpartition("\n")[2]
-    _, logged, message = line.partition('msg="')
-    text = message.rpartition('"')[0].replace('\\"', '"') if logged else line
-    for prefix in ("runc create failed: ", "unable to start container process: ", "container_linux.go: "):
-        text = text.removeprefix(prefix)
+    text = message_of(said.strip().rpartition("\n")[2])
     lowered = text.lower()
     if any(phrase in lowered for phrase in _OF_THE_HOST):
         return Unavailable(f"container {container_id}: the node cannot create it: {text}")

@@ -22,11 +22,14 @@ import msgspec
 
 from agent.runtime.oci import cgroups
 from agent.runtime.oci.bundle import Bundle
+from agent.runtime.oci.complaints import message_of, says_missing
 from agent.runtime.oci.host import Host, process_start
 from agent.runtime.seam import ExecResult
 from covey import limits
 from covey.errors import FailedPrecondition, Unavailable
 from covey.io.process import ended, run
+
+from .felling import fell
 
 _log = logging.getLogger(__name__)
 _PREFIX = "covey-exec-"
@@ -77,7 +80,7 @@ class Executor:
             except TimeoutError:
                 return ExecResult(None, attempt.output.text, f"it took longer than {timeout_s:g} s")
             if not attempt.pid:
-                return _not_begun(bundle.id, attempt.output.text, self._host, cgroup)
+                return _not_begun(bundle.id, argv[0], attempt.output.text, self._host, cgroup)
             starved = code != 0 and cgroups.oom_kills(self._host.trees, cgroup) > kills
             return ExecResult(code, attempt.output.text, _STARVED if starved else "")
         except OSError as error:
@@ -88,9 +91,13 @@ class Executor:
 
     async def sweep(self, bundle: Bundle, cgroup: str) -> None:
         """End what is left of commands that nobody waits for; `Unavailable` if it cannot be killed."""
-        for path in cgroups.children(self._tree, cgroups.home_of_execs(self._tree, cgroup), _PREFIX):
+        home = cgroups.home_of_execs(self._tree, cgroup)
+        for path in cgroups.children(self._tree, home, _PREFIX):
             if path not in self._active:
                 await self._end(path, bundle)
+        for file in _leftovers(bundle):  # an agent can be killed before it has made the cgroup
+            if f"{home}/{file.stem}" not in self._active:
+                file.unlink(missing_ok=True)
 
     async def _clear(self, attempt: "_Attempt") -> None:
         try:
@@ -101,6 +108,7 @@ class Executor:
 
     async def _end(self, cgroup: str, bundle: Bundle) -> None:
         """Kill what is in a command's cgroup until nothing comes any more, and remove it and its files."""
+        await fell(self._tree, cgroup)
         cgroups.forbid_forks(self._tree, cgroup)
         for _ in range(_KILL_TRIES):
             if not cgroups.kill((self._tree,), cgroup) and not cgroups.remove((self._tree,), cgroup):
@@ -197,15 +205,15 @@ class _Attempt:
             while not exiting.done():
                 await asyncio.wait([exiting], timeout=_LOOK_S)
                 if self.pid and (not self._start or process_start(self.pid) != self._start):
+                    await fell(self._tree, self.cgroup)
                     cgroups.forbid_forks(self._tree, self.cgroup)
-                    cgroups.kill((self._tree,), self.cgroup)
             return exiting.result()
         finally:
             await _called_off(exiting)
 
     async def stop(self) -> None:
         """End the runtime's process. What it was about to put into the cgroup ends with it."""
-        cgroups.kill((self._tree,), self.cgroup)
+        await fell(self._tree, self.cgroup)
         if self._child is not None and self._child.returncode is None:
             self._child.kill()
             await ended(self._child)
@@ -227,6 +235,11 @@ def _process(bundle: Bundle, argv: Sequence[str]) -> bytes:
 def _files(bundle: Bundle, name: str) -> tuple[Path, Path]:
     """The files that a command needs for its time: who it is, and what it is."""
     return bundle.file(f"{name}.pid"), bundle.file(f"{name}.json")
+
+
+def _leftovers(bundle: Bundle) -> list[Path]:
+    """The files of commands there are."""
+    return sorted(bundle.directory.glob(f"{_PREFIX}*"))
 
 
 class _Output:
@@ -282,15 +295,16 @@ async def _called_off(future: "asyncio.Future[int]") -> None:
     await asyncio.gather(future, return_exceptions=True)
 
 
-def _not_begun(container_id: str, said: str, host: Host, cgroup: str) -> ExecResult:
+def _not_begun(container_id: str, program: str, said: str, host: Host, cgroup: str) -> ExecResult:
     """Why the runtime could not run the command: the container's fault, or nobody's for now."""
     lines = said.strip().splitlines() or ["the runtime failed without a word"]
     line = next((each for each in lines if "exec failed: " in each), lines[0])  # it may die with a long dump
-    for prefix in ("exec failed: ", "unable to start container process: "):
-        line = line.removeprefix(prefix)
-    if "paused" in line or "frozen" in line:
+    text = message_of(line)
+    if "paused" in text or "frozen" in text:
         raise Unavailable(f"container {container_id} is paused: nothing can be run in it now")
     bound = cgroups.pids_bound(host.trees, cgroup)
     if bound:
-        line = f"the container has as many processes as it may ({bound}): {line}"
-    return ExecResult(None, reason=line)
+        return ExecResult(None, reason=f"the container has as many processes as it may ({bound}): {text}")
+    if says_missing(text):
+        return ExecResult(None, reason=f"there is no {program} in the container ({text})")
+    return ExecResult(None, reason=text)
