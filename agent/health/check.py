@@ -58,7 +58,7 @@ def _argv(test: tuple[str, ...], image: ImageConfig) -> tuple[str, ...] | None:
     if kind == "CMD" and words:
         return tuple(words)
     if kind == "CMD-SHELL" and words and words[0].strip():
-        return (*(image.shell or DEFAULT_SHELL), words[0])
+        return (*(image.shell or DEFAULT_SHELL), *words)
     raise InvalidArgument(
         f"the health check {list(test)} cannot be run: it must be NONE, CMD and a program with its arguments, or "
         f"CMD-SHELL and a command; {_REMEDY}"

@@ -135,6 +135,16 @@ def ending_of(exit: Exit) -> str:
 
 
 def shortened(text: str) -> str:
-    """Cut a text to what a status may carry."""
+    """A text as a status may carry it: in one line, in bounds, and harmless on a terminal.
+
+    What a container wrote may be in it, and that may be anything.
+    """
+    text = "".join(_shown(each) for each in text)
     bound = limits.task_error_chars_max
     return text if len(text) <= bound else text[: bound - 1] + "…"
+
+
+def _shown(char: str) -> str:
+    if char.isprintable():
+        return char
+    return " " if char.isspace() else "\N{REPLACEMENT CHARACTER}"

@@ -1,7 +1,7 @@
 """A task with a health check runs once it is healthy, and fails once it is not."""
 
 from agent.images.seam import ImageConfig, ImageHealthcheck, LocalImage
-from agent.tasks.events import Assigned, Report, Save, Signal, Withdrawn
+from agent.tasks.events import Assigned, Report, Save, Signal, WallClock, Withdrawn
 from covey import limits
 from covey.model.objects import Revision
 from covey.model.specs import HealthCheck
@@ -250,3 +250,23 @@ def test_without_a_check_health_is_none() -> None:
     assert reported(world, "t1")[-1] == (S.RUNNING, H.NONE, "")
     world.tick(100_000)
     assert world.probes == {}
+
+
+def test_what_a_check_wrote_is_harmless_to_who_reads_it() -> None:
+    """A container must not clear the screens of those who look at it, nor write into the next line."""
+    world = started("t1")
+    world.tick(1_000)
+    world.answer("t1", 1, "\x1b[2J\x1b]0;title\a\u202ered\0\n  two\tthree")
+    shown = "\ufffd[2J\ufffd]0;title\ufffd\ufffdred\ufffd two three"
+    assert reported(world, "t1")[-1][2] == f"its health check fails: exit code 1: {shown}"
+
+
+def test_nothing_is_decided_by_the_time_of_day() -> None:
+    world = healthy("t1")
+    for now_ns in (10**19, 0, 10**15):
+        world.step(WallClock(now_ns))
+        world.tick(9_999)
+        assert world.probes == {}
+        world.tick(1)
+        world.answer("t1")
+    assert world.state("t1") is S.RUNNING

@@ -25,6 +25,12 @@ def test_the_image_alone() -> None:
     assert check_of(None, ASKS) == Check(("ask", "me"), 10_000, 3_000, 20_000, 2_000, 5)
 
 
+def test_words_after_a_command_line_are_its_arguments() -> None:
+    check = check_of(HealthCheck(test=("CMD-SHELL", 'test "$0"', "x")), BARE)
+    assert check is not None
+    assert check.argv == ("/bin/sh", "-c", 'test "$0"', "x")
+
+
 def test_each_field_of_the_spec_wins_for_itself() -> None:
     assert check_of(HealthCheck(interval_ns=S, retries=1), ASKS) == Check(
         ("ask", "me"), 1_000, 3_000, 20_000, 2_000, 1
