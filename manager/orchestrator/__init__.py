@@ -16,10 +16,11 @@ Each idea has a file. Which places there should be: `replicated`, `everywhere`, 
 done once), `standstill` (stopped services); `places` are the tasks by place, and which of them count. Why a
 task leaves: `lost` (its node took it along), `drained` (its node is to be empty soon), `eviction` (it does
 not fit its node any more). What follows it: `restart` (whether there is another), `backoff` (how much later
-each time), `start` (when a prepared task may run). Updates: `rollout` (replacing the tasks of an old
-revision, a few at a time), `probation` (which new ones have failed), `verdict` (how a rollout ends, pauses or
-turns back), `revisions` (versions of a service's spec). What goes: `reaper` (history), `deletion` (services
-and networks). `turn` is one planning pass as all of them see it, `memory` what is not in the store.
+each time), `start` (when a prepared task may run), `stopping` (how long it waits for those before it).
+Updates: `rollout` (replacing the tasks of an old revision, a few at a time), `probation` (which new ones
+have failed), `verdict` (how a rollout ends, pauses or turns back), `revisions` (versions of a service's
+spec). What goes: `reaper` (history), `deletion` (services and networks). `turn` is one planning pass as all
+of them see it, `memory` what is not in the store.
 
 Room for what is to come: another kind of place (a schedule, say) is a file beside `jobs` and a line in
 `Orchestrator._tend`; another reason to leave a node (rebalancing, priorities) one beside `eviction`.

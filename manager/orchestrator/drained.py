@@ -2,9 +2,10 @@
 
 A node that people drain keeps its running tasks for a while. Each task of a replicated service gets a
 follower on another node. With stop-first the old one is told to stop once the follower is prepared (its
-image is there), with start-first once the follower runs. As long as the follower finds no node, or fails,
-the old task runs on. Tasks of jobs go on to their end if they can. All others stop at once: those of global
-services, whose place is the node, and those that do not run yet.
+image is there), with start-first once the follower runs. The last one that serves waits until one of the
+followers does. As long as the follower finds no node, or fails, the old task runs on. Tasks of jobs go on to
+their end if they can. All others stop at once: those of global services, whose place is the node, and those
+that do not run yet.
 
 What has not left when the node's drain deadline is over is told to stop all the same; so is everything if the
 deadline is 0, or once the node is down. The deadline is counted from when this leader first saw the node
@@ -96,8 +97,24 @@ def _hand_over(scene: Scene, place: Place, leaving: list[Task]) -> None:
     if not all(follows(scene, other, task) for task in leaving for other in followers):
         return  # a rollout has come to this place: it decides when the old one goes
     follower = max(followers, key=lambda task: task.status.state)
-    if ready(scene, follower):
+    if ready(scene, follower) and (_starts_first(scene, follower) or not _last_to_serve(scene, place)):
         scene.desire(place, leaving, TaskState.SHUTDOWN)
+
+
+def _last_to_serve(scene: Scene, place: Place) -> bool:
+    """Tell whether nobody would serve for a while once this place hands over, but others soon will."""
+    others = False
+    for other in scene.places.values():
+        for task in other.live if other is not place else ():
+            if serves(task):
+                return False
+            others = True
+    return others
+
+
+def serves(task: Task) -> bool:
+    """Tell whether a task may have traffic sent to it."""
+    return task.status.state is TaskState.RUNNING and task.status.health is not HealthState.UNHEALTHY
 
 
 def follows(scene: Scene, follower: Task, leaving: Task) -> bool:
@@ -111,7 +128,7 @@ def follows(scene: Scene, follower: Task, leaving: Task) -> bool:
 def ready(scene: Scene, follower: Task) -> bool:
     """Tell whether a follower has come so far that the one before it may stop."""
     if _starts_first(scene, follower):
-        return follower.status.state is TaskState.RUNNING and follower.status.health != HealthState.UNHEALTHY
+        return serves(follower)
     return follower.status.state >= TaskState.READY
 
 

@@ -12,8 +12,9 @@ from covey.model.jobs import extent
 from covey.model.objects import Task
 from covey.model.states import TaskState
 
-from . import everywhere, restart, start
+from . import everywhere, restart
 from .places import Place, Scene
+from .stopping import patience_ms, stops_yet
 
 
 def done(scene: Scene, place: Place) -> bool:
@@ -100,9 +101,9 @@ def _still_stops(scene: Scene, place: Place) -> int:
     """
     turn, since = scene.turn, scene.memory.waiting_ms
     for task in place.tasks:
-        if not start.stops_yet(scene, task):
+        if not stops_yet(scene, task):
             continue
-        until_ms = since.setdefault(task.id, turn.now_ms) + start.patience_ms(scene, task)
+        until_ms = since.setdefault(task.id, turn.now_ms) + patience_ms(scene, task)
         if until_ms > turn.now_ms:
             turn.wake_at(until_ms)
             return 1

@@ -3,7 +3,7 @@
 All of it may be lost at any moment. A new leader starts with none, waits delays anew, and carries on.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 
 Key = tuple[int, str]
@@ -16,10 +16,11 @@ class RolloutMemory:
 
     `identity` is the restart generation it goes to, and whether it is a rollback.
     `active` names, for each place being changed, the task that is to come up there, and `since_ms` since
-    when it is waited for; `cooling` is the moment until which a changed place still holds its worker.
-    `running_ms` says when each task of the rollout was first seen running, None of those that were not yet.
-    `failed` are those that failed, each with why. `tries` counts how often a place was begun in vain, and
-    `retry_ms` says when it may be begun again.
+    when it is waited for, but in places `held_up` by a predecessor with much time to stop; `cooling` is the
+    moment until which a changed place still holds its worker. `running_ms` says when each task of the
+    rollout was first seen running, None of those that were not yet. `failed` are those that failed, each
+    with why. `tries` counts how often a place was begun in vain, and `retry_ms` says when it may be begun
+    again.
     """
 
     identity: tuple[int, bool]
@@ -27,6 +28,7 @@ class RolloutMemory:
     last_ms: int
     active: dict[Key, str] = field(default_factory=dict[Key, str])
     since_ms: dict[Key, int] = field(default_factory=dict[Key, int])
+    held_up: set[Key] = field(default_factory=set[Key])
     cooling: dict[Key, int] = field(default_factory=dict[Key, int])
     running_ms: dict[str, int | None] = field(default_factory=dict[str, int | None])
     failed: dict[str, str] = field(default_factory=dict[str, str])
@@ -37,6 +39,7 @@ class RolloutMemory:
         """Give a place a worker, which waits for a task to come up there."""
         self.active[place] = task_id
         self.since_ms[place] = now_ms
+        self.held_up.discard(place)
         self.running_ms.setdefault(task_id, None)
 
 
@@ -89,8 +92,10 @@ class Memory:
         self.restarts_ms[place] = (generation, recent)
         return len(recent)
 
-    def forget(self, gone: Callable[[str], bool]) -> None:
-        """Drop the timers of tasks that are no more."""
+    def forget(self, gone: Callable[[str], bool], places: Container[Key]) -> None:
+        """Drop the timers of tasks that are no more, and the restarts of places other than these."""
+        for place in [place for place in self.restarts_ms if place not in places]:
+            del self.restarts_ms[place]
         for timers in (self.not_before_ms, self.waiting_ms):
             for id in [id for id in timers if gone(id)]:
                 del timers[id]

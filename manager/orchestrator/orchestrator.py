@@ -202,7 +202,7 @@ class Orchestrator:
             _promote(scene)
         reaper.reap(scene)
         scene.memory.tended = True
-        scene.memory.forget(lambda task_id: turn.draft.get(Task, task_id) is None)
+        scene.memory.forget(lambda task_id: turn.draft.get(Task, task_id) is None, scene.places)
         (self._global.add if scene.everywhere else self._global.discard)(id)
         watched = moving or rollout.under_way(scene.service)
         (self._watched.add if watched else self._watched.discard)(id)

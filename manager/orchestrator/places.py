@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from operator import itemgetter
 
-from covey.model.constraint import architecture, parse_all
+from covey.model.constraint import parse_all
 from covey.model.objects import Node, Revision, Service, Task
+from covey.model.platforms import made_for
 from covey.model.states import TaskState
 
 from .memory import Memory
@@ -175,14 +176,8 @@ def fits(node: Node, revision: Revision) -> bool:
 
 
 def runs_on(node: Node, revision: Revision) -> bool:
-    """Tell whether the image of a revision is made for a node; one for no platform in particular is for all."""
-    platforms = revision.spec.task.placement.platforms
-    mine = node.description.platform
-    return not platforms or any(
-        (not p.os or p.os.lower() == mine.os.lower())
-        and (not p.architecture or architecture(p.architecture) == architecture(mine.architecture))
-        for p in platforms
-    )
+    """Tell whether the image of a revision is made for a node."""
+    return made_for(revision.spec.task.placement.platforms, node)
 
 
 def scene_of(turn: Turn, service: Service, memory: Memory, tasks: Iterable[Task]) -> Scene:

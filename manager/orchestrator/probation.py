@@ -1,7 +1,8 @@
 """Probation: what a rollout waits for in its new tasks, and which of them have failed.
 
 A new task has failed if it ends within the monitor period of its start, if it is found unhealthy in it, or
-if it does not run within the start deadline, whatever it waited for. Each fails once.
+if it does not run within the start deadline, whatever it waited for; but where the old one was given more
+than a minute to stop, that begins only once it has. Each fails once.
 """
 
 from covey import limits
@@ -12,6 +13,7 @@ from covey.model.states import HealthState, RestartCondition, TaskState
 from . import backoff
 from .memory import Key, RolloutMemory
 from .places import Place, Scene, is_live
+from .stopping import takes_long
 
 Split = tuple[tuple[Task, ...], tuple[Task, ...]]
 """The live tasks of a place: those of the current generation, and those that must give way."""
@@ -91,6 +93,12 @@ def _awaited(
         return bool(split[1])  # until the old one is told to stop
     if not config.start_deadline_ns:
         return True
+    if task.desired_state < TaskState.RUNNING and takes_long(scene, place, task):
+        memory.held_up.add(place.key)  # by what was asked for: that is not the new task's fault
+        return True
+    if place.key in memory.held_up:
+        memory.held_up.discard(place.key)
+        memory.since_ms[place.key] = scene.turn.now_ms
     late_ms = memory.since_ms[place.key] + config.start_deadline_ns // 1_000_000
     if late_ms > scene.turn.now_ms:
         scene.turn.wake_at(late_ms)

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 from covey.model.objects import Service, Task
 from covey.model.specs import UpdateConfig
-from covey.model.states import HealthState, TaskState, UpdateOrder, UpdateState
+from covey.model.states import TaskState, UpdateOrder, UpdateState
 from manager.scheduler.judging import takes_over
 
 from . import drained, probation, verdict
@@ -180,14 +180,10 @@ def _far_enough(scene: Scene, new: Task, old: tuple[Task, ...], *, start_first: 
     if not any(task.status.state is TaskState.RUNNING for task in old):
         return True
     if start_first:
-        return _serves(new)
+        return drained.serves(new)
     if new.status.state is TaskState.PENDING and new.status.err:
         return any(takes_over(scene.turn.draft, scene.service, task) for task in old)
     return new.status.state >= TaskState.READY
-
-
-def _serves(task: Task) -> bool:
-    return task.status.state is TaskState.RUNNING and task.status.health is not HealthState.UNHEALTHY
 
 
 def _start_more(scene: Scene, memory: RolloutMemory, stale: list[Place], split: dict[Key, Split]) -> None:
@@ -268,7 +264,7 @@ def _leave_one(scene: Scene, place: Place, tasks: Sequence[Task]) -> None:
     by_age = sorted(tasks, key=age)
     best = max(
         by_age,
-        key=lambda t: (_serves(t), not drained.leaves(scene, t), not scene.stale(t), t.status.state),
+        key=lambda t: (drained.serves(t), not drained.leaves(scene, t), not scene.stale(t), t.status.state),
     )
     kept = {best.id}
     if drained.leaves(scene, best):

@@ -1,11 +1,11 @@
 """Starts: when a task that is being prepared may run."""
 
-from covey import limits
 from covey.model.objects import Task
 from covey.model.states import TaskState
 
 from . import restart
 from .places import Place, Scene
+from .stopping import patience_ms, stops_yet
 
 
 def promote(scene: Scene, place: Place) -> None:
@@ -31,21 +31,6 @@ def promote(scene: Scene, place: Place) -> None:
         scene.desire(place, [task], scene.goal)
     else:
         turn.wake_at(start_ms)
-
-
-def stops_yet(scene: Scene, task: Task) -> bool:
-    """Tell whether a task that was told to stop may still be running, on a node that could say so."""
-    state = task.status.state
-    return state >= TaskState.ASSIGNED and not state.terminal and not scene.turn.dead(task.node_id)
-
-
-def patience_ms(scene: Scene, task: Task) -> int:
-    """How long others wait for a task to stop: never less than it may take to withdraw, drain and stop it."""
-    own, current = scene.turn.revision(task.revision_id).spec, scene.revision.spec
-    drain_ns = max(own.endpoint.drain_ns, current.endpoint.drain_ns)
-    grace_ns = own.task.container.stop_grace_ns
-    stop_ms = limits.withdrawal_wait_ms + (drain_ns + grace_ns) // 1_000_000 + limits.stop_margin_ms
-    return max(limits.restart_old_task_wait_ms, stop_ms)
 
 
 def _best(scene: Scene, ready: tuple[Task, ...]) -> Task:

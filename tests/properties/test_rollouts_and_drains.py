@@ -34,7 +34,10 @@ def configs(draw: st.DrawFn) -> UpdateConfig:
 ACTIONS = st.one_of(
     st.tuples(st.just("image"), st.sampled_from(IMAGES)),
     st.tuples(st.just("avoid"), st.sampled_from(NODES)),
+    st.tuples(st.just("bound"), st.sampled_from([0, 2, 3])),
     st.tuples(st.just("scale"), st.integers(1, 6)),
+    st.tuples(st.just("force")),
+    st.tuples(st.just("stop"), st.booleans()),
     st.tuples(st.just("rollback")),
     st.tuples(st.just("resume")),
     st.tuples(st.just("drain"), st.sampled_from(NODES), st.sampled_from([0, 2, 60])),
@@ -117,8 +120,20 @@ def act(cluster: Cluster, action: tuple[object, ...]) -> None:
                     s, task=replace(s.task, placement=replace(s.task.placement, constraints=constraints))
                 ),
             )
+        case "bound", int(most):
+            cluster.update(
+                ID,
+                lambda s: replace(
+                    s,
+                    task=replace(s.task, placement=replace(s.task.placement, max_replicas_per_node=most)),
+                ),
+            )
         case "scale", int(replicas):
             cluster.scale(ID, replicas)
+        case ("force",):
+            cluster.update(ID, lambda spec: spec, force=True)
+        case "stop", bool(stopped):
+            cluster.stop(ID, stopped)
         case ("rollback",):
             with contextlib.suppress(Refused):  # there is none before
                 cluster.roll_back(ID)
@@ -166,12 +181,18 @@ def test_a_place_has_one_task_and_all_comes_right(
         act(cluster, action)
         cluster.plan()
     act(cluster, ("release",))
+    act(cluster, ("stop", False))
     for name in NODES:
         cluster.set_node(name, NodeState.READY, Availability.ACTIVE)
     cluster.run(120, step_ms=500)
     cluster.resume(ID)
     cluster.run(60, step_ms=500)
-    running = cluster.running(ID)
+    running, placement = cluster.running(ID), cluster.revision(ID).spec.task.placement
+    if most := placement.max_replicas_per_node:
+        roomy = [n for n in NODES if not any(n in constraint for constraint in placement.constraints)]
+        if most * len(roomy) < cluster.revision(ID).spec.mode.replicas:
+            return  # nobody could be satisfied
+        assert max(cluster.spread(ID).values(), default=0) <= most
     assert len(cluster.live(ID)) == len(running) == cluster.revision(ID).spec.mode.replicas
     assert len({task.slot for task in running}) == len(running)
     status = cluster.service(ID).update_status

@@ -350,3 +350,23 @@ def test_constraints_that_exclude_a_drained_node_bring_the_same_follower() -> No
     cluster.run(1)
     assert cluster.spread(service_id) == {"n1": 2}
     assert {t.id for t in cluster.running(service_id)} < before
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_the_last_that_serves_waits_for_a_follower_that_does(others: int) -> None:
+    cluster = PlannerCluster()
+    cluster.node("n0")
+    service_id = cluster.create(ServiceSpec(name="web", mode=ServiceMode(replicas=3)))
+    cluster.run(1)
+    cluster.node("n1")
+    if others:
+        cluster.scale(service_id, 4)
+        cluster.run(1)
+    cluster.set_node("n0", availability=Availability.DRAIN)
+    fewest = 3
+    for _ in range(40):
+        cluster.run(0.1)
+        fewest = min(fewest, len(cluster.running(service_id)))
+    assert fewest >= 1
+    assert set(cluster.spread(service_id)) == {"n1"}
+    assert len(cluster.running(service_id)) == 3 + others

@@ -382,7 +382,7 @@ def test_nothing_restarts_for_what_only_managers_act_on(change: Callable[[Servic
 
 
 def test_the_old_one_is_waited_for_as_long_as_it_may_take_to_stop() -> None:
-    cluster, service_id = started(1, nodes=1, start_deadline_ns=0)
+    cluster, service_id = started(1, nodes=1, start_deadline_ns=30 * SECOND_NS)
     slow = ContainerSpec(image="web:1", stop_grace_ns=200 * SECOND_NS)
     new_task(cluster, service_id, container=slow)
     cluster.run(10)
@@ -394,6 +394,8 @@ def test_the_old_one_is_waited_for_as_long_as_it_may_take_to_stop() -> None:
     assert [t.desired_state for t in cluster.live(service_id)] == [TaskState.READY]
     cluster.run(20)
     assert images(cluster, service_id) == ["web:2"], "a place is not left empty for ever"
+    cluster.run(10)
+    assert state_of(cluster, service_id) is UpdateState.COMPLETED, "a long grace is no failure"
 
 
 def test_a_scale_down_takes_no_place_that_is_half_done_for_a_failure() -> None:
