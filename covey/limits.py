@@ -271,6 +271,7 @@ container_exit_record_ms = 5_000  # how long after a process's end conmon may ta
 container_log_overrun = 4  # how many times its bound a log may grow while no agent rotates it
 image_pull_timeout_s = 1800.0
 image_query_timeout_s = 30.0
+image_platforms_max = 64  # an image made for more is taken to be for all
 image_resolve_timeout_s = 10.0  # within a request, which ends after `rpc_timeout_s`
 image_pulls_at_once = 3
 exec_output_bytes_max = 4096  # of what a command in a container writes, as Docker keeps of health checks

@@ -150,9 +150,11 @@ class _Manager:
         node = self._store.get(Node, node_id)
         return node.role if node is not None else None
 
-    async def _resolve_image(self, image: reference.Reference, auth: RegistryAuth | None) -> str:
+    async def _resolve_image(
+        self, image: reference.Reference, auth: RegistryAuth | None
+    ) -> registry.Resolved:
         insecure, most_s = self._config.insecure_registries, limits.image_resolve_timeout_s
-        return await registry.resolve_digest(image, insecure=insecure, auth=auth, timeout_s=most_s)
+        return await registry.resolve(image, insecure=insecure, auth=auth, timeout_s=most_s)
 
     async def _join_token(self, role: NodeRole, rotate: bool) -> str:
         await self._store.barrier()  # a token may just have been replaced through another manager

@@ -1,6 +1,6 @@
 """Asking registries through skopeo: the registry protocol, token servers, mirrors and proxies are its trade.
 
-Shared by managers (which digest does a tag stand for now?) and agents (which copy images with it).
+Shared by managers (which digest does a tag stand for now, and where does it run?) and agents (which copy images with it).
 Credentials go through a memory file that only the child process inherits: they are on no disk and in no
 argv.
 """
@@ -9,6 +9,7 @@ import base64
 import hashlib
 import ipaddress
 import os
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -18,8 +19,9 @@ import msgspec
 from covey import limits
 from covey.errors import CoveyError, InvalidArgument, NotFound, PermissionDenied, Unavailable
 from covey.io.process import Finished, require_program, run
+from covey.model import platforms
 from covey.model.reference import Reference
-from covey.model.specs import RegistryAuth
+from covey.model.specs import Platform, RegistryAuth
 
 
 def skopeo() -> str:
@@ -68,29 +70,48 @@ def authfile(registry: str, auth: RegistryAuth | None) -> Iterator[tuple[list[st
         os.close(fd)
 
 
-async def resolve_digest(
+class Resolved(NamedTuple):
+    """What a reference stands for: a digest (`sha256:...`), and the platforms it is for, none if nobody says."""
+
+    digest: str
+    platforms: tuple[Platform, ...] = ()
+
+
+async def resolve(
     reference: Reference,
     *,
     insecure: Collection[str] = (),
     auth: RegistryAuth | None = None,
     timeout_s: float = limits.image_query_timeout_s,
-) -> str:
-    """The digest (`sha256:...`) of the manifest, or list of manifests, that `reference` stands for right now.
+) -> Resolved:
+    """Find the manifest, or list of manifests, that `reference` stands for right now.
 
     Raises what `explain` says: `NotFound`, `PermissionDenied`, `InvalidArgument` or `Unavailable`.
     """
+    begun_s = time.monotonic()
     tls = f"--tls-verify={'false' if is_insecure(reference.registry, insecure) else 'true'}"
     with authfile(reference.registry, auth) as (options, fds):
-        argv = [skopeo(), "inspect", "--raw", "--no-tags", tls, *options, f"docker://{reference.pull_name}"]
-        done = await run(argv, timeout_s=timeout_s, pass_fds=fds)
-    if done.code != 0:
-        raise explain(reference, done)
-    digest = "sha256:" + hashlib.sha256(done.stdout).hexdigest()
-    if reference.digest and digest != reference.digest:
-        raise Unavailable(
-            f"image {reference}: the registry answered with another manifest, {digest}; try again"
-        )
-    return digest
+
+        async def inspect(name: str, *more: str, most_s: float = timeout_s) -> Finished:
+            argv = [skopeo(), "inspect", "--raw", "--no-tags", tls, *options, *more, f"docker://{name}"]
+            return await run(argv, timeout_s=most_s, pass_fds=fds)
+
+        done = await inspect(reference.pull_name)
+        if done.code != 0:
+            raise explain(reference, done)
+        digest = "sha256:" + hashlib.sha256(done.stdout).hexdigest()
+        if reference.digest and digest != reference.digest:
+            raise Unavailable(
+                f"image {reference}: the registry answered with another manifest, {digest}; try again"
+            )
+        found = platforms.of_manifest(done.stdout)
+        if (
+            found is None
+        ):  # one image: its configuration says it, and must not cost the digest if it cannot be had
+            left_s = max(timeout_s - (time.monotonic() - begun_s), 1.0)
+            config = await inspect(f"{reference.name}@{digest}", "--config", most_s=left_s)
+            found = platforms.of_config(config.stdout) if config.code == 0 else ()
+    return Resolved(digest, found)
 
 
 class _Cause(NamedTuple):

@@ -3,7 +3,8 @@
 from covey.errors import FailedPrecondition
 from covey.model import constraint
 from covey.model.objects import Node
-from covey.model.specs import Placement, Platform, ServiceSpec
+from covey.model.platforms import made_for
+from covey.model.specs import Placement, ServiceSpec
 from covey.model.states import PublishMode, ServiceModeKind, UpdateOrder
 from manager.store.view import View
 
@@ -94,12 +95,4 @@ def _of(nodes: int, spec: ServiceSpec) -> str:
 def _fits(placement: Placement, node: Node) -> bool:
     if not all(wanted.holds(node) for wanted in constraint.parse_all(placement.constraints)):
         return False
-    mine = node.description.platform
-    return not placement.platforms or any(_same(wanted, mine) for wanted in placement.platforms)
-
-
-def _same(wanted: Platform, mine: Platform) -> bool:
-    if wanted.os and wanted.os.lower() != mine.os.lower():
-        return False
-    named = wanted.architecture
-    return not named or constraint.architecture(named) == constraint.architecture(mine.architecture)
+    return made_for(placement.platforms, node)

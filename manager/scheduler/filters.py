@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from covey.model.constraint import Constraint, architecture
+from covey.model.constraint import Constraint
+from covey.model.platforms import made_for
 from covey.model.specs import Platform
 from covey.model.states import Availability, NodeState
 
@@ -188,13 +189,7 @@ class Runnable:
 
     def room(self, host: Host) -> int:
         """All or nothing."""
-        mine = host.node.description.platform
-        fits = any(
-            (not p.os or p.os.lower() == mine.os.lower())
-            and (not p.architecture or architecture(p.architecture) == architecture(mine.architecture))
-            for p in self._platforms
-        )
-        return UNLIMITED if fits else 0
+        return UNLIMITED if made_for(self._platforms, host.node) else 0
 
     def explain(self, hosts: Sequence[Host]) -> Reason:
         """Name both sides."""

@@ -12,6 +12,7 @@ from random import Random
 from msgspec.structs import replace
 
 from covey.errors import FailedPrecondition, Unavailable
+from covey.io.registry import Resolved
 from covey.model.objects import (
     Cluster,
     Network,
@@ -135,10 +136,10 @@ def _first_content(draft: Draft) -> None:
         draft.put(Node(id=name.ljust(25, "0"), spec=spec, description=described, status=status, role=role))
 
 
-async def _resolve(image: Reference, auth: RegistryAuth | None) -> str:
+async def _resolve(image: Reference, auth: RegistryAuth | None) -> Resolved:
     if image.registry == "silent.example":
         raise Unavailable(f"{image.registry} does not answer")
-    return "sha256:" + "a" * 64
+    return Resolved("sha256:" + "a" * 64)
 
 
 async def _token(role: NodeRole, rotate: bool) -> str:

@@ -38,7 +38,8 @@ def changed(spec: ServiceSpec, given: Given) -> ServiceSpec:
     job = given.get("mode", spec.mode.kind) is ServiceModeKind.REPLICATED_JOB
     result = spec
     if given.get("image", spec.task.container.image) != spec.task.container.image:
-        result = _put(result, "task.container.image_digest", "")  # it belonged to the other image
+        result = _put(result, "task.container.image_digest", "")  # it belonged to the other image,
+        result = _put(result, "task.placement.platforms", ())  # and so did these
     for option, path in SCALARS.items():
         if option in given:
             result = _put(result, _of_job(path) if job else path, given[option])

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from covey import limits
 from covey.errors import NotFound, Refused, Unavailable
+from covey.io.registry import Resolved
 from covey.model import difference, reference
 from covey.model.objects import Cluster, Network, Service, Task
 from covey.model.specs import RegistryAuth, ServiceSpec
@@ -34,13 +35,13 @@ from .author import author
 
 log = logging.getLogger(__name__)
 
-ResolveImage = Callable[[reference.Reference, RegistryAuth | None], Awaitable[str]]
+ResolveImage = Callable[[reference.Reference, RegistryAuth | None], Awaitable[Resolved]]
 
 
 class ServiceServer:
     """Serves what `covey.v1.Control` has on services.
 
-    `resolve_image` asks a registry for a digest. `node_id` is this manager's, for the history.
+    `resolve_image` asks a registry for a digest and platforms. `node_id` is this manager's, for the history.
     """
 
     def __init__(self, store: Store, dice: Random, resolve_image: ResolveImage, node_id: str) -> None:
@@ -114,20 +115,24 @@ class ServiceServer:
         return await self._pin_image(changes.with_credentials(self._store, service_id, spec), resolve)
 
     async def _pin_image(self, spec: ServiceSpec, resolve: bool) -> tuple[ServiceSpec, list[str]]:
-        """Turn the image's tag into a digest, so that every node runs the same; or warn that it stays one."""
-        container = spec.task.container
+        """Turn the image's tag into a digest, so that every node runs the same; or warn that it stays one.
+
+        With it comes which platforms the image is for, so that no node gets it that cannot run it.
+        """
+        container, placement = spec.task.container, spec.task.placement
         image = reference.parse(container.image)
-        digest, warnings = image.digest or container.image_digest, list[str]()
+        found, warnings = Resolved(image.digest or container.image_digest, placement.platforms), list[str]()
         if resolve and not image.digest:
             try:
-                digest = await self._resolve_image(image, container.registry_auth)
+                found = await self._resolve_image(image, container.registry_auth)
             except (Refused, Unavailable) as error:
-                digest = ""
+                found = Resolved("")
                 warnings.append(
                     f"{error}. Nodes will pull it by its tag, and may come to run different images."
                 )
-        container = replace(container, image_digest=digest)
-        return replace(spec, task=replace(spec.task, container=container)), warnings
+        container = replace(container, image_digest=found.digest)
+        placement = replace(placement, platforms=found.platforms)
+        return replace(spec, task=replace(spec.task, container=container, placement=placement)), warnings
 
     async def _roll_back_service(
         self, request: pb.RollBackServiceRequest, caller: Caller

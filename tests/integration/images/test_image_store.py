@@ -11,9 +11,9 @@ import pytest
 from agent.images.store.driver import SkopeoImages
 from covey.errors import InvalidArgument, NotFound, PermissionDenied, Unavailable
 from covey.io.architecture import architecture
-from covey.io.registry import resolve_digest
+from covey.io.registry import resolve
 from covey.model.reference import parse
-from covey.model.specs import RegistryAuth
+from covey.model.specs import Platform, RegistryAuth
 from devcluster.images.layout import Image, directory, text
 from tests.support.images_contract import SCENES, Scene
 from tests.support.registry import Registry, registry
@@ -84,10 +84,10 @@ def test_layers_are_directories_from_the_top_down_with_whiteouts(bed: Bed) -> No
 def test_a_digest_stays_what_it_is_when_the_tag_moves(bed: Bed) -> None:
     async def scene(bed: Bed) -> None:
         pinned = f"{bed.web}@{bed.digest}"
-        assert await resolve_digest(parse(bed.web)) == bed.digest
+        assert (await resolve(parse(bed.web))).digest == bed.digest
         newer = bed.server.push(Image(layers=((text("x", "new"),),)), "web:1")
-        assert await resolve_digest(parse(bed.web)) == newer
-        assert await resolve_digest(parse(pinned)) == bed.digest
+        assert (await resolve(parse(bed.web))).digest == newer
+        assert (await resolve(parse(pinned))).digest == bed.digest
         old, new = await bed.images.ensure(pinned), await bed.images.ensure(bed.web)
         assert old.id != new.id
         assert old.config.cmd == ("sh",)
@@ -121,7 +121,10 @@ def test_of_an_image_list_the_one_for_this_machine_is_taken(bed: Bed) -> None:
     async def scene(bed: Bed) -> None:
         other = Image(layers=((text("other", ""),),), architecture="s390x")
         bed.server.push_list({"s390x": other, architecture(): WEB}, "multi:1")
-        digest = await resolve_digest(parse(bed.named("multi:1")))
+        digest, platforms = await resolve(parse(bed.named("multi:1")))
+        assert set(platforms) == {Platform("linux", "s390x"), Platform("linux", architecture())}
+        bed.server.push(other, "other:1")
+        assert (await resolve(parse(bed.named("other:1")))).platforms == (Platform("linux", "s390x"),)
         assert digest != bed.digest
         image = await bed.images.ensure(f"{bed.named('multi:1')}@{digest}")
         assert image.config.cmd == ("sh",)
@@ -154,8 +157,8 @@ def test_credentials(tmp_path: Path) -> None:
             with pytest.raises(PermissionDenied, match="private/web:1"):
                 await store.ensure(reference, wrong)
             with pytest.raises(PermissionDenied, match="private/web:1"):
-                await resolve_digest(parse(reference), auth=wrong)
-        assert (await resolve_digest(parse(reference), auth=ME)).startswith("sha256:")
+                await resolve(parse(reference), auth=wrong)
+        assert (await resolve(parse(reference), auth=ME)).digest.startswith("sha256:")
         assert (await store.ensure(reference, ME)).config.cmd == ("sh",)
         await store.close()
 
@@ -169,10 +172,10 @@ def test_credentials(tmp_path: Path) -> None:
 def test_digests_of_what_is_not_there(bed: Bed) -> None:
     async def scene(bed: Bed) -> None:
         with pytest.raises(NotFound, match="none:1"):
-            await resolve_digest(parse(bed.named("none:1")))
+            await resolve(parse(bed.named("none:1")))
         bed.stop_registry()
         with pytest.raises(Unavailable, match="does not answer"):
-            await resolve_digest(parse(bed.web))
+            await resolve(parse(bed.web))
 
     play(bed, scene)
 
