@@ -160,11 +160,15 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """Wait until nobody has a connection to the container, at most `linger_ms`."""
+    """Wait until nobody has a connection to the container, at most `linger_ms`.
+
+    `withdrawn` False: the managers did not say in time that no node sends it anything new any more.
+    """
 
     task_id: str
     pid: int
     linger_ms: int
+    withdrawn: bool = True
 
 
 @dataclass(frozen=True, slots=True)

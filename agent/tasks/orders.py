@@ -47,7 +47,8 @@ class Orders:
             case Act.CLOSE:
                 return Close(task_id)
             case Act.DRAIN:
-                return Drain(task_id, record.pid, record.leaving.linger_ms)
+                leaving = record.leaving
+                return Drain(task_id, record.pid, leaving.linger_ms, leaving.withdrawn)
             case Act.SIGNAL:
                 return Signal(task_id, act, signal_number(record.stop_signal))
             case Act.KILL:

@@ -112,8 +112,8 @@ class Hands:
                 await self.runtime.start(task_id)
             case Close(task_id):
                 await self.networks.close_ports(task_id)
-            case Drain(task_id, pid, linger_ms):
-                await self._drain(task_id, pid, linger_ms)
+            case Drain():
+                await self._drain(action)
             case Signal(task_id, _, number):
                 await self.runtime.signal(task_id, number)
             case Release(task_id):
@@ -138,13 +138,22 @@ class Hands:
             raise
         return pid
 
-    async def _drain(self, task_id: str, pid: int, linger_ms: int) -> None:
+    async def _drain(self, drain: Drain) -> None:
         """Wait for the end of the container's connections, as long as they may go on."""
+        if not drain.withdrawn:
+            log.warning(
+                "task %s: stops though some node may still send it requests, which would be lost: the managers "
+                "did not say within %d ms that none does; is a node too busy, or without its agent?",
+                *(drain.task_id, limits.withdrawal_wait_ms),
+            )
         try:
-            async with asyncio.timeout(linger_ms / 1000):
-                await self.networks.quiet(pid)
+            async with asyncio.timeout(drain.linger_ms / 1000):
+                await self.networks.quiet(drain.pid)
         except TimeoutError:
-            log.info("task %s: connections go on after %d ms, and are ended with it", task_id, linger_ms)
+            log.info(
+                "task %s: connections go on after %d ms, and are ended with it",
+                *(drain.task_id, drain.linger_ms),
+            )
 
     async def probe(self, probe: Probe) -> None:
         """Run a health check; post one Probed."""

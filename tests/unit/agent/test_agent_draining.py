@@ -151,7 +151,7 @@ def test_one_dropped_while_it_runs_takes_leave_too() -> None:
     world.step(Assigned(full(revisions=[])))
     assert world.pending == {}
     world.tick(limits.withdrawal_wait_ms)
-    assert under_way(world, "t1") == Drain("t1", 100, 5_000)
+    assert under_way(world, "t1") == Drain("t1", 100, 5_000, withdrawn=False)
 
 
 def test_what_cannot_be_closed_or_watched_stops_nobody() -> None:
