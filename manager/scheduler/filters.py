@@ -169,9 +169,8 @@ class Constrained:
     def explain(self, hosts: Sequence[Host]) -> Reason:
         """Name the constraints that fail on any of them."""
         failing = [c for c in self._constraints if not all(c.holds(host.node) for host in hosts)]
-        label = next((c for c in failing if c.equal and c.key.startswith("node.labels.")), None)
-        remedy = f"label a node {label.key.removeprefix('node.labels.')}={label.value}" if label else ""
-        return Reason(", ".join(str(c) for c in failing), remedy)
+        remedies = (_label_of(c) for c in failing if c.equal)
+        return Reason(", ".join(str(c) for c in failing), next(filter(None, remedies), ""))
 
 
 class Runnable:
@@ -260,6 +259,17 @@ FILTERS: tuple[type[Filter], ...] = (
     NotTooMany,
 )
 """In the order in which they are asked: a node counts under the first that rules it out."""
+
+
+def _label_of(constraint: Constraint) -> str:
+    """Say which label would satisfy a constraint; nothing if it asks for something else."""
+    for prefix, how in (
+        ("node.labels.", "label a node"),
+        ("engine.labels.", "give a host the setting label"),
+    ):
+        if constraint.key.startswith(prefix):
+            return f"{how} {constraint.key.removeprefix(prefix)}={constraint.value}"
+    return ""
 
 
 def _cpus(nano_cpus: int) -> str:

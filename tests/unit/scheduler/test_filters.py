@@ -133,6 +133,12 @@ def test_constraints_that_fail_are_named() -> None:
     assert explain(ruled_out, 2) == (
         "no suitable node of 2: constraint 1 node: node.labels.disk == ssd; would help: label a node disk=ssd"
     )
+    _, ruled_out = ask(placed(constraints=("engine.labels.rack==r7",)), host())
+    assert explain(ruled_out, 1).endswith(
+        "engine.labels.rack == r7; would help: give a host the setting label rack=r7"
+    )
+    _, ruled_out = ask(placed(constraints=("node.hostname==n9",)), host())
+    assert explain(ruled_out, 1).endswith("constraint 1 node: node.hostname == n9")
 
 
 def test_the_image_must_be_made_for_the_node() -> None:
