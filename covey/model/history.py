@@ -24,15 +24,17 @@ def other_tasks(one: Revision, other: Revision) -> bool:
 def goes_back_to(current: Revision, revisions: Iterable[Revision]) -> Revision | None:
     """Find what a rollback brings back that names no revision: the newest older one that makes a difference.
 
-    The number of replicas makes none, for a rollback keeps it. After a rollback that came by itself it is not the
-    revision that had failed, but what was before the one that was restored.
+    The number of replicas makes none, for a rollback keeps it. Behind a rollback that came by itself lies not the
+    revision that had failed, but what was before the one that was restored; also if the service was scaled since.
     """
     history = {revision.number: revision for revision in revisions}
     since = current
-    while since.author == AUTOMATIC and since.restores in history and since.restores < since.number:
-        since = history[since.restores]
-    for number in sorted((number for number in history if number < since.number), reverse=True):
-        older = history[number]
-        if other_tasks(older, current) or replace(older.spec, mode=current.spec.mode) != current.spec:
-            return older
-    return None
+    while True:
+        while since.author == AUTOMATIC and since.restores in history and since.restores < since.number:
+            since = history[since.restores]
+        number = max((number for number in history if number < since.number), default=None)
+        if number is None:
+            return None
+        since = history[number]
+        if other_tasks(since, current) or replace(since.spec, mode=current.spec.mode) != current.spec:
+            return since

@@ -173,7 +173,14 @@ def rolling_back(
 
 
 def prunable(service: Service, revisions: Sequence[Revision], in_use: Collection[str]) -> list[Revision]:
-    """Say which revisions to forget: past the newest few, and neither current, previous nor in use."""
+    """Say which revisions to forget: past the newest few, and neither current, previous nor in use.
+
+    Nor is it what a rollback would go back to, however often the service was scaled since.
+    """
     kept = {service.revision_id, service.previous_revision_id, *in_use}
+    current = next((r for r in revisions if r.id == service.revision_id), None)
+    if current is not None:
+        ways_back = (before(current, revisions), goes_back_to(current, revisions))
+        kept.update(r.id for r in ways_back if r is not None)
     by_age = sorted(revisions, key=lambda r: r.number, reverse=True)
     return [r for r in by_age[limits.revisions_kept_per_service :] if r.id not in kept]

@@ -4,6 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from covey.errors import FailedPrecondition, InvalidArgument
+from covey.model.history import AUTOMATIC
 from covey.model.objects import Revision, Service, UpdateStatus
 from covey.model.specs import (
     EndpointSpec,
@@ -199,3 +200,36 @@ def test_old_revisions_are_forgotten_unless_something_refers_to_them() -> None:
     service = Service(id="s", revision_id="r15", previous_revision_id="r2")
     gone = {r.id for r in prunable(service, revisions, {"r4"})}
     assert gone == {"r1", "r3", "r5"}
+
+
+def test_however_often_it_was_scaled_there_is_a_way_back() -> None:
+    dice = Random(1)
+    history = [first_revision("s", of_container(image="web:1"), dice)]
+    service = adopt(Service(id="s", name="web"), None, history[0])
+    for replicas in (1, *range(2, 30)):
+        spec = replace(of_container(image="web:2"), mode=ServiceMode(replicas=replicas))
+        history.append(next_revision(service, history[-1], spec, dice))
+        service = adopt(service, history[-2], history[-1])
+        history = [r for r in history if r not in prunable(service, history, ())]
+    assert find_rollback(history[-1], history).spec.task.container.image == "web:1"
+
+
+def test_what_failed_is_not_gone_back_to_after_a_scale_either() -> None:
+    dice = Random(1)
+    spec = of_container(image="web:1")
+    history = [first_revision("s", of_container(image="web:0"), dice)]
+    service = adopt(Service(id="s", name="web"), None, history[0])
+
+    def add(revision: Revision) -> None:
+        nonlocal service
+        history.append(revision)
+        service = adopt(service, history[-2], revision)
+
+    add(next_revision(service, history[-1], spec, dice))
+    add(next_revision(service, history[-1], of_container(image="bad:1"), dice))
+    add(rolled_back(service, history[-1], history[1], dice, author=AUTOMATIC))
+    assert find_rollback(history[-1], history).number == 1
+    add(next_revision(service, history[-1], replace(spec, mode=ServiceMode(replicas=7)), dice))
+    assert find_rollback(history[-1], history).number == 1
+    add(next_revision(service, history[-1], of_container(image="web:3"), dice))
+    assert find_rollback(history[-1], history).spec.task.container.image == "web:1"
