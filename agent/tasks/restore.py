@@ -62,6 +62,7 @@ def _dropped(task_id: str, local: Local, found: Observed | None) -> Record:
 def _take_over(record: Record, found: Observed, *, known: bool) -> None:
     record.box, record.exit, record.pid = _BOXES[found.state], found.exit, found.pid
     record.stop_signal = found.stop_signal
-    if record.box is Box.CREATED and not record.netns:
-        record.box = Box.EXITED  # the agent ended before it had written down where the namespace is
+    if record.box is Box.CREATED and not (record.netns and record.status.state >= TaskState.READY):
+        # The agent ended before it had written down where the namespace is, or how health is checked.
+        record.box = Box.EXITED
     record.attached = known and record.box in (Box.CREATED, Box.RUNNING)

@@ -1,7 +1,8 @@
 """A task with a health check runs once it is healthy, and fails once it is not."""
 
 from agent.images.seam import ImageConfig, ImageHealthcheck, LocalImage
-from agent.tasks.events import Assigned, Report, Save, Signal, WallClock, Withdrawn
+from agent.runtime.seam import ContainerState
+from agent.tasks.events import Assigned, Create, Report, Save, Signal, WallClock, Withdrawn
 from covey import limits
 from covey.model.objects import Revision
 from covey.model.specs import HealthCheck
@@ -270,3 +271,20 @@ def test_nothing_is_decided_by_the_time_of_day() -> None:
         world.tick(1)
         world.answer("t1")
     assert world.state("t1") is S.RUNNING
+
+
+def test_one_made_in_an_agents_last_moment_is_checked_as_well() -> None:
+    """What its image says of health was known to that agent alone."""
+    config = ImageConfig(cmd=("serve",), healthcheck=ImageHealthcheck(("CMD", "ask")))
+    world = World(image=LocalImage("i", ("/l",), config))
+    world.settle()
+    world.step(Assigned(full(task("t1"))))
+    while not isinstance(world.pending.get("t1"), Create):
+        world.finish("t1")
+    world.boxes["t1"] = ContainerState.CREATED  # it is made, and nobody hears of it any more
+    world = world.restart()
+    world.settle()
+    world.run()
+    assert (world.state("t1"), world.starts) == (S.STARTING, ["t1"])
+    world.tick(30_000)
+    assert world.probes["t1"].argv == ("ask",)
