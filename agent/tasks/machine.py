@@ -140,6 +140,8 @@ class Tasks:
     def _standing(self, record: Record) -> Sandbox:
         """The network of a task that the former agent began with. One that is to end gets no ports back."""
         sandbox = self._orders.sandbox(record, complete=False)
+        record.awaited = frozenset(attachment.network.id for attachment in sandbox.attachments)
+        record.start_by_ms = self.now_ms + limits.task_table_wait_ms
         ends = record.goal >= Goal.STOP and record.leaving.linger_ms
         return Sandbox(sandbox.task_id, sandbox.attachments) if ends else sandbox
 

@@ -442,3 +442,26 @@ def test_a_prepared_container_keeps_its_network_over_a_restart() -> None:
     world.step(Assigned(full(task("t1"))))
     world.run()
     assert world.state("t1") is S.RUNNING
+
+
+def test_a_new_agent_does_not_start_what_was_made_before_its_networks_work() -> None:
+    world = World()
+    world.step(Assigned(full(task("t1"))))
+    world.run()
+    world = world.restart()
+    world.run()
+    assert (world.state("t1"), world.starts) == (S.READY, [])
+    assert world.machine.wake_ms == limits.task_table_wait_ms
+    world.settle()
+    world.run()
+    assert (world.state("t1"), world.starts) == (S.RUNNING, ["t1"])
+
+
+def test_a_new_agent_waits_for_networks_only_so_long() -> None:
+    world = World()
+    world.step(Assigned(full(task("t1"))))
+    world.run()
+    world = world.restart()
+    world.tick(limits.task_table_wait_ms)
+    world.run()
+    assert (world.state("t1"), world.starts) == (S.RUNNING, ["t1"])
