@@ -106,7 +106,7 @@ def test_what_is_no_text_is_shown_as_far_as_it_is(bed: ContainerBed) -> None:
     played(bed, scene)
 
 
-@pytest.mark.parametrize("program", ["/bin/no-such-shell", "no-such-command"])
+@pytest.mark.parametrize("program", ["/bin/no-such-shell", "no-such-command", "ask-whether-paused"])
 def test_a_missing_program_is_named_each_time_in_the_same_words(bed: ContainerBed, program: str) -> None:
     """Whoever is told when the words change would be told each time, if they held the time."""
 

@@ -300,7 +300,8 @@ def _not_begun(container_id: str, program: str, said: str, host: Host, cgroup: s
     lines = said.strip().splitlines() or ["the runtime failed without a word"]
     line = next((each for each in lines if "exec failed: " in each), lines[0])  # it may die with a long dump
     text = message_of(line)
-    if "paused" in text or "frozen" in text:
+    besides = text.replace(program, "")
+    if "paused" in besides or "frozen" in besides:
         raise Unavailable(f"container {container_id} is paused: nothing can be run in it now")
     bound = cgroups.pids_bound(host.trees, cgroup)
     if bound:
