@@ -17,8 +17,7 @@ def remove_service(turn: Turn, service: Service, tasks: Iterable[Task]) -> bool:
         if turn.exhausted:
             return False
         ending = turn.desire(task, TaskState.REMOVE)
-        state = ending.status.state
-        if state >= TaskState.ASSIGNED and not state.terminal and turn.node(ending.node_id) is None:
+        if turn.ownerless(ending):
             ending = turn.orphan(ending)
         if removable(ending):
             turn.forget(ending)

@@ -1,16 +1,16 @@
 """Global services: one task on every node that can have one."""
 
 from covey.model.objects import Node, Revision
-from covey.model.states import Availability, NodeState, TaskState
+from covey.model.states import Availability, NodeState
 
-from . import drained
 from .places import Place, Scene, fits, runs_on
 
 
 def shape(scene: Scene) -> list[Place]:
-    """Stop tasks on nodes that may not have one; return the places to keep filled, with new ones.
+    """Forget the places on nodes that are gone; return the places to keep filled, with new ones.
 
     A node that is paused, or of which nothing is known for the moment, keeps what it has and gets nothing.
+    What may not stay has been told to stop already, as with all services: see `lost` and `eviction`.
     """
     turn = scene.turn
     filled: list[Place] = []
@@ -18,12 +18,8 @@ def shape(scene: Scene) -> list[Place]:
     for place in list(scene.places.values()):
         if turn.exhausted:
             break
-        node = nodes.get(place.key[1])
-        if node is None or not _may_keep(scene, node):
-            gone = [task for task in place.live if not drained.leaves(scene, task)]
-            scene.desire(place, gone, TaskState.SHUTDOWN)
-            if node is None and all(task.status.state.terminal for task in place.tasks):
-                scene.remove(place)
+        if place.key[1] not in nodes and all(task.status.state.terminal for task in place.tasks):
+            scene.remove(place)
     for node in nodes.values():
         if _may_have(node, scene.revision):
             key = (0, node.id)
@@ -31,18 +27,6 @@ def shape(scene: Scene) -> list[Place]:
             scene.places[key] = place
             filled.append(place)
     return filled
-
-
-def _may_keep(scene: Scene, node: Node) -> bool:
-    if node.status.state is NodeState.DOWN:
-        return False
-    match node.spec.availability:
-        case Availability.DRAIN:
-            return scene.job and fits(node, scene.revision)  # it may run on to its end, see `lost`
-        case Availability.PAUSE:
-            return True
-        case _:
-            return fits(node, scene.revision)
 
 
 def _may_have(node: Node, revision: Revision) -> bool:

@@ -4,7 +4,6 @@ Their node is down, removed or drained; what a drained one may keep for a while 
 paused node keeps what it has.
 """
 
-from covey.model.objects import Task
 from covey.model.states import TaskState
 
 from . import drained
@@ -19,7 +18,7 @@ def leave_lost_nodes(scene: Scene) -> None:
     """
     turn = scene.turn
     for number, task in enumerate(scene.leaving):
-        if _ownerless(scene, task):
+        if turn.ownerless(task):
             scene.leaving[number] = turn.orphan(task)
     known = turn.lost_nodes  # asked first: there are thousands of tasks on nodes that are well
     for place in scene.places.values():
@@ -32,11 +31,6 @@ def leave_lost_nodes(scene: Scene) -> None:
                 continue
             if task.desired_state.wants_up:
                 task = turn.desire(task, TaskState.SHUTDOWN)
-            if _ownerless(scene, task):
+            if turn.ownerless(task):
                 task = turn.orphan(task)
             place.put(task)
-
-
-def _ownerless(scene: Scene, task: Task) -> bool:
-    state = task.status.state
-    return state >= TaskState.ASSIGNED and not state.terminal and scene.turn.node(task.node_id) is None

@@ -68,6 +68,11 @@ class Turn:
         node = self.node(node_id)
         return node is None or node.status.state is NodeState.DOWN
 
+    def ownerless(self, task: Task) -> bool:
+        """Tell whether a task was given to a node of which nothing will be heard any more."""
+        state = task.status.state
+        return state >= TaskState.ASSIGNED and not state.terminal and self.node(task.node_id) is None
+
     def left(self, node_id: str) -> bool:
         """Tell whether tasks have lost this node: it is down, drained or removed. No node is not lost."""
         known = self.lost_nodes.get(node_id)
