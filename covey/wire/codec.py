@@ -91,7 +91,8 @@ def fields_of(struct_type: type[msgspec.Struct], message_type: type[Message]) ->
         nested = None
         if issubclass(element, msgspec.Struct):
             nested = GetMessageClass(typing.cast(Descriptor, descriptor.message_type))
-        default = {} if shape == "map" else field.default
+        # Absence of a list is an empty one: the message has no presence for it, whatever our default is.
+        default = {} if shape == "map" else () if shape == "list" else field.default
         pairs.append(_Field(field.name, default, element, shape, descriptor.has_presence, nested))
     return tuple(pairs)
 

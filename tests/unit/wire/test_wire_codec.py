@@ -36,6 +36,12 @@ def test_defaults_other_than_zero_survive_as_zero() -> None:
     assert from_message(to_message(policy, specs_pb2.RestartPolicy), specs.RestartPolicy) == policy
 
 
+def test_a_list_that_is_as_it_is_by_default_arrives() -> None:
+    spec = specs.ClusterSpec()
+    assert spec.address_pools, "the default is a list that is not empty"
+    assert from_message(to_message(spec, specs_pb2.ClusterSpec), specs.ClusterSpec) == spec
+
+
 def test_what_is_absent_decodes_as_the_default() -> None:
     assert from_message(specs_pb2.ServiceSpec(), specs.ServiceSpec) == specs.ServiceSpec()
 
