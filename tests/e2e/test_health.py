@@ -71,6 +71,24 @@ def test_a_check_that_hangs_leaves_nothing_in_the_container(stand: Stand) -> Non
     stand.until("what it began to be gone", lambda: "sleep 1000" not in inside(it, "ps"), bound_s=10)
 
 
+def test_a_check_under_way_ends_with_its_agent_and_the_next_one_asks_on(stand: Stand) -> None:
+    hangs_once = "if [ -e /hang ]; then rm /hang; (setsid sleep 1001 &); sleep 1000; fi; echo x >> /asked"
+    options = ("--health-cmd", hangs_once, *QUICK, "--health-timeout", "1h", "--health-retries", "1")
+    stand.covey("service", "create", "--detach", "--name", "web", *options, *HERE, stand.tools)
+    it = process(stand)
+    stand.until("the healthy task to run", lambda: len(stand.running("web")) == 1)
+    (task,) = stand.running("web")
+    inside(it, "touch", "/hang")
+    stand.until("a check to hang", lambda: "sleep 1000" in inside(it, "ps"))
+    asked = len(inside(it, "cat", "/asked").split())
+    kill_process(stand.place, "w1", "agent")
+    stand.until("the hanging check to be gone", lambda: "sleep 100" not in inside(it, "ps"))
+    stand.until("the next agent to ask on", lambda: len(inside(it, "cat", "/asked").split()) > asked + 1)
+    assert it.lives
+    assert [each.id for each in stand.tasks("web")] == [task.id]
+    assert [each.id for each in stand.running("web")] == [task.id]
+
+
 @pytest.fixture(scope="module")
 def checked(session_stand: Stand, tmp_path_factory: pytest.TempPathFactory) -> str:
     """An image with a HEALTHCHECK of its own, in the cluster's registry."""

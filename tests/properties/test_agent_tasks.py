@@ -143,6 +143,10 @@ class Story:
                 self.seen[report.task_id] = report.status.state
         self.world.reports.clear()
         assert len(set(self.world.starts)) == len(self.world.starts)
+        for record in self.world.machine.records.values():
+            checked = REVISIONS[record.task.id].spec.task.container.health is not None
+            if checked and record.task.id in self.desired and record.status.state is TaskState.RUNNING:
+                assert record.health in (HealthState.HEALTHY, HealthState.UNHEALTHY), "it was asked before"
         for id, action in self.world.pending.items():
             if isinstance(action, Signal):
                 self.check_signal(id)
