@@ -152,7 +152,7 @@ class Agent:
         self.in_force = dict(held)
         self._perform(tables.InForce(each.network_id, each.version) for each in held.values())
 
-    def crash(self) -> None:
+    def crash(self, *, silently: bool = False) -> None:
         """End the process; containers go on."""
         self.world.tell(f"      {self.name}: its agent ends")
         self.on = False
@@ -160,13 +160,13 @@ class Agent:
         self.numbers = self.session.number
         self.host.abandoned()
         if self.line is not None:
-            self.line.connection.end()
+            self.line.connection.end(self.name, silently=silently)
             self.line = None
 
     def power_off(self) -> None:
         """End everything on the host."""
         self.world.tell(f"      {self.name}: loses its power")
-        self.crash()
+        self.crash(silently=True)
         self.host.power_off()
         self.in_force.clear()
 
@@ -213,7 +213,7 @@ class Agent:
                 self._say(number, message)
             case talk.HangUp(number, _):
                 if self.line is not None and self.line.number == number:
-                    self.line.connection.end()
+                    self.line.connection.end(self.name)
             case talk.Remember(last_seen, managers):
                 self.disk["session", ""] = Remembered(last_seen, managers)
             case talk.Assign(assignments):

@@ -173,7 +173,7 @@ class Faults:
         agent = self.dice.choice(self.world.agents)
         if agent.on:
             agent.power_off()
-            self._back_after((500, 2000, 6000), agent)
+            self._back_after((500, 2000, 6000, 12000), agent)
 
     def restart_agent(self) -> None:
         """End an agent's process; its containers go on."""

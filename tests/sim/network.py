@@ -42,9 +42,12 @@ class Network:
 
 
 class Connection:
-    """One stream between two places. A link that is cut for long, or an end that dies, breaks it for both."""
+    """One stream between two places. A link that is cut for long, or an end that dies, breaks it for both.
 
-    break_ms = 3_000
+    `on_break` has what each end does then, in the order of `ends`.
+    """
+
+    break_ms = 10_000  # `limits.keepalive_timeout_ms`: nodes are taken for dead before that
 
     def __init__(self, network: Network, clock: Clock, source: str, target: str) -> None:
         self._network, self._clock = network, clock
@@ -72,9 +75,15 @@ class Connection:
             self._last_ms[sender] = max(self._last_ms[sender], self._clock.now_ms + 200)
             self._clock.after(200, lambda: self._arrive(sender, receiver, deliver, since_ms))
 
-    def end(self) -> None:
-        """Break it: both ends hear of it, once."""
-        if not self.broken:
-            self.broken = True
-            for hear in self.on_break:
-                self._clock.after(1.0, hear)
+    def end(self, by: str = "", *, silently: bool = False) -> None:
+        """Break it: both ends hear of it, once.
+
+        Where one end breaks it, the other hears of that when it has waited for long if nothing comes through, or if
+        that end had no time to say so (`silently`).
+        """
+        if self.broken:
+            return
+        self.broken = True
+        for place, hear in zip(self.ends, self.on_break, strict=True):
+            told = not by or place == by or (not silently and self._network.carries(by, place))
+            self._clock.after(1.0 if told else self.break_ms, hear)

@@ -31,6 +31,7 @@ from covey.model.states import (
 from manager.control import services
 from manager.store.draft import Draft
 from manager.store.transaction import Commit
+from manager.store.view import BY_SERVICE
 from tests.sim.wanted import Fact
 
 if TYPE_CHECKING:
@@ -212,14 +213,16 @@ def restart(client: "Client") -> None:
 
 
 def roll_back(client: "Client") -> None:
-    """Bring back the revision before."""
+    """Bring back the revision before, or a certain one."""
 
     def change(draft: Draft, facts: list[Fact]) -> None:
         service = _one(client, draft)
         if service is None:
             return
         now_ns = int(client.world.clock.now_ms * 1e6)
-        services.roll_back_service(draft, service.id, service.meta.version, 0, client.dice, now_ns=now_ns)
+        numbers = sorted(r.number for r in draft.find(Revision, BY_SERVICE, service.id))
+        to = client.dice.choice((0, client.dice.choice(numbers)))
+        services.roll_back_service(draft, service.id, service.meta.version, to, client.dice, now_ns=now_ns)
         after = draft.get(Service, service.id)
         assert after is not None
         revision = draft.get(Revision, after.revision_id)
@@ -263,8 +266,9 @@ def _workers(client: "Client", draft: Draft) -> list[Node]:
 
 
 def change_availability(client: "Client") -> None:
-    """Drain, pause or activate a node. Two stay active, or nothing would ever run."""
+    """Drain, pause or activate a node. Two stay active, or nothing would ever run. Some drain one, and regret it."""
     dice = client.dice
+    drained: list[str] = []
 
     def change(draft: Draft, facts: list[Fact]) -> None:
         workers = _workers(client, draft)
@@ -275,12 +279,23 @@ def change_availability(client: "Client") -> None:
         )
         if wanted is not Availability.ACTIVE and active <= 2:
             wanted = Availability.ACTIVE
+        put(draft, node, wanted, facts)
+        drained[:] = [node.id] * (wanted is Availability.DRAIN)
+
+    def put(draft: Draft, node: Node, wanted: Availability, facts: list[Fact]) -> None:
         deadline_ns = dice.choice((0, 2 * _S, 10 * _S))
         spec = replace(node.spec, availability=wanted, drain_deadline_ns=deadline_ns)
         draft.put(replace(node, spec=spec))
         facts.append((node.id, "availability", wanted))
 
+    def regret(draft: Draft, facts: list[Fact]) -> None:
+        node = draft.get(Node, drained[0]) if drained else None
+        if node is not None:
+            put(draft, node, Availability.ACTIVE, facts)
+
     ask(client, change)
+    if dice.random() < 0.4 and not client.world.calm:
+        client.world.clock.after(dice.uniform(50.0, 2_000.0), lambda: ask(client, regret))
 
 
 def change_label(client: "Client") -> None:

@@ -8,11 +8,13 @@ start deadline: what is missing from then on is not the managers' doing.
 * Stop-first: no task is taken down by a rollout while as many places are down as the rules in force allow
   (`parallelism`, 0 for all). So of R replicas at least R - parallelism run, less those that failed or were lost.
 * Start-first: no task is taken down at all.
+* Without a rollout, no task is taken down at all.
 * Drained node: a replicated service's task is not taken down before another one is prepared in its place (start-first:
-  runs well), until the deadline has passed.
+  runs well), until the deadline has passed. A rollout that takes it down before that counts it.
 * Scaling down leaves as many places as are wanted.
 * Who is told to stop gets no new connections from the same commit on.
-* A job begins nothing in a place that has completed in the same iteration, nor beyond its total.
+* A job begins nothing in a place that has completed in the same iteration, nor beyond its total; and what is said to
+  have completed did so on its host.
 """
 
 from collections import defaultdict
@@ -54,6 +56,9 @@ class Rollouts:
     down: dict[str, dict[Place, set[str]]] = field(default_factory=lambda: defaultdict(dict))
     drained_ms: dict[str, float] = field(default_factory=dict)
     done: set[tuple[Place, int]] = field(default_factory=set)
+    followers: set[str] = field(
+        default_factory=set
+    )  # made while somebody on a drained node was in their place
 
     def committed(self, commit: Commit, tables: Tables) -> None:
         """Judge a commit, of which the tables have heard."""
@@ -65,6 +70,10 @@ class Rollouts:
             elif isinstance(after, Task):
                 was = before if isinstance(before, Task) else None
                 self._job(was, after, tables)
+                if was is None and any(
+                    self._is_leaving(other, tables) for other in self._beside(after, tables)
+                ):
+                    self.followers.add(after.id)
                 if was is not None and was.desired_state.wants_up and not after.desired_state.wants_up:
                     self._withdrawn(was, tables)
                     if runs_well(was):
@@ -120,6 +129,22 @@ class Rollouts:
                 places[place_of(task, self._revision(task))].append(task)
         return places
 
+    def _beside(self, task: Task, tables: Tables) -> list[Task]:
+        """What else is wanted in a task's place."""
+        place = place_of(task, self._revision(task))
+        return [
+            other
+            for other in tables.find(Task, BY_SERVICE, task.service_id)
+            if other.id != task.id
+            and other.desired_state.wants_up
+            and not other.status.state.terminal
+            and place_of(other, self._revision(other)) == place
+        ]
+
+    def _is_leaving(self, task: Task, tables: Tables) -> bool:
+        node = tables.get(Node, task.node_id)
+        return node is not None and node.spec.availability is Availability.DRAIN
+
     def _ended(self, tasks: list[Task]) -> set[str]:
         """Those that ended by themselves, or that were given up with their node."""
         given_up = self.world.history.given_up
@@ -144,6 +169,10 @@ class Rollouts:
                 f"task {fresh[0].id} of {service.name} is told to stop, and nothing runs in its place, though its "
                 "service starts first"
             )
+        if service.update_status.state not in _ROLLING:
+            raise Violated(
+                f"task {fresh[0].id} of {service.name} runs well and is told to stop, and nobody asked for that"
+            )
         if rules.parallelism and len(down) > rules.parallelism:
             raise Violated(
                 f"{len(down)} places of {service.name} are down at once, and {rules.parallelism} may be; the "
@@ -160,34 +189,30 @@ class Rollouts:
             return False
         if node is None or node.status.state is NodeState.DOWN or not self._may_stay(node, revision):
             return False
-        place = place_of(task, self._revision(task))
-        others = [
-            other
-            for other in tables.find(Task, BY_SERVICE, service.id)
-            if other.id != task.id
-            and other.desired_state.wants_up
-            and not other.status.state.terminal
-            and place_of(other, self._revision(other)) == place
-        ]
+        others = self._beside(task, tables)
         if any(runs_well(other) for other in others):
             return False
         if node.spec.availability is Availability.DRAIN:
-            if not revision.spec.mode.kind.everywhere and service.update_status.state not in _ROLLING:
-                self._left_too_early(task, node, others, rules)
-            return False
+            return not revision.spec.mode.kind.everywhere and self._left_early(
+                task, node, others, service, rules
+            )
         return True
 
-    def _left_too_early(self, task: Task, node: Node, others: list[Task], rules: UpdateConfig) -> None:
+    def _left_early(
+        self, task: Task, node: Node, others: list[Task], service: Service, rules: UpdateConfig
+    ) -> bool:
+        """Whether a task leaves a drained node while it may stay and nobody follows: a rollout's doing at most."""
         deadline_ms = node.spec.drain_deadline_ns / 1e6
         waited_ms = self.world.clock.now_ms - self.drained_ms.get(node.id, 0.0)
-        if waited_ms >= deadline_ms:
-            return
         enough = TaskState.RUNNING if rules.order is UpdateOrder.START_FIRST else TaskState.READY
-        if not any(other.status.state >= enough for other in others):
+        if waited_ms >= deadline_ms or any(other.status.state >= enough for other in others):
+            return False
+        if service.update_status.state not in _ROLLING:
             raise Violated(
                 f"task {task.id} on the drained node {node.id} is told to stop after {waited_ms:.0f} ms of "
                 f"{deadline_ms:.0f}, and nothing is ready in its place"
             )
+        return True
 
     def _may_stay(self, node: Node, revision: Revision) -> bool:
         return all(c.holds(node) for c in parse_all(revision.spec.task.placement.constraints))
@@ -220,6 +245,8 @@ class Rollouts:
             total = mode.total_completions or mode.max_concurrent or 1
             if after.slot >= total:
                 raise Violated(f"task {after.id} is made for place {after.slot} of a job of {total}")
+        if after.status.state is TaskState.COMPLETE and after.id not in self.world.runs.ended_well:
+            raise Violated(f"task {after.id} is said to have completed, and has not")
         if before is None and (place, iteration) in self.done:
             raise Violated(f"task {after.id} is made for place {place[1:]}, which has completed")
         if after.status.state is TaskState.COMPLETE and not (place[2] and tables.get(Node, place[2]) is None):

@@ -1,10 +1,12 @@
 """What really runs on the hosts, whatever managers and agents think of it, and what must be true of that.
 
-* No task is started twice, nor two tasks in one place (a slot, or a node of a global service) at a time. Excepted are
-  services that start first, and what the managers gave up: a task whose node they once took for dead, as they cannot
-  ask a node that is cut off to stop it.
+* No task is started twice, nor two tasks in one place (a slot, or a node of a global service) at a time. Of services
+  that start first two may be wanted in a place, if they are of different generations or one leaves a drained node.
+  Excepted is what the managers gave up: a task whose node they once took for dead, as they cannot ask a node that is
+  cut off to stop it.
 * No more tasks of a service on a node than its placement allows, of those their agent does not know to be unwanted.
-* In a job, a place that has completed in an iteration is not run again in it; no more run at once than may.
+* In a job, a place that has completed in an iteration is not run again in it; no more run at once than may. Excepted
+  is again what was given up: of a task that ended on a node that was cut off, managers have not heard.
 * A task that serves connections is not asked to stop before its agent was told that nobody sends it new ones, or
   `withdrawal_wait_ms` have passed; and no agent is told so while a node that is thought alive still sends it some.
 """
@@ -61,6 +63,7 @@ class Runs:
     stopped: set[str] = field(default_factory=set)
     per_place: dict[Place, set[str]] = field(default_factory=lambda: defaultdict(set))
     completed: dict[tuple[Place, int], str] = field(default_factory=dict)
+    ended_well: set[str] = field(default_factory=set)
 
     @property
     def history(self) -> "History":
@@ -75,9 +78,10 @@ class Runs:
         self.on[id] = node
         task = self.history.tasks[id]
         run = Run(task, node, self.history.revisions[task.revision_id])
-        self._alone(run)
         self._few_enough(run)
-        self._wanted_by_job(run)
+        if not self._excused(id):
+            self._alone(run)
+            self._wanted_by_job(run)
         self.now[id] = run
         self.per_place[run.place].add(id)
 
@@ -88,7 +92,8 @@ class Runs:
         agent = self.world.agent(node)
         record = agent.tasks.records.get(id)
         run = self.now[id]
-        drains = run.revision.spec.endpoint.drain_ns and run.revision.spec.task.networks
+        spec = run.revision.spec
+        drains = spec.endpoint.drain_ns and (spec.task.networks or spec.endpoint.ports)
         if record is None or record.goal is not Goal.STOP or not drains:
             return
         unwell = record.health is HealthState.UNHEALTHY  # then it has waited since that was found
@@ -123,9 +128,12 @@ class Runs:
         self.tell("ends with", node, id, str(code))
         run = self.now.pop(id, None)
         assert run is not None, f"{id} ends on {node} and did not run"
+        if code == 0:
+            self.ended_well.add(id)
         if code == 0 and id not in self.stopped and run.revision.spec.mode.kind.job and not self._excused(id):
             key = run.place, run.revision.restart_generation
-            if (other := self.completed.setdefault(key, id)) != id:
+            other = self.completed.setdefault(key, id)
+            if other != id and not self._excused(other):
                 raise Violated(f"task {id} completes, and {other} had done so in its place {run.place[1:]}")
 
     # --- when one starts ---
@@ -134,14 +142,24 @@ class Runs:
         return id in self.history.given_up
 
     def _alone(self, run: Run) -> None:
+        others = [id for id, other in self.now.items() if other.place == run.place and not self._excused(id)]
         if self.history.starts_first(run.task.service_id):
-            return
-        for id, other in self.now.items():
-            if other.place == run.place and not self._excused(id):
-                raise Violated(
-                    f"task {run.task.id} starts on {run.node}, and {id} still runs on {other.node} in the place "
-                    f"{run.place[1:]} of {self.history.name_of(run.task.service_id)}"
-                )
+            others = self._too_many_at_first(run, others)
+        for id in others:
+            raise Violated(
+                f"task {run.task.id} starts on {run.node}, and {id} still runs on {self.now[id].node} in the place "
+                f"{run.place[1:]} of {self.history.name_of(run.task.service_id)}"
+            )
+
+    def _too_many_at_first(self, run: Run, others: list[str]) -> list[str]:
+        """Which of the others may not run beside one that starts first: more than one, or one it does not follow."""
+        tasks, generation = self.history.tasks, run.revision.restart_generation
+        if not tasks[run.task.id].desired_state.wants_up:
+            return []  # its agent has yet to hear of that
+        wanted = [id for id in others if tasks[id].desired_state.wants_up]
+        follows = run.task.id in self.world.rollouts.followers
+        alike = [id for id in wanted if self.now[id].revision.restart_generation == generation]
+        return [] if len(wanted) < 2 and (follows or not alike) else wanted
 
     def _few_enough(self, run: Run) -> None:
         most = run.revision.spec.task.placement.max_replicas_per_node
@@ -162,7 +180,8 @@ class Runs:
         mode, iteration = run.revision.spec.mode, run.revision.restart_generation
         if not mode.kind.job:
             return
-        if (other := self.completed.get((run.place, iteration))) is not None:
+        other = self.completed.get((run.place, iteration), "")
+        if other and not self._excused(other):
             raise Violated(f"task {run.task.id} starts, and {other} has completed in its place")
         at_once = 1 + sum(
             other.task.service_id == run.task.service_id

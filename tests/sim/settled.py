@@ -14,9 +14,9 @@ from covey.model.states import (
     UpdateState,
 )
 from manager.store.tables import Tables
-from manager.store.view import BY_SERVICE
+from manager.store.view import BY_NODE, BY_SERVICE
 from tests.sim.host import character_of
-from tests.sim.runs import place_of
+from tests.sim.runs import Place, Run, place_of
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -56,7 +56,10 @@ def _of_service(world: "World", tables: Tables, service: Service) -> Iterator[st
             yield f"is stopped, and {len(running)} of its tasks run"
         return
     status = service.update_status
-    pending = any(t.status.state is TaskState.PENDING and t.status.err for t in tasks)
+    waiting = _waiting(revision, tasks)
+    yield from _waits_for_nothing(world, tables, waiting)
+    yield from _places(tables, service, revision, tasks, running)
+    pending = bool(waiting)
     if status.state in _UNDER_WAY and (pending or _restless(revision)) and "failure" in status.message:
         return  # it goes on whatever fails, and says what
     if status.state in _UNDER_WAY:
@@ -69,7 +72,7 @@ def _of_service(world: "World", tables: Tables, service: Service) -> Iterator[st
         return
     kind = revision.spec.mode.kind
     if kind.job:
-        yield from _of_job(tables, revision, tasks)
+        yield from _of_job(tables, revision, tasks, waiting)
         return
     if status.state not in _PAUSED:
         for run in running:
@@ -81,16 +84,60 @@ def _of_service(world: "World", tables: Tables, service: Service) -> Iterator[st
     places = Counter(run.place for run in running)
     if twice := [place[1:] for place, times in places.items() if times > 1]:
         yield f"runs twice in {twice}"
-    waiting = {place_of(t, revision) for t in tasks if t.status.state is TaskState.PENDING and t.status.err}
-    standing = places.keys() | waiting
-    if kind is ServiceModeKind.GLOBAL:
-        lacking = [
-            node.id for node in _eligible(tables, revision) if (service.id, 0, node.id) not in standing
-        ]
-        if lacking:
-            yield f"does not run on {lacking}"
-    elif len(standing) != revision.spec.mode.replicas:
-        yield f"runs {len(standing)} of {revision.spec.mode.replicas}"
+    lacking = _lacking(tables, revision, {*places, *waiting})
+    if lacking:
+        yield f"does not run in {lacking}"
+
+
+def _places(
+    tables: Tables, service: Service, revision: Revision, tasks: list[Task], running: list[Run]
+) -> Iterator[str]:
+    """Whatever images are like, every place is seen to, and no other one."""
+    if revision.spec.mode.kind.job:
+        return
+    wanted = Counter(place_of(t, revision) for t in tasks if t.desired_state.wants_up)
+    if lacking := _lacking(tables, revision, set(wanted)):
+        yield f"has nothing in {lacking}"
+    if len(wanted) > revision.spec.mode.replicas and not revision.spec.mode.kind.everywhere:
+        yield f"has {len(wanted)} places of {revision.spec.mode.replicas}"
+    if max(wanted.values(), default=0) > 1 and service.update_status.state not in (*_UNDER_WAY, *_PAUSED):
+        yield "has more than one task in a place"
+    if more := {run.place for run in running} - wanted.keys():
+        yield f"still runs in {sorted(more)}"
+
+
+def _lacking(tables: Tables, revision: Revision, places: set[Place]) -> list[object]:
+    """Nodes that have no task of a global service, or how many places others lack."""
+    mode, id = revision.spec.mode, revision.service_id
+    if mode.kind.everywhere:
+        return [node.id for node in _eligible(tables, revision) if (id, 0, node.id) not in places]
+    return [f"{mode.replicas - len(places)} of {mode.replicas} places"] * (len(places) < mode.replicas)
+
+
+def _waiting(revision: Revision, tasks: list[Task]) -> dict[Place, Task]:
+    """Tasks that find no node, and say why."""
+    return {
+        place_of(task, revision): task
+        for task in tasks
+        if task.status.state is TaskState.PENDING and task.status.err and task.desired_state.wants_up
+    }
+
+
+def _waits_for_nothing(world: "World", tables: Tables, waiting: dict[Place, Task]) -> Iterator[str]:
+    """No task waits for a node while one has room for it."""
+    for task in waiting.values():
+        spec = world.history.revisions[task.revision_id].spec.task
+        most, cpus = spec.placement.max_replicas_per_node, spec.resources.reservations.nano_cpus
+        for node in _eligible(tables, world.history.revisions[task.revision_id]):
+            here = [t for t in tables.find(Task, BY_NODE, node.id) if not t.status.state.terminal]
+            alike = sum(t.service_id == task.service_id and t.desired_state.wants_up for t in here)
+            held = sum(
+                world.history.revisions[t.revision_id].spec.task.resources.reservations.nano_cpus
+                for t in here
+            )
+            room = held + cpus <= node.description.resources.nano_cpus and not 0 < most <= alike
+            if room and task.node_id in ("", node.id):
+                yield f"has {task.id} wait, though {node.id} has room: {task.status.err}"
 
 
 def _restless(revision: Revision) -> bool:
@@ -100,22 +147,19 @@ def _restless(revision: Revision) -> bool:
     return like.absent or ends or like.sickens > 0 or like.well_ms[0] > CALM_MS
 
 
-def _of_job(tables: Tables, revision: Revision, tasks: list[Task]) -> Iterator[str]:
+def _of_job(
+    tables: Tables, revision: Revision, tasks: list[Task], waiting: dict[Place, Task]
+) -> Iterator[str]:
     mode = revision.spec.mode
-    done, waiting = set(), set()
+    done = set[Place]()
     for task in tasks:
         mine = tables.get(Revision, task.revision_id)
         if mine is None or mine.restart_generation != revision.restart_generation:
             continue
         if task.status.state is TaskState.COMPLETE:
             done.add(place_of(task, revision))
-        elif task.status.state is TaskState.PENDING and task.status.err:
-            waiting.add(place_of(task, revision))
     if mode.kind is ServiceModeKind.GLOBAL_JOB:
-        lacking = [
-            node.id for node in _eligible(tables, revision) if (revision.service_id, 0, node.id) not in done
-        ]
-        if lacking:
+        if lacking := _lacking(tables, revision, done):
             yield f"is not done on {lacking}"
         return
     total = mode.total_completions or mode.max_concurrent or 1

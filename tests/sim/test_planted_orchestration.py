@@ -10,14 +10,17 @@ from msgspec.structs import replace
 
 from agent.tasks.draining import Leaving
 from agent.tasks.lifecycle import Leave
+from agent.tasks.machine import Tasks
+from agent.tasks.record import Record
 from covey.model.jobs import extent
 from covey.model.objects import Revision, Service
 from covey.model.specs import ServiceMode, UpdateConfig
-from covey.model.states import EndpointState, UpdateOrder
+from covey.model.states import EndpointState, TaskState, UpdateOrder
 from manager.dispatcher.sessions import Sessions
-from manager.orchestrator import drained, jobs, places, revisions, rollout, start
+from manager.orchestrator import drained, jobs, lost, places, revisions, rollout, start
 from manager.orchestrator.orchestrator import Orchestrator
 from manager.scheduler.filters import NotTooMany
+from manager.scheduler.fleet import Claim, Fleet
 from tests.sim.__main__ import attempt
 
 SEEDS = 60
@@ -113,6 +116,47 @@ def forget_lost_nodes(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Orchestrator, "_observe_node", lambda self, id, before, after: None)
 
 
+def reserve_for_the_gone(patch: pytest.MonkeyPatch) -> None:
+    """What tasks took of a node stays taken when they are gone."""
+    observe = Fleet.observe_claim
+
+    def hoarding(self: Fleet, task_id: str, claim: Claim | None) -> None:
+        if claim is not None:
+            observe(self, task_id, claim)
+
+    patch.setattr(Fleet, "observe_claim", hoarding)
+
+
+def make_room_for_the_lost(patch: pytest.MonkeyPatch) -> None:
+    """Tasks that come back with their node take the places of those that were made instead."""
+    leave = lost.leave_lost_nodes
+
+    def give_back(scene: places.Scene) -> None:
+        leave(scene)
+        for place in scene.places.values():
+            back = [t for t in place.tasks if not t.desired_state.wants_up and not scene.turn.left(t.node_id)]
+            if any(t.status.state is TaskState.RUNNING for t in back):
+                running = [t for t in place.live if t.status.state is TaskState.RUNNING]
+                scene.desire(place, running, TaskState.SHUTDOWN)
+
+    patch.setattr("manager.orchestrator.orchestrator.leave_lost_nodes", give_back)
+
+
+def keep_needless_followers(patch: pytest.MonkeyPatch) -> None:
+    """Who was to follow a task on a drained node stays when that node is used again."""
+    patch.setattr(rollout, "_leave_one", lambda scene, place, tasks: None)
+
+
+def call_failures_completions(patch: pytest.MonkeyPatch) -> None:
+    """An agent does not look at how a container ended."""
+    become = Tasks._become
+
+    def optimistic(self: Tasks, record: Record, state: TaskState) -> None:
+        become(self, record, TaskState.COMPLETE if state is TaskState.FAILED else state)
+
+    patch.setattr(Tasks, "_become", optimistic)
+
+
 def never_be_done(patch: pytest.MonkeyPatch) -> None:
     """A rollout does not notice that it is through."""
     patch.setattr(rollout, "_finish", lambda scene, memory, places: None)
@@ -134,6 +178,10 @@ PLANTS: list[tuple[Plant, str, str]] = [
     (signal_at_once, "rollout", "nobody had withdrawn it"),
     (forget_lost_nodes, "drain", "after the last fault"),
     (never_be_done, "rollout", "is still at it"),
+    (reserve_for_the_gone, "rollout", "has room"),
+    (make_room_for_the_lost, "rollout", "nobody asked for that"),
+    (keep_needless_followers, "drain", "more than one task in a place"),
+    (call_failures_completions, "jobs", "is said to have completed"),
 ]
 
 

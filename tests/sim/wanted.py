@@ -38,27 +38,30 @@ class Wanted:
         """See that everything is as it was asked for."""
         for (id, what), (_, value) in self.said.items():
             found = _found(tables, id, what)
-            if found is None or found == value or found in self.unsure.get((id, what), ()):
+            if not found or value in found or self.unsure.get((id, what), set()).intersection(found):
                 continue
-            raise Violated(f"people wanted {what} of {id} to be {value!r}, and it is {found!r}")
+            raise Violated(f"people wanted {what} of {id} to be {value!r}, and it is {found[0]!r}")
 
 
-def _found(tables: Tables, id: str, what: str) -> object:
-    """How it is; None where that is for managers to decide."""
+def _found(tables: Tables, id: str, what: str) -> list[object]:
+    """How it is; of an update that was turned back since, how it was too; nothing of what is gone."""
     service, node = tables.get(Service, id), tables.get(Node, id)
     if node is not None:
-        return node.spec.availability if what == "availability" else node.spec.labels.get(what)
+        return [node.spec.availability if what == "availability" else node.spec.labels.get(what)]
     if what == "gone":
-        return service is None
+        return [service is None]
     if service is None or service.pending_delete:
-        return None  # removed by a later wish, which is judged by itself
+        return []  # removed by a later wish, which is judged by itself
     revision = tables.get(Revision, service.revision_id)
     assert revision is not None, f"service {id} has no revision"
     match what:
         case "stopped":
-            return service.stopped
+            return [service.stopped]
         case "replicas":
-            return revision.spec.mode.replicas
+            return [revision.spec.mode.replicas]
         case _:
-            turned_back = service.update_status.state in _TURNED_BACK
-            return None if turned_back else revision.spec.task.container.image
+            images = [revision.spec.task.container.image]
+            failed = tables.get(Revision, service.previous_revision_id)
+            if failed is not None and service.update_status.state in _TURNED_BACK:
+                images.append(failed.spec.task.container.image)
+            return list[object](images)
