@@ -60,6 +60,8 @@ def _now(view: View, service: Service, task: Task) -> str:
     text = _ON_THE_WAY[status.state].format(node=where or task.node_id)
     if status.state is S.STARTING and status.health is HealthState.STARTING:
         text = f"has started on {where}, and its health check has not passed yet"
+    elif status.state is S.STARTING and status.health is HealthState.UNHEALTHY:
+        text = f"had started on {where}, and is being stopped"
     elif status.state <= S.READY and task.desired_state < S.RUNNING:
         text += _held_back(task)
     return f"{text}: {status.err}" if status.err else text
@@ -76,7 +78,7 @@ def _running(view: View, task: Task, where: str) -> str:
     if task.status.health is HealthState.HEALTHY:
         text += ", healthy"
     elif task.status.health is HealthState.UNHEALTHY:
-        text += ", unhealthy: it gets no traffic, is being stopped, and will be replaced"
+        text += f", {task.status.err or 'unhealthy'}; it gets no traffic, and is being stopped"
     node = view.get(Node, task.node_id)
     if node is not None and node.status.state is not NodeState.READY:
         text += f"; the node is {node.status.state.name.lower()}, so nothing new is heard of it"

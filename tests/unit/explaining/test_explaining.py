@@ -17,7 +17,14 @@ from covey.model.specs import (
     ServiceSpec,
     TaskSpec,
 )
-from covey.model.states import Availability, NodeState, RestartCondition, ServiceModeKind, TaskState
+from covey.model.states import (
+    Availability,
+    HealthState,
+    NodeState,
+    RestartCondition,
+    ServiceModeKind,
+    TaskState,
+)
 from covey.v1.control_pb2 import ExplainServiceResponse
 from manager.explaining.driver import explain
 from manager.store.draft import Draft
@@ -195,6 +202,25 @@ def test_every_state_of_a_task_has_words() -> None:
             written = replace(present, desired_state=desired, status=replace(present.status, state=state))
             cluster.write(partial(_put, written))
             assert explain(cluster.tables, task.id).tasks[0].text
+
+
+def test_unhealthy_ones_are_told_with_what_their_check_said() -> None:
+    cluster = town("a")
+    cluster.create(web(1))
+    cluster.run(1)
+    (task,) = cluster.running("svc-web")
+    why = "unhealthy: exit code 3: not well"
+    for state, text in (
+        (TaskState.RUNNING, f"runs on a, {why}; it gets no traffic, and is being stopped"),
+        (TaskState.STARTING, f"had started on a, and is being stopped: {why}"),
+    ):
+        present = cluster.tables.get(Task, task.id)
+        assert present is not None
+        status = replace(present.status, state=state, health=HealthState.UNHEALTHY, err=why)
+        cluster.write(partial(_put, replace(present, status=status)))
+        told = explain(cluster.tables, "web")
+        assert told.tasks[0].text == text
+        assert "its health check fails: `covey service inspect web` shows which it is" in told.advice
 
 
 def _put(task: Task, draft: Draft) -> None:
