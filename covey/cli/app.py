@@ -15,6 +15,8 @@ from covey import limits
 from covey.client.host import DEFAULT_HOST, Host
 from covey.errors import Conflict, CoveyError, InvalidArgument, Unavailable
 
+from .habits import Family, elsewhere
+
 T = TypeVar("T")
 
 OK, REFUSED, USAGE, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 130
@@ -34,7 +36,7 @@ _COMMANDS = {
 _PLUGINS = "covey.commands"
 
 
-class Tree(click.Group):
+class Tree(Family):
     """The root of the command tree.
 
     Commands are imported when they are asked for, so that `covey --help` need not load gRPC. Other packages
@@ -55,6 +57,8 @@ class Tree(click.Group):
         for point in _plugins():
             if point.name == cmd_name:
                 return _loaded(point)
+        if (instead := elsewhere(cmd_name)) is not None:
+            raise click.UsageError(f"There is no `covey {cmd_name}`: {instead}.", ctx)
         return None
 
 
@@ -212,6 +216,11 @@ def outcome(arguments: list[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever read us has seen enough. Python would complain once more when it flushes at the end.
+        sys.stdout = None
+        return REFUSED
+    except OSError as error:
+        # Ours never reach here: this is the terminal or file that we write to.
+        complain(f"the output cannot be written: {error.strerror or error}")
         sys.stdout = None
         return REFUSED
     return result if isinstance(result, int) else OK

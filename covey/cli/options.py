@@ -1,6 +1,7 @@
 """Options as click knows them: types that read by `covey.cli.parse`, and sets that many commands share."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from enum import IntEnum
 from typing import Any, TypeVar
@@ -13,6 +14,8 @@ from covey.errors import Refused
 from .show.text import age
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 
 
 class Parsed(click.ParamType[Any]):
@@ -30,6 +33,35 @@ class Parsed(click.ParamType[Any]):
             return self._read(value)
         except Refused as error:
             self.fail(str(error), param, ctx)
+
+
+class Number(click.ParamType[int]):
+    """A whole number between two bounds."""
+
+    name = "number"
+
+    def __init__(self, least: int, most: int) -> None:
+        self._least = least
+        self._most = most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read it; what is none, or too small or too large, is a usage error."""
+        if isinstance(value, int):
+            return value
+        text = str(value)
+        if not _NUMBER.fullmatch(text) or not self._least <= int(text) <= self._most:
+            self.fail(f"{text!r} is not a whole number from {self._least} to {self._most}", param, ctx)
+        return int(text)
+
+
+class Form(click.Choice[str]):
+    """How results are printed. Docker's templates are not read, and jq does what they do."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the form."""
+        if "{{" in str(value):
+            self.fail(f"{value!r}: templates are not read here; print json and pick with jq", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class Named(click.Choice[str]):
@@ -51,6 +83,11 @@ def word(member: IntEnum) -> str:
     return member.name.lower().replace("_", "-")
 
 
+def words(enumeration: type[IntEnum]) -> tuple[str, ...]:
+    """Write all members of an enumeration as people do."""
+    return tuple(word(member) for member in enumeration)
+
+
 def given(options: Mapping[str, Any]) -> dict[str, Any]:
     """Keep the options that were given: click has None for the others, and () for those that repeat."""
     return {name: value for name, value in options.items() if value is not None and value != ()}
@@ -63,9 +100,9 @@ def example(*lines: str) -> str:
     )
 
 
-def filters(known: str) -> Callable[[F], F]:
-    """Add `--filter`; `known` names the keys, space-separated."""
-    from_text = Parsed("filter", lambda text: _filter(text, tuple(known.split())))
+def filters(known: str, **values: Iterable[str]) -> Callable[[F], F]:
+    """Add `--filter`; `known` names the keys, space-separated, and `values` those of a key that has few."""
+    from_text = Parsed("filter", lambda text: _filter(text, tuple(known.split()), values))
     return click.option(
         "-f",
         "--filter",
@@ -77,11 +114,14 @@ def filters(known: str) -> Callable[[F], F]:
     )
 
 
-def _filter(text: str, known: tuple[str, ...]) -> tuple[str, str]:
+def _filter(text: str, known: tuple[str, ...], values: Mapping[str, Iterable[str]]) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals or key not in known:
         raise Refused(f"{text!r} is not a filter: write KEY=VALUE; the keys are {', '.join(known)}")
-    return key, value
+    few = tuple(values.get(key.replace("-", "_"), ()))
+    if few and value.lower() not in few:
+        raise Refused(f"{text!r}: no {key} is called {value!r}; there are {', '.join(few)}")
+    return key, value.lower() if few else value
 
 
 def passes(filters: tuple[tuple[str, str], ...], values: Mapping[str, Callable[[str], bool]]) -> bool:
@@ -97,7 +137,7 @@ quiet_ids = click.option("-q", "--quiet", is_flag=True, help="Print only ids, on
 output_format = click.option(
     "--format",
     "form",
-    type=click.Choice(["table", "json"]),
+    type=Form(["table", "json"]),
     default="table",
     show_default=True,
     help="Print a table, or one JSON array.",
@@ -125,7 +165,8 @@ def _stale(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> Non
 
 def _tell_age(age_ms: int | None) -> None:
     if age_ms is not None:
-        old = "of an unknown age" if age_ms < 0 else f"up to {age(age_ms / 1000)} old"
+        known = age(age_ms / 1000) if age_ms < 1000 else f"up to {age(age_ms / 1000)}"
+        old = "of an unknown age" if age_ms < 0 else f"{known} old"
         click.echo(f"Note: this is {old}: the manager answered without asking the others.", err=True)
 
 

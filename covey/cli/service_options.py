@@ -13,7 +13,7 @@ import click
 
 from covey.model.states import EndpointMode, FailureAction, RestartCondition, UpdateOrder
 
-from .options import Named, Parsed
+from .options import Named, Number, Parsed
 from .parse import amounts, attachments, environment, mounts, others, pairs, ports
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -21,7 +21,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 DURATION = Parsed("duration", amounts.duration_ns)
 SIZE = Parsed("bytes", amounts.size_bytes)
 CPUS = Parsed("cpus", amounts.nano_cpus)
-COUNT = click.IntRange(0, 1_000_000_000)
+COUNT = Number(0, 1_000_000_000)
 RATIO = click.FloatRange(0, 1)
 PAIR = Parsed("key=value", pairs.key_value)
 PORT = Parsed("port", ports.publish)
@@ -129,7 +129,7 @@ SCALARS = (
     Scalar("--no-new-privileges", FLAG, "Keep processes from gaining privileges (setuid programs)."),
     Scalar(
         "--oom-score-adj",
-        click.IntRange(-1000, 1000),
+        Number(-1000, 1000),
         "How readily the kernel kills it when memory runs out.",
     ),
     Scalar("--limit-cpu", CPUS, "How many CPUs a task may use, such as 0.5."),

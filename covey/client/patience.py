@@ -26,7 +26,12 @@ async def patiently(
     while True:
         try:
             return await ask()
-        except passing:
+        except passing as error:
             if loop.time() >= deadline:
+                if isinstance(error, NotLeader):  # managers said this to each other: it names no remedy
+                    raise Unavailable(
+                        f"no manager led for as long as this takes within {limits.failover_patience_s:g} s, so nothing "
+                        "was done; `covey cluster status` shows how they stand, and the command may be repeated"
+                    ) from error
                 raise
         await asyncio.sleep(limits.failover_pause_ms / 1000)

@@ -18,6 +18,7 @@ from covey.model.specs import RegistryAuth, ServiceSpec
 from covey.model.states import ServiceModeKind, UpdateState
 
 from ..app import anew_on_conflict, as_usage, run, warn
+from ..habits import swallowed
 from ..options import Named, Parsed, detach, example, given
 from ..parse import environment, others
 from ..service_options import creating, flattened, updating
@@ -74,6 +75,8 @@ def create(host: Host, /, **options: Any) -> None:
     ARGs replace the image's command. A job's tasks run to their end instead, and the command waits for that.
     """
     chosen = flattened(given(options))
+    if (late := swallowed(create, options["args"])) is not None:
+        warn([f"{late} stands behind the image, so it goes to the container; ours stand before the image"])
     chosen["env"] = (*_from_files(chosen.get("env_file", ())), *chosen.get("env", ()))
     chosen.setdefault("name", default_name(chosen["image"]))
     if options["with_registry_auth"]:

@@ -19,14 +19,15 @@ from covey.model.quantity import duration_text, size_text
 from covey.model.specs import ClusterSpec
 
 from ..app import OK, REFUSED, anew_on_conflict, run
-from ..options import Parsed, example, given, output_format, stale, word
+from ..habits import Family
+from ..options import Number, Parsed, example, given, output_format, stale, word
 from ..parse import amounts
 from ..show import text
 from ..show.jsonable import json_array
 from .membership import advertise, data_path
 
 
-@click.group()
+@click.group(cls=Family)
 def cluster() -> None:
     """See how the managers stand, change settings; back the cluster up and bring it back."""
 
@@ -57,7 +58,7 @@ def status(host: Host, form: str) -> int:
 @click.option(
     "--task-history-limit",
     "task_history_per_slot",
-    type=click.IntRange(-1, limits.task_history_max),
+    type=Number(-1, limits.task_history_max),
     help="How many tasks are kept of each place, ended ones included; -1: all of them.",
 )
 @click.option(

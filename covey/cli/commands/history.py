@@ -9,7 +9,7 @@ from covey.client.cluster import connect
 from covey.client.host import Host
 
 from ..app import anew_on_conflict, run
-from ..options import detach, example, output_format, stale
+from ..options import Number, detach, example, output_format, stale
 from ..show.converge import Asked
 from ..show.history import entries, history_json, history_table
 from ..show.jsonable import json_array
@@ -47,7 +47,7 @@ def history(host: Host, service: str, form: str) -> None:
 @click.option(
     "--to",
     "number",
-    type=click.IntRange(1),
+    type=Number(1, 10**9),
     default=None,
     metavar="REVISION",
     help="The revision to bring back, by its number in `service history`. [default: the previous one]",

@@ -87,9 +87,14 @@ async def _find(cluster: ClusterClient, target: str) -> tuple[str, str]:
     try:
         return (await cluster.get_service(target)).service.id, ""
     except NotFound:
-        found = [task for task in await cluster.tasks() if task.id.startswith(target)]
-    if len(found) != 1:
-        raise NotFound(f"there is no service or task {target!r}; `covey service ls` lists services")
+        found = [task for task in await cluster.tasks() if target and task.id.startswith(target)]
+    if len(found) > 1:
+        raise NotFound(f"{len(found)} tasks' ids begin with {target!r}; write more of it")
+    if not found:
+        raise NotFound(
+            f"there is no service or task {target!r}; `covey service ls` lists services, and "
+            "`covey service ps SERVICE` the ids of their tasks"
+        )
     return "", found[0].id
 
 

@@ -12,7 +12,8 @@ from covey.model.objects import Network
 from covey.model.specs import IpamConfig, NetworkSpec
 
 from ..app import as_usage, each, run
-from ..options import Parsed, example, filters, no_trunc, output_format, passes, quiet_ids, stale
+from ..habits import Family
+from ..options import Form, Parsed, example, filters, no_trunc, output_format, passes, quiet_ids, stale
 from ..parse.attachments import address, subnet
 from ..parse.pairs import key_value
 from ..show import text
@@ -23,7 +24,7 @@ SUBNET = Parsed("subnet", subnet)
 PAIR = Parsed("key=value", key_value)
 
 
-@click.group()
+@click.group(cls=Family)
 def network() -> None:
     """Manage overlay networks."""
 
@@ -164,9 +165,7 @@ def _wanted(item: Network, filters: tuple[tuple[str, str], ...]) -> bool:
 @network.command(epilog=example("covey network inspect net1"))
 @click.argument("networks", nargs=-1, required=True, metavar="NETWORK...")
 @click.option("--pretty", "readable", is_flag=True, help="Print for reading instead of JSON.")
-@click.option(
-    "--format", "form", type=click.Choice(["json"]), default="json", help="JSON is the only format."
-)
+@click.option("--format", "form", type=Form(["json"]), default="json", help="JSON is the only format.")
 @stale
 @click.pass_obj
 def inspect(host: Host, networks: tuple[str, ...], readable: bool, form: str) -> None:

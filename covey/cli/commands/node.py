@@ -13,10 +13,12 @@ from covey.client.daemon import connect_daemon
 from covey.client.host import Host
 from covey.errors import Unavailable
 from covey.model.objects import Node, Task
-from covey.model.states import Availability, NodeRole, NodeState
+from covey.model.states import Availability, NodeRole, NodeState, TaskState
 
 from ..app import anew_on_conflict, each, run
+from ..habits import Family
 from ..options import (
+    Form,
     Named,
     Parsed,
     example,
@@ -29,6 +31,7 @@ from ..options import (
     quiet_ids,
     stale,
     word,
+    words,
 )
 from ..parse import amounts
 from ..parse.pairs import key_value
@@ -50,13 +53,13 @@ role_detach = click.option(
 )
 
 
-@click.group()
+@click.group(cls=Family)
 def node() -> None:
     """Manage the nodes of the cluster."""
 
 
 @node.command(epilog=example("covey node ls", "covey node ls --filter role=worker -q"))
-@filters("id label node.label name role membership")
+@filters("id label node.label name role membership", role=words(NodeRole), membership=("accepted", "pending"))
 @output_format
 @quiet_ids
 @stale
@@ -161,9 +164,7 @@ def _readable(item: Node, left: Mapping[str, int]) -> str:
 @node.command(epilog=example("covey node inspect self --pretty", "covey node inspect w1 w2"))
 @click.argument("nodes", nargs=-1, required=True, metavar="NODE...")
 @click.option("--pretty", "readable", is_flag=True, help="Print for reading instead of JSON.")
-@click.option(
-    "--format", "form", type=click.Choice(["json"]), default="json", help="JSON is the only format."
-)
+@click.option("--format", "form", type=Form(["json"]), default="json", help="JSON is the only format.")
 @stale
 @click.pass_obj
 def inspect(host: Host, nodes: tuple[str, ...], readable: bool, form: str) -> None:
@@ -183,7 +184,7 @@ def inspect(host: Host, nodes: tuple[str, ...], readable: bool, form: str) -> No
 
 @node.command(epilog=example("covey node ps", "covey node ps w1 --filter desired-state=running"))
 @click.argument("nodes", nargs=-1, metavar="[NODE]...")
-@filters("id name desired-state")
+@filters("id name desired-state", desired_state=words(TaskState))
 @output_format
 @quiet_ids
 @no_trunc

@@ -10,9 +10,23 @@ from covey.client.cluster import connect
 from covey.client.host import Host
 from covey.client.views import ServiceDetail
 from covey.model.objects import Task
+from covey.model.states import ServiceModeKind, TaskState
 
 from ..app import SomeFailedError, anew_on_conflict, as_usage, each, run
-from ..options import detach, example, filters, no_resolve, no_trunc, output_format, passes, quiet_ids, stale
+from ..habits import Family
+from ..options import (
+    Form,
+    detach,
+    example,
+    filters,
+    no_resolve,
+    no_trunc,
+    output_format,
+    passes,
+    quiet_ids,
+    stale,
+    words,
+)
 from ..show import tasks as show
 from ..show import text
 from ..show.jsonable import json_array
@@ -26,7 +40,7 @@ from .tasks import print_tasks_of
 Filters = tuple[tuple[str, str], ...]
 
 
-@click.group()
+@click.group(cls=Family)
 def service() -> None:
     """Manage services."""
 
@@ -39,7 +53,7 @@ for command in (history.history, history.rollback, history.why, running.stop, ru
 
 
 @service.command(epilog=example("covey service ls", "covey service ls --filter name=web -q"))
-@filters("id name mode label")
+@filters("id name mode label", mode=words(ServiceModeKind))
 @output_format
 @quiet_ids
 @stale
@@ -109,7 +123,7 @@ def _entry(item: ServiceDetail) -> dict[str, Any]:
     epilog=example("covey service ps web", "covey service ps web --filter desired-state=running")
 )
 @click.argument("services", nargs=-1, required=True, metavar="SERVICE...")
-@filters("id name node desired-state")
+@filters("id name node desired-state", desired_state=words(TaskState))
 @output_format
 @quiet_ids
 @no_trunc
@@ -133,9 +147,7 @@ def ps(host: Host, /, services: tuple[str, ...], **options: Any) -> None:
 @service.command(epilog=example("covey service inspect web", "covey service inspect --pretty web"))
 @click.argument("services", nargs=-1, required=True, metavar="SERVICE...")
 @click.option("--pretty", "readable", is_flag=True, help="Print for reading instead of JSON.")
-@click.option(
-    "--format", "form", type=click.Choice(["json"]), default="json", help="JSON is the only format."
-)
+@click.option("--format", "form", type=Form(["json"]), default="json", help="JSON is the only format.")
 @stale
 @click.pass_obj
 def inspect(host: Host, services: tuple[str, ...], readable: bool, form: str) -> None:

@@ -1,12 +1,13 @@
 """An explanation laid out: the answer first, what to do about it, and then the tasks one by one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from covey.client.views import Explanation
 
 from .text import table
 
 _TASK_LINES = 30
+_NODE_NAMES = 8
 
 
 def why_text(told: Explanation) -> str:
@@ -30,9 +31,14 @@ def _lines(told: Explanation) -> Iterator[str]:
 
 
 def _nodes(told: Explanation) -> Iterator[str]:
-    room = ", ".join(told.open) or "none"
-    yield f"Nodes that could take one more task: {len(told.open)} of {told.nodes} ({room})"
+    yield f"Nodes that could take one more task: {len(told.open)} of {told.nodes} ({_some(told.open)})"
     for ruled in told.ruled_out:
-        said = ruled.detail or ruled.filter
+        said = ruled.detail or "no room"
         remedy = f"; {ruled.remedy}" if ruled.remedy else ""
-        yield f"  not {', '.join(ruled.nodes)}: {said}{remedy}"
+        yield f"  {ruled.filter} rules out {len(ruled.nodes)} ({_some(ruled.nodes)}): {said}{remedy}"
+
+
+def _some(names: Sequence[str]) -> str:
+    """Name nodes, as many as one cares to read."""
+    more = len(names) - _NODE_NAMES
+    return ", ".join((*names[:_NODE_NAMES], *([f"and {more} more"] if more > 0 else []))) or "none"

@@ -56,7 +56,7 @@ def changed_node(spec: NodeSpec, given: Given) -> NodeSpec:
     """Return a node's spec with the given options applied."""
     fields = {"role": "role", "availability": "availability", "drain_deadline": "drain_deadline_ns"}
     new = {field: given[option] for option, field in fields.items() if option in given}
-    return replace(spec, labels=_merged("label", spec.labels, given), **new)
+    return replace(spec, labels=_merged("label", spec.labels, given, "the node"), **new)
 
 
 def _of_job(path: str) -> str:
@@ -75,11 +75,11 @@ def _with_health(spec: ServiceSpec, given: Given) -> ServiceSpec:
     return _put(spec, "task.container.health", None if health == HealthCheck() else health)
 
 
-def _merged(option: str, present: dict[str, str], given: Given) -> dict[str, str]:
+def _merged(option: str, present: dict[str, str], given: Given, whose: str = "the service") -> dict[str, str]:
     merged = dict(present)
     for key in given.get(option + REMOVE, ()):
         if key not in merged:
-            raise _not_there(option, key, merged)
+            raise _not_there(option, key, merged, whose)
         del merged[key]
     merged.update(dict(given.get(option + ADD, ())))
     return merged
@@ -91,7 +91,7 @@ def _entries(option: str, listed: Listed, present: Iterable[Any], given: Given) 
         kept.setdefault(listed.key(entry), []).append(entry)
     for name in given.get(option + REMOVE, ()):
         if listed.named(name) not in kept:
-            raise _not_there(option, name, kept)
+            raise _not_there(option, listed.said(listed.named(name)), map(listed.said, kept))
         del kept[listed.named(name)]
     added: dict[Any, list[Any]] = {}
     for entry in given.get(option + ADD, ()):
@@ -114,10 +114,11 @@ def _with_capabilities(spec: ServiceSpec, given: Given) -> ServiceSpec:
     return spec
 
 
-def _not_there(option: str, name: object, present: Iterable[object]) -> NotFound:
-    flag = f"--{option.replace('_', '-')}-rm"
-    known = ", ".join(map(str, present)) or "none"
-    return NotFound(f"{flag} {name}: the service has no such entry; there are: {known}")
+def _not_there(option: str, name: str, present: Iterable[str], whose: str = "the service") -> NotFound:
+    noun = option.replace("_", "-")
+    known = ", ".join(present)
+    has = f"{whose} has {known}" if known else f"{whose} has none"
+    return NotFound(f"--{noun}-rm {name}: is not there; {has}")
 
 
 def _get(value: Any, path: str) -> Any:

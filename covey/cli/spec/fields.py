@@ -79,11 +79,12 @@ def _plainest(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A field that holds entries. `key` is of an entry, `named` of what `--...-rm` was given."""
+    """A field that holds entries. `key` is of an entry, `named` of what `--...-rm` was given, `said` of a key."""
 
     path: str
     key: Callable[[Any], Any] = _itself
     named: Callable[[Any], Any] = _itself
+    said: Callable[[Any], str] = str
 
 
 LISTS: dict[str, Listed] = {
@@ -105,6 +106,7 @@ LISTS: dict[str, Listed] = {
         "endpoint.ports",
         lambda entry: (entry.target_port, entry.protocol),
         lambda port: (port.target_port, port.protocol),
+        lambda key: f"{key[0]}/{key[1].name.lower()}",
     ),
 }
 

@@ -130,5 +130,16 @@ def test_an_explanation_begins_with_the_answer_and_what_to_do() -> None:
         "web.2   -      x",
         "",
         "Nodes that could take one more task: 1 of 3 (w1)",
-        "  not m1, w2: node.labels.disk==ssd; label one",
+        "  constraint rules out 2 (m1, w2): node.labels.disk==ssd; label one",
+    ]
+
+
+def test_of_very_many_nodes_some_are_named_and_all_are_counted() -> None:
+    names = tuple(f"n{number}" for number in range(1000))
+    ruled_out = (RuledOut("resources", names[10:], "needs 64 cpus, best free is 8 on n10"),)
+    told = Explanation(summary="web waits", ruled_out=ruled_out, open=names[:10], nodes=1000)
+    assert why_text(told).splitlines()[2:] == [
+        "Nodes that could take one more task: 10 of 1000 (n0, n1, n2, n3, n4, n5, n6, n7, and 2 more)",
+        "  resources rules out 990 (n10, n11, n12, n13, n14, n15, n16, n17, and 982 more): needs 64 cpus, best free is 8 "
+        "on n10",
     ]

@@ -178,7 +178,9 @@ def test_a_row_says_what_health_and_a_pause_mean() -> None:
     sick = task(1, RUNNING, RUNNING)
     sick = replace(sick, status=replace(sick.status, health=HealthState.HEALTHY))
     held = task(2, TaskState.READY, TaskState.READY)
-    held = replace(held, status=replace(held.status, message="restarting 40 s after it ended, 6 times in a row"))
+    held = replace(
+        held, status=replace(held.status, message="restarting 40 s after it ended, 6 times in a row")
+    )
     one, two = show.rows([sick, held], names, {}, {}, 10, whole=True)
     assert one[5].endswith("(healthy)")
     assert two[6] == '"restarting 40 s after it ended, 6 times in a row"'

@@ -110,9 +110,13 @@ def test_entries_are_added_replaced_and_removed() -> None:
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"env_rm": ("Z",)}, "--env-rm Z: .* there are: A, B"),
+        ({"env_rm": ("Z",)}, "--env-rm Z: .* the service has A, B"),
         ({"label_rm": ("z",)}, "--label-rm z"),
-        ({"mount_rm": ("/z",)}, "there are: none"),
+        ({"mount_rm": ("/z",)}, "is not there; the service has none"),
+        (
+            {"publish_rm": (ports.target("9999/udp"),)},
+            "^--publish-rm 9999/udp: .* the service has 80/tcp, 80/udp$",
+        ),
     ],
 )
 def test_removing_what_is_not_there_is_refused(given: dict[str, Any], says: str) -> None:
@@ -214,3 +218,8 @@ def test_a_node() -> None:
     )
     assert spec == NodeSpec(labels={"b": "2"}, availability=Availability.DRAIN)
     assert changed_node(spec, {"drain_deadline": 7}) == replace(spec, drain_deadline_ns=7)
+
+
+def test_a_label_that_a_node_lacks_is_told_as_the_nodes() -> None:
+    with pytest.raises(NotFound, match="--label-rm z: is not there; the node has a"):
+        changed_node(NodeSpec(labels={"a": ""}), {"label_rm": ("z",)})

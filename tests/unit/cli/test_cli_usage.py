@@ -71,6 +71,12 @@ def test_the_commands_promised_are_there() -> None:
         ("init --advertise-addr eth0", "'eth0' is not an IP address"),
         ("node update --role king m1", "'king' is not one of"),
         ("nosuch", "No such command 'nosuch'"),
+        ("service create --replicas abc img", "'abc' is not a whole number from 0 to 1000000000"),
+        ("service create --replicas -1 img", "'-1' is not a whole number from 0 to"),
+        ("service rollback --to 0 web", "'0' is not a whole number from 1 to"),
+        ("service ls --filter mode=globl", "no mode is called 'globl'; there are replicated, global"),
+        ("service ps --filter desired-state=up web", "no desired-state is called 'up'; there are new, "),
+        ("node ls --filter role=boss", "no role is called 'boss'; there are worker, manager"),
         ("-H tcp://x service ls", "'tcp://x' is not the socket of a coveyd"),
         (
             "service update --rollback-failure-action rollback web",
