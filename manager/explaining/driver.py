@@ -38,9 +38,9 @@ def explain(view: View, text: str) -> ExplainServiceResponse:
     assert revision is not None, f"the current revision of service {service.name} is there"
     tasks = view.find(Task, BY_SERVICE, service.id)
     wanted = [t for t in tasks if t.desired_state.wants_up and not t.status.state.terminal]
-    completed = sum(t.status.state is TaskState.COMPLETE and t.revision_id == revision.id for t in tasks)
     judgement = judge(view, service)
     places = _places(revision, tasks)
+    completed = sum(any(_counts(revision, task) for task in here) for here in places.values())
     shown = _of_place(places, target) if isinstance(target, Task) else _in_trouble_first(places)
     told_of = [_told(view, service, task, places) for task in shown[: limits.explained_tasks_max]]
     alone = isinstance(target, Task)
@@ -78,6 +78,11 @@ def _places(revision: Revision, tasks: Sequence[Task]) -> Places:
     for task in sorted(tasks, key=lambda t: (t.meta.created_at_ns, t.meta.version, t.id)):
         places.setdefault(_key(revision, task), []).append(task)
     return dict(sorted(places.items()))
+
+
+def _counts(revision: Revision, task: Task) -> bool:
+    """Tell whether a task is why its place is done; what was lost and completed all the same may be another."""
+    return task.status.state is TaskState.COMPLETE and task.revision_id == revision.id
 
 
 def _of_place(places: Places, target: Task) -> list[Task]:

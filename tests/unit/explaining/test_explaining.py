@@ -166,6 +166,22 @@ def test_jobs_and_global_services() -> None:
     assert sorted(texts(told)) == ["all.a", "all.b", "all.c"]
 
 
+def test_a_place_of_a_job_that_completed_twice_is_done_once() -> None:
+    cluster = town()
+    cluster.finishes = lambda _: False
+    cluster.create(replace(web(), mode=ServiceMode(kind=ServiceModeKind.REPLICATED_JOB, total_completions=3)))
+    cluster.run(1)
+    (lost,) = (task for task in cluster.running("svc-web") if task.node_id == "a")
+    cluster.set_node("a", NodeState.DOWN)
+    cluster.run(1)
+    (other,) = (task for task in cluster.running("svc-web") if task.slot == lost.slot and task.id != lost.id)
+    cluster.set_node("a", NodeState.READY)
+    cluster.report(lost, TaskState.COMPLETE)
+    cluster.report(other, TaskState.COMPLETE)
+    cluster.run(1)
+    assert explain(cluster.tables, "web").summary == "1 of 3 tasks of job web have completed, 2 run"
+
+
 def test_a_task_is_found_by_its_id_the_beginning_of_it_and_its_place() -> None:
     cluster = town()
     cluster.create(web(2))
