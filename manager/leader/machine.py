@@ -211,7 +211,7 @@ class Leader:
             self._observe(Change(change.kind, drafted if present is None else None, present))
             self._allocator.touch(drafted)
             if isinstance(drafted, Task):
-                self._orchestrator.touch(drafted.service_id)
+                self._orchestrator.touch(drafted.service_id, drafted.node_id)
             elif isinstance(drafted, Service):
                 self._orchestrator.touch(drafted.id)
         self._objects_max = max(self._objects_max // 2, 1)

@@ -108,9 +108,11 @@ class Orchestrator:
         ]
         return min((*self._due_ms.values(), *orphans), default=None)
 
-    def touch(self, service_id: str) -> None:
-        """Have a service looked at again."""
+    def touch(self, service_id: str, node_id: str = "") -> None:
+        """Have a service looked at again: a plan for it was refused, and for a task on a node, if one is named."""
         self._dirty.add(service_id)
+        if node_id:
+            self._changed_nodes.add(node_id)
 
     def plan(self, draft: Draft, now_ms: int, now_ns: int, objects_max: int) -> None:
         """Look at every service that something happened to, and write what follows into `draft`.
@@ -194,8 +196,8 @@ class Orchestrator:
             jobs.work(scene)
         else:
             places = everywhere.shape(scene) if scene.everywhere else replicated.shape(scene)
+            standstill.end(scene, places)
             restart.fill(scene, places)
-            scene.memory.stood_still = scene.memory.stood_still and turn.exhausted
             rollout.step(scene, places)
             moving = drained.move(scene)
         if not scene.service.stopped:

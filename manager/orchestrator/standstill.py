@@ -2,7 +2,7 @@
 
 from covey.model.states import TaskState
 
-from .places import Scene
+from .places import Place, Scene
 
 
 def hold(scene: Scene) -> None:
@@ -18,3 +18,13 @@ def hold(scene: Scene) -> None:
             return
         scene.desire(place, (*place.live, *place.fallen), TaskState.SHUTDOWN)
     scene.memory.rollout = None
+
+
+def end(scene: Scene, places: list[Place]) -> None:
+    """Note that a service that was started again is filled: once that is seen, for a plan may be refused."""
+    if not scene.memory.stood_still:
+        return
+    if all(place.live or place.fallen for place in places):
+        scene.memory.stood_still = False
+    else:
+        scene.turn.wake_at(scene.turn.now_ms)

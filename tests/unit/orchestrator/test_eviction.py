@@ -188,3 +188,23 @@ def test_a_new_leader_finds_what_changed_before_it_led() -> None:
     cluster.new_leader()
     cluster.run(1)
     assert cluster.spread("svc-web") == {"w2": 2}
+
+
+def test_a_refused_plan_forgets_nobody_who_has_to_leave() -> None:
+    cluster = PlannerCluster()
+    cluster.node("w1", cpus=4)
+    service_id = cluster.create(web(replicas=4, resources=reserving(nano_cpus=CPU)))
+    cluster.run(1)
+    assert len(cluster.running(service_id)) == 4
+
+    def meanwhile() -> None:
+        cluster.interfere = None
+        for task in cluster.running(service_id):  # its agent has something to say
+            status = replace(task.status, message="well")
+            cluster.write(lambda draft, task=task, status=status: draft.put(replace(task, status=status)))
+
+    cluster.interfere = meanwhile
+    cluster.describe("w1", nano_cpus=2 * CPU)
+    cluster.run(1)
+    assert cluster.refusals == 1
+    assert len(cluster.running(service_id)) == 2

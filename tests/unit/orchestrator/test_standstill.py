@@ -3,9 +3,11 @@
 import pytest
 from msgspec.structs import replace
 
+from covey.errors import Conflict
 from covey.model.objects import Service, Task
 from covey.model.specs import RestartPolicy, ServiceMode, ServiceSpec, UpdateConfig
 from covey.model.states import NodeState, RestartCondition, ServiceModeKind, TaskState, UpdateState
+from manager.store.transaction import Commit, Transaction
 from tests.support.planner_cluster import PlannerCluster
 
 SECOND_NS = 1_000_000_000
@@ -135,3 +137,30 @@ def test_a_job_goes_on_with_what_was_not_done() -> None:
     assert len(tasks) == 5, "one done, two stopped, two run anew"
     completed = sorted(t.slot for t in tasks if t.status.state is TaskState.COMPLETE)
     assert completed == [0, 1, 2]
+
+
+def test_a_refused_start_starts_the_same_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster, service_id = begun(web(condition=RestartCondition.NONE))
+    cluster.report(cluster.running(service_id)[0], TaskState.COMPLETE)
+    cluster.run(1)
+    cluster.stop(service_id)
+    cluster.run(1)
+    cluster.update(service_id, lambda spec: spec, force=True)
+    cluster.run(1)
+    commit = cluster.tables.commit
+
+    def refusing(transaction: Transaction, at_ns: int = 0) -> Commit:
+        if any(isinstance(item, Task) for item in transaction.put) and cluster.refusals < 2:
+            raise Conflict("something else in it has changed")
+        return commit(transaction, at_ns)
+
+    monkeypatch.setattr(cluster.tables, "commit", refusing)
+    cluster.stop(service_id, False)
+    cluster.run(1)
+    assert cluster.refusals == 2
+    running = cluster.running(service_id)
+    assert [t.revision_id for t in running] == [cluster.service(service_id).revision_id] * 3
+    assert len(cluster.tasks(service_id)) == 6, "nothing was started twice"
+    cluster.report(running[0], TaskState.FAILED)
+    cluster.run(5)
+    assert len(cluster.running(service_id)) == 2, "from then on the policy decides"
