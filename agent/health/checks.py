@@ -82,6 +82,8 @@ class Checks:
             return None
         if event.result is not None:
             monitor.answered(event.result)
+        else:
+            monitor.untried += 1
         self._later(event.task_id, now_ms + monitor.pause_ms(now_ms))
         return monitor
 

@@ -15,7 +15,8 @@ class Monitor:
     """One container that is checked. Times are monotonic milliseconds; `since_ms` is when its check began.
 
     `failed` says how the last check failed, "" if it passed, and `failed_how` the same without what the check
-    wrote; `failures` is how many have in a row, of those that count. UNHEALTHY is the end: such a container is stopped.
+    wrote; `failures` is how many have in a row, of those that count, and `untried` how many could not be run in a
+    row, which says nothing of the container. UNHEALTHY is the end: such a container is stopped.
     """
 
     check: Check
@@ -24,6 +25,7 @@ class Monitor:
     failures: int = 0
     failed: str = ""
     failed_how: str = ""
+    untried: int = 0
     _asked_ms: int = 0
 
     def pause_ms(self, now_ms: int) -> int:
@@ -39,6 +41,7 @@ class Monitor:
 
     def answered(self, result: ExecResult) -> None:
         """The check has ended."""
+        self.untried = 0
         if result.code == 0:
             self.state, self.failures, self.failed, self.failed_how = HealthState.HEALTHY, 0, "", ""
             return

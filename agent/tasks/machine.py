@@ -332,12 +332,14 @@ class Tasks:
         record = self.records[event.task_id]
         if monitor.state is not record.health:
             self._found(record, monitor)
-        elif record.status.state is S.STARTING:
+        elif record.status.state is S.STARTING or monitor.untried >= monitor.check.retries:
             self._explain(record, monitor, event)
+        elif not event.trouble:
+            self._say(record, "", "")
 
     def _found(self, record: Record, monitor: Monitor) -> None:
         """The container is healthy now, or unhealthy; the managers hear of it before anything is done about it."""
-        record.health = monitor.state
+        record.health, record.waits_for = monitor.state, ""
         if monitor.state is HealthState.UNHEALTHY:
             record.unhealthy = shortened(f"unhealthy: {monitor.failed}")
             record.leaving.begin(self.now_ms, unwell=True)
@@ -348,11 +350,15 @@ class Tasks:
         self._advance(record)
 
     def _explain(self, record: Record, monitor: Monitor, event: Probed) -> None:
-        """Say what a task that is not healthy yet waits for, whenever it is something else than before."""
+        """Say why nobody knows the task to be healthy: its check fails, or cannot be run."""
         if event.trouble:
-            how = text = f"its health check cannot be run: {event.trouble}"
+            text = f"its health check cannot be run: {event.trouble}"
+            self._say(record, text, text)
         else:
-            how, text = monitor.failed_how, f"its health check fails: {monitor.failed}"
+            self._say(record, monitor.failed_how, f"its health check fails: {monitor.failed}")
+
+    def _say(self, record: Record, how: str, text: str) -> None:
+        """Report a running container's trouble with its health, whenever it is of another kind than before."""
         if how != record.waits_for:
             record.waits_for = how
             record.status = replace(record.status, err=shortened(text))

@@ -61,7 +61,7 @@ class Record:
     health: HealthState = HealthState.NONE
     unhealthy: str = ""  # how it was found to be
     done: bool = False  # a job's container ended well by itself, before it could be asked to
-    waits_for: str = ""  # what keeps it from being healthy, as last reported
+    waits_for: str = ""  # what keeps it from being known as healthy, as last reported
 
     def situation(self, now_ms: int, settled: Collection[str]) -> Situation:
         """What the next step depends on. `settled` are the networks that have a table in force."""

@@ -76,7 +76,7 @@ def _held_back(task: Task) -> str:
 def _running(view: View, task: Task, where: str) -> str:
     text = f"runs on {where or task.node_id}"
     if task.status.health is HealthState.HEALTHY:
-        text += ", healthy"
+        text += f", healthy when last asked: {task.status.err}" if task.status.err else ", healthy"
     elif task.status.health is HealthState.UNHEALTHY:
         text += f", {task.status.err or 'unhealthy'}; it gets no traffic, and is being stopped"
     node = view.get(Node, task.node_id)

@@ -288,3 +288,35 @@ def test_one_made_in_an_agents_last_moment_is_checked_as_well() -> None:
     assert (world.state("t1"), world.starts) == (S.STARTING, ["t1"])
     world.tick(30_000)
     assert world.probes["t1"].argv == ("ask",)
+
+
+def test_a_healthy_one_whose_check_cannot_be_run_any_more_stays_so_but_says_it() -> None:
+    world = healthy("t1")
+    world.reports.clear()
+    for _ in range(CHECK.retries - 1):
+        world.tick(10_000)
+        world.answer("t1", trouble="disk full")
+    assert world.reports == [], "it may pass"
+    for _ in range(3):
+        world.tick(10_000)
+        world.answer("t1", trouble="disk full")
+    assert reported(world, "t1") == [(S.RUNNING, H.HEALTHY, "its health check cannot be run: disk full")]
+    world.tick(10_000)
+    world.answer("t1")
+    assert reported(world, "t1")[1:] == [(S.RUNNING, H.HEALTHY, "")]
+    world.tick(10_000)
+    world.answer("t1")
+    assert len(world.reports) == 2
+
+
+def test_what_kept_it_from_being_healthy_is_forgotten_once_it_is() -> None:
+    world = started("t1")
+    world.tick(1_000)
+    world.answer("t1", 1, "no answer")
+    world.tick(1_000)
+    world.answer("t1")
+    before = len(world.reports)
+    for code in (0, 1, 0):
+        world.tick(10_000)
+        world.answer("t1", code)
+    assert len(world.reports) == before

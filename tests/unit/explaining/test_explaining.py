@@ -30,6 +30,8 @@ from manager.explaining.driver import explain
 from manager.store.draft import Draft
 from tests.support.planner_cluster import PlannerCluster
 
+S, H = TaskState, HealthState
+
 
 def town(nodes: str = "abc") -> PlannerCluster:
     cluster = PlannerCluster()
@@ -225,18 +227,21 @@ def test_unhealthy_ones_are_told_with_what_their_check_said() -> None:
     cluster.create(web(1))
     cluster.run(1)
     (task,) = cluster.running("svc-web")
-    why = "unhealthy: exit code 3: not well"
-    for state, text in (
-        (TaskState.RUNNING, f"runs on a, {why}; it gets no traffic, and is being stopped"),
-        (TaskState.STARTING, f"had started on a, and is being stopped: {why}"),
+    why, untried = "unhealthy: exit code 3: not well", "its health check cannot be run: disk full"
+    for state, health, err, text in (
+        (S.RUNNING, H.UNHEALTHY, why, f"runs on a, {why}; it gets no traffic, and is being stopped"),
+        (S.STARTING, H.UNHEALTHY, why, f"had started on a, and is being stopped: {why}"),
+        (S.RUNNING, H.HEALTHY, untried, f"runs on a, healthy when last asked: {untried}"),
+        (S.RUNNING, H.HEALTHY, "", "runs on a, healthy"),
     ):
         present = cluster.tables.get(Task, task.id)
         assert present is not None
-        status = replace(present.status, state=state, health=HealthState.UNHEALTHY, err=why)
+        status = replace(present.status, state=state, health=health, err=err)
         cluster.write(partial(_put, replace(present, status=status)))
         told = explain(cluster.tables, "web")
         assert told.tasks[0].text == text
-        assert "its health check fails: `covey service inspect web` shows which it is" in told.advice
+        advice = "its health check fails: `covey service inspect web` shows which it is"
+        assert (advice in told.advice) is (health is H.UNHEALTHY)
 
 
 def _put(task: Task, draft: Draft) -> None:
