@@ -73,6 +73,11 @@ class ToPort:
 
 
 @dataclass(frozen=True, slots=True)
+class OverTcp:
+    """Match TCP, to whatever port."""
+
+
+@dataclass(frozen=True, slots=True)
 class ToThisHost:
     """Match packets addressed to any local address of the namespace (`fib daddr type local`)."""
 
@@ -131,6 +136,12 @@ class Reject:
 
 
 @dataclass(frozen=True, slots=True)
+class Reset:
+    """Refuse a TCP connection by a reset: everybody hears at once, where the kernel sends ICMP now and then only
+    (icmp_ratelimit), and who connects takes that for no last word (RFC 1122, 4.2.3.9)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Drop:
     """Drop the packet in silence."""
 
@@ -141,12 +152,14 @@ Statement = (
     | InLink
     | OutLink
     | ToPort
+    | OverTcp
     | ToThisHost
     | Translated
     | Dispatch
     | Balance
     | Masquerade
     | Reject
+    | Reset
     | Drop
 )
 Rule = tuple[Statement, ...]

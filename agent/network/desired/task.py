@@ -6,7 +6,20 @@ from covey.model.states import EndpointMode
 from covey.model.tables import ServiceRow
 
 from .. import firewall, names
-from ..firewall import Balance, Base, Chain, Hook, KeyKind, Reject, RejectCode, Table, Target, VerdictMap
+from ..firewall import (
+    Balance,
+    Base,
+    Chain,
+    Hook,
+    KeyKind,
+    OverTcp,
+    Reject,
+    RejectCode,
+    Reset,
+    Table,
+    Target,
+    VerdictMap,
+)
 from ..seam import Attachment, Sandbox
 from ..state import NODE, Address, Kind, Link, Netns, Route
 from . import overlay
@@ -117,6 +130,6 @@ def _service(service: ServiceRow, virtual_ip: str, active: dict[str, list[str]],
 def balanced(name: str, targets: tuple[Target, ...], none: RejectCode, seed: str) -> Chain:
     """A chain that shares connections among `targets`, or refuses them at once if there are none."""
     if not targets:
-        return Chain(name, ((Reject(none),),))
+        return Chain(name, ((OverTcp(), Reset()), (Reject(none),)))
     start = int.from_bytes(blake2b(seed.encode(), digest_size=4).digest(), "big") % len(targets)
     return Chain(name, ((Balance(targets, start),),))

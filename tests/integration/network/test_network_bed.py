@@ -1,6 +1,5 @@
 """Three hosts, real namespaces, real packets: overlays, virtual addresses, the mesh, faults."""
 
-import errno
 import socket
 import threading
 import time
@@ -153,11 +152,11 @@ def _an_empty_service_refuses_at_once(bed: Bed, client: Path) -> None:
             old.sendall(b"still there")
             assert old.recv(100) == b"still there", "the last backend drains too"
             time.sleep(0.02)
-    with pytest.raises(OSError, match="No route to host") as refused:
-        connect(client, VIP)
-    assert refused.value.errno == errno.EHOSTUNREACH
-    with pytest.raises(ConnectionRefusedError):
-        connect(bed.outside, bed.hosts[0].address, PUBLISHED)
+    for _ in range(50):  # each of them: the kernel would soon hold back what it says by ICMP
+        with pytest.raises(ConnectionRefusedError):
+            connect(client, VIP)
+        with pytest.raises(ConnectionRefusedError):
+            connect(bed.outside, bed.hosts[0].address, PUBLISHED)
 
 
 def test_published_ports_and_the_way_out(bed: Bed) -> None:

@@ -50,7 +50,7 @@ def wish() -> dict[str, Netns]:
             ),
             fw.Chain("vip-10.0.0.9", ((fw.Balance((fw.Target("10.0.0.2"), fw.Target("10.0.0.3")), 1),),)),
             fw.Chain("tcp-80", ((fw.ToPort("tcp", 80), fw.Balance((fw.Target("10.0.0.2", 8080),))),)),
-            fw.Chain("empty", ((fw.Reject(fw.RejectCode.HOST_UNREACHABLE),),)),
+            fw.Chain("empty", ((fw.OverTcp(), fw.Reset()), (fw.Reject(fw.RejectCode.HOST_UNREACHABLE),))),
         ),
         (
             fw.VerdictMap("ports", fw.KeyKind.PORT, {"tcp 80": "tcp-80", "udp 53": "empty"}),

@@ -9,7 +9,7 @@ from agent.network.desired import Facts, namespace, whole
 from agent.network.desired import names as wanted
 from agent.network.desired.facts import Host, check, mac
 from agent.network.desired.gateway import choose
-from agent.network.firewall import Balance, Reject, RejectCode, Target
+from agent.network.firewall import Balance, OverTcp, Reject, RejectCode, Reset, Target
 from agent.network.seam import Attachment, Sandbox
 from agent.network.state import NODE, Address, Kind, Route
 from covey.errors import FailedPrecondition
@@ -128,7 +128,10 @@ def test_only_active_endpoints_get_new_connections() -> None:
     ((balance,),) = vip.chain("vip-10.1.0.100").rules
     assert isinstance(balance, Balance)
     assert balance.targets == (Target("10.1.0.5"), Target("10.1.0.8"))
-    assert vip.chain("vip-10.1.0.101").rules == ((Reject(RejectCode.HOST_UNREACHABLE),),)
+    assert vip.chain("vip-10.1.0.101").rules == (
+        (OverTcp(), Reset()),
+        (Reject(RejectCode.HOST_UNREACHABLE),),
+    )
 
 
 def test_clients_begin_at_different_backends() -> None:

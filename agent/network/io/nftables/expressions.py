@@ -18,7 +18,9 @@ from ...firewall import (
     InLink,
     Masquerade,
     OutLink,
+    OverTcp,
     Reject,
+    Reset,
     Statement,
     Target,
     ToAddress,
@@ -43,6 +45,7 @@ _CT_STATUS, _IPS_DST_NAT = 2, 1 << 5
 _FIB_RESULT_ADDRTYPE, _FIB_DADDR, _RTN_LOCAL = 3, 2, 2
 _NAT_DNAT = 1
 _NF_DROP = 0
+_REJECT_BY_ICMP, _REJECT_BY_RESET = 0, 1
 _LINK_NAME_BYTES = 16
 
 
@@ -69,6 +72,8 @@ def encode(statement: Statement, map_id: int) -> bytes:
                 + _payload(_TRANSPORT_HEADER, _DESTINATION_PORT_OFFSET, 2, REGISTER)
                 + _compare(struct.pack(">H", port))
             )
+        case OverTcp():
+            return _meta(_META_L4PROTO, REGISTER) + _compare(bytes((PROTOCOL_NUMBERS["tcp"],)))
         case ToThisHost():
             loaded = (u32_big(1, REGISTER), u32_big(2, _FIB_RESULT_ADDRTYPE), u32_big(3, _FIB_DADDR))
             return expression("fib", *loaded) + _compare(struct.pack("=I", _RTN_LOCAL))
@@ -87,7 +92,9 @@ def encode(statement: Statement, map_id: int) -> bytes:
                 + _compare(bytes(4), negated=not negated)
             )
         case Reject(code):
-            return expression("reject", u32_big(1, 0), u8(2, code))
+            return expression("reject", u32_big(1, _REJECT_BY_ICMP), u8(2, code))
+        case Reset():
+            return expression("reject", u32_big(1, _REJECT_BY_RESET))
         case Masquerade():
             return expression("masq")
         case Drop():
