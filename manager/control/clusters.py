@@ -5,6 +5,7 @@ from msgspec.structs import replace
 from covey import limits
 from covey.errors import Conflict, InvalidArgument, Unavailable
 from covey.model.objects import Cluster
+from covey.model.quantity import duration_text
 from covey.model.specs import ClusterSpec
 from manager.store.draft import Draft
 
@@ -42,9 +43,9 @@ def check_cluster(spec: ClusterSpec) -> None:
         raise refuse("task-history-limit", spec.task_history_per_slot, remedy)
     low, high = limits.heartbeat_period_ms_min, limits.heartbeat_period_ms_max
     if not low <= spec.heartbeat_period_ms <= high:
-        remedy = f"ms is too short or too long; use {low / 1000:g}s to {high / 1000:g}s"
-        raise refuse("dispatcher-heartbeat", spec.heartbeat_period_ms, remedy)
+        remedy = f"is too short or too long; use {low / 1000:g}s to {high / 1000:g}s"
+        raise refuse("dispatcher-heartbeat", duration_text(spec.heartbeat_period_ms * 1_000_000), remedy)
     shortest, longest = _HOUR_NS, limits.root_certificate_days * 24 * _HOUR_NS
     if not shortest <= spec.node_certificate_ns <= longest:
-        remedy = f"ns is too short or too long; use 1h to {limits.root_certificate_days} days"
-        raise refuse("cert-expiry", spec.node_certificate_ns, remedy)
+        remedy = f"is too short or too long; use 1h to {limits.root_certificate_days * 24}h"
+        raise refuse("cert-expiry", duration_text(spec.node_certificate_ns), remedy)

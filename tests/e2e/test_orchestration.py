@@ -129,6 +129,26 @@ def test_health_decides_what_counts(stand: Stand) -> None:
     assert "no database" in said
 
 
+def test_the_clusters_settings_are_changed_and_impossible_ones_refused(stand: Stand) -> None:
+    assert "Task history limit: 3" in stand.covey("cluster", "update", "--task-history-limit", "3")
+    assert "too short or too long; use 0.1s" in stand.refused(
+        "cluster", "update", "--dispatcher-heartbeat", "0s"
+    )
+    assert "'1s' is too short" in stand.refused("cluster", "update", "--cert-expiry", "1s")
+    assert "Task history limit: 5" in stand.covey("cluster", "update", "--task-history-limit", "5")
+
+
+def test_what_is_typed_by_habit_does_what_was_meant(stand: Stand) -> None:
+    create(stand, "habit", "--detach=true", "--read-only=false")
+    stand.until("it to run", lambda: len(stand.running("habit")) == 1)
+    assert "habit" in stand.covey("service", "list", "--filter", "mode=Replicated")
+    assert "--publish-rm 9999/tcp: is not there" in stand.refused(
+        "service", "update", "--publish-rm", "9999", "habit"
+    )
+    assert "ids of their tasks" in stand.refused("service", "logs", "habit.1")
+    assert stand.covey("service", "remove", "habit").split() == ["habit"]
+
+
 def test_a_drained_node_says_when_it_is_empty(stand: Stand) -> None:
     create(stand, "moves", "--replicas", "6")
     stand.covey("node", "update", "--availability", "drain", "--drain-deadline", "30s", "w1")

@@ -12,6 +12,7 @@ from .jsonable import date
 from .plan import changes_text
 from .text import ago, table
 
+_FORCE = "force"  # a count that tells two revisions apart, and nobody else anything
 _HEADERS = ("REVISION", "WHEN", "WHO", "WHAT")
 
 
@@ -61,7 +62,10 @@ def _what(entry: Entry) -> list[str]:
         return [f"created: {revision.spec.task.container.image}"]
     if entry.follows_unknown:
         return [*said, "(the revision before it is not kept any more)"]
-    said += changes_text(entry.changed)
+    told = [change for change in entry.changed if change.path != _FORCE]
+    if len(told) < len(entry.changed) and not revision.restores:
+        said.append("all tasks replaced (restart, or update --force)")
+    said += changes_text(told)
     return said or ["(nothing that is shown: credentials, say)"]
 
 

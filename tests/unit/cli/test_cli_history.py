@@ -72,6 +72,18 @@ def test_a_rollback_says_what_it_restores_and_a_gap_that_it_is_one() -> None:
     assert "(the revision before it is not kept any more)" in said
 
 
+def test_a_restart_is_told_as_one_and_not_as_a_count() -> None:
+    def forced(number: int, count: int, back: int = 0) -> Revision:
+        made = spec("web:1")
+        again = replace(made, task=replace(made.task, force_update=count))
+        return revision(number, again, number, back=back)
+
+    kept = [forced(1, 0), forced(2, 1), forced(3, 0, back=1)]
+    said = history_table(entries(detail(), kept, {}), 9 * S).splitlines()
+    assert said[1].endswith("restores 1")
+    assert said[2].endswith("all tasks replaced (restart, or update --force)")
+
+
 def test_a_history_for_scripts() -> None:
     first = history_json(entries(detail(), HISTORY, {}))[0]
     assert first["revision"] == 3

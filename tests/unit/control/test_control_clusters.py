@@ -46,9 +46,9 @@ def test_an_older_version_is_a_conflict() -> None:
         (lambda s: replace(s, subnet_prefix_length=25), "default-addr-pool-mask-length: is fixed"),
         (lambda s: replace(s, task_history_per_slot=-2), "task-history-limit: -2 is not a number of tasks"),
         (lambda s: replace(s, task_history_per_slot=1_001), "use 0 to 1000, or -1 to keep all"),
-        (lambda s: replace(s, heartbeat_period_ms=50), "dispatcher-heartbeat: 50 ms is too short"),
+        (lambda s: replace(s, heartbeat_period_ms=50), "dispatcher-heartbeat: '50ms' is too short"),
         (lambda s: replace(s, heartbeat_period_ms=60_001), "use 0.1s to 60s"),
-        (lambda s: replace(s, node_certificate_ns=HOUR_NS - 1), "use 1h to 7300 days"),
+        (lambda s: replace(s, node_certificate_ns=HOUR_NS - 1), "use 1h to 175200h"),
     ],
 )
 def test_what_cannot_be_is_refused(change: Callable[[ClusterSpec], ClusterSpec], sentence: str) -> None:
