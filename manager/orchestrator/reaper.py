@@ -44,9 +44,10 @@ def _kept_per_place(scene: Scene) -> int:
 def _thin(scene: Scene, place: Place, kept: int) -> None:
     last = place.newest  # it says why a spent place stays empty
     assert last is not None, "a place with too many tasks has some"
-    counted = scene.revision.spec.task.restart.max_attempts > 0  # then those go last that count
+    bounded = scene.revision.spec.task.restart.max_attempts > 0
+    counted = {task.id for task in restart.attempts(scene, place, last)} if bounded else set[str]()
     excess = len(place.tasks) - kept
-    for task in sorted(place.tasks, key=lambda t: (counted and restart.ended_by_itself(t), age(t))):
+    for task in sorted(place.tasks, key=lambda t: (t.id in counted, age(t))):
         if excess <= 0 or scene.turn.exhausted:
             return
         if task.status.state.terminal and task.id != last.id and not jobs.counts(scene, task):

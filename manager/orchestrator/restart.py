@@ -124,18 +124,19 @@ def allowed(scene: Scene, place: Place, last: Task) -> bool:
         return True
     if policy.window_ns:
         return _recent(scene, place, last, policy) < policy.max_attempts
-    return _ends(scene, place, last) <= policy.max_attempts  # the first run is no restart
+    return len(attempts(scene, place, last)) <= policy.max_attempts  # the first run is no restart
 
 
-def _ends(scene: Scene, place: Place, last: Task) -> int:
-    """Count how often a task ended by itself in a place, since its restart generation came (back) there."""
+def attempts(scene: Scene, place: Place, last: Task) -> list[Task]:
+    """The tasks up to `last` that ended by themselves in a place, since its restart generation came (back) there."""
     generation = scene.turn.revision(last.revision_id).restart_generation
-    ends = 0
+    ended: list[Task] = []
     for task in sorted((t for t in place.tasks if age(t) <= age(last)), key=age, reverse=True):
         if scene.turn.revision(task.revision_id).restart_generation != generation:
             break
-        ends += ended_by_itself(task)
-    return ends
+        if ended_by_itself(task):
+            ended.append(task)
+    return ended
 
 
 def _recent(scene: Scene, place: Place, last: Task, policy: RestartPolicy) -> int:

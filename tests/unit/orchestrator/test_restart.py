@@ -180,3 +180,27 @@ def test_the_last_word_on_a_spent_place_is_kept_while_an_older_task_still_stops(
     cluster.run(5)
     assert cluster.live(service_id) == []
     assert {t.status.state for t in cluster.tasks(service_id)} == {TaskState.RUNNING, TaskState.FAILED}
+
+
+@pytest.mark.parametrize("history", [1, 5])
+def test_attempts_begin_anew_with_a_rollback_whatever_is_kept_of_the_past(history: int) -> None:
+    cluster = PlannerCluster(spec=ClusterSpec(task_history_per_slot=history))
+    cluster.node("n0")
+    policy = RestartPolicy(delay_ns=0, max_attempts=1)
+    spec = ServiceSpec(name="web", mode=ServiceMode(replicas=1))
+    service_id = cluster.create(replace(spec, task=replace(spec.task, restart=policy)))
+    cluster.run(1)
+    for _ in range(2):
+        cluster.report(cluster.running(service_id)[0], TaskState.FAILED)
+        cluster.run(1)
+    assert cluster.running(service_id) == [], "spent"
+    cluster.update(service_id, lambda before: before, force=True)
+    cluster.run(10)
+    cluster.roll_back(service_id)
+    cluster.run(10)
+    cluster.report(cluster.running(service_id)[0], TaskState.FAILED)
+    cluster.run(2)
+    assert len(cluster.running(service_id)) == 1, "that was the first of two attempts"
+    cluster.report(cluster.running(service_id)[0], TaskState.FAILED)
+    cluster.run(2)
+    assert cluster.running(service_id) == []
