@@ -229,7 +229,8 @@ class PlannerCluster:
                 self.leader.step(Committed())
                 wake_at_ms = self.leader.wake_at_ms
                 more = wake_at_ms is not None and wake_at_ms <= self.now_ms + limits.planner_debounce_ms
-                self.check(at_rest=self.interfere is None and not more)  # a pass may have had no room for all
+                small = self.refusals > 0  # then a pass has room for fewer objects, and may have left some
+                self.check(at_rest=self.interfere is None and not (more and small))
 
     def check(self, *, at_rest: bool) -> None:
         if self.checked:
