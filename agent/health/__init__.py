@@ -9,7 +9,7 @@ are Docker's, so that an image's HEALTHCHECK means what its author meant:
 * `checks`: all containers of the node: which is asked next, and how many at once.
 
 Rules inside. Nothing here runs anything or reads a clock: a `Probe` goes out, a `Probed` comes back, and time is
-an argument. An answer that says nothing of the container (this host could not run the check) changes nothing. When
-an agent takes containers over, their first checks are spread over an interval by their ids, so that five hundred
-of them are not asked in the same second.
+an argument. An answer that says nothing of the container (this host could not run the check) changes no state, but
+is told in the task's status when there is no other for a while. When an agent takes containers over, their first
+checks are spread over an interval by their ids, so that five hundred of them are not asked in the same second.
 """

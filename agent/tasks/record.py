@@ -28,6 +28,7 @@ _MESSAGES = {
     S.REJECTED: "rejected",
 }
 _HAS_HEALTH = (S.STARTING, S.RUNNING, S.COMPLETE, S.SHUTDOWN, S.FAILED)
+_KILLED = 128 + 9  # by SIGKILL
 LOST = "the container is gone from this node, and nobody saw how it ended"
 
 
@@ -125,7 +126,10 @@ class Record:
 
 def ending_of(exit: Exit) -> str:
     """How a container ended, in words."""
-    why = "it ran out of memory" if exit.oom_killed else exit.reason
+    why = exit.reason
+    if exit.oom_killed:  # anything in it was killed at any time: a command, a check
+        killed = exit.code in (None, _KILLED)
+        why = "it ran out of memory" if killed else "some of its processes ran out of memory while it ran"
     if exit.code is None:
         return f"lost: {why}" if why else LOST
     text = f"exit code {exit.code}"

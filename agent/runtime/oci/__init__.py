@@ -8,7 +8,8 @@ How a container comes to be, and where to look:
 2. `io/conmon.py` starts conmon, which runs `runc create` and stays behind as the parent of the container: it
    writes the log, notices OOM kills and keeps the exit code while no agent is there.
 3. `io/execution.py` runs commands (health checks) in a running container, each in a cgroup of its own, so that
-   nothing of one is left when it is over, has taken too long, or its agent has been killed.
+   nothing of one is left when it is over, has taken too long, or its agent has been killed; `io/felling.py` ends
+   them children first, so that no zombies are left either. `complaints.py` reads what a failing runtime says.
 4. `driver.py` is the runtime: it starts, signals and watches containers through pidfds, and takes them over
    after an agent's restart from the records it left (`bundle.Record`).
 
