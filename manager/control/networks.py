@@ -7,10 +7,10 @@ from msgspec.structs import replace
 
 from covey.errors import FailedPrecondition, InvalidArgument, NotFound
 from covey.ids import new_id
-from covey.model.objects import Network, Revision, Service
+from covey.model.objects import Network, Revision, Service, Task
 from covey.model.specs import NetworkSpec
 from manager.store.draft import Draft
-from manager.store.view import BY_NETWORK
+from manager.store.view import BY_NETWORK, BY_SERVICE
 
 
 def create_network(draft: Draft, spec: NetworkSpec, dice: Random) -> Network:
@@ -62,10 +62,19 @@ def remove_network(draft: Draft, network_id: str) -> None:
 
 
 def _users(draft: Draft, network: Network) -> list[Service]:
-    """List the services whose current spec joins a network."""
+    """List the services that are to be on a network: as of now, or with tasks that a rollout has yet to come to.
+
+    It may still go back to those.
+    """
     users = []
     for revision in draft.find(Revision, BY_NETWORK, network.id):
         service = draft.get(Service, revision.service_id)
-        if service is not None and service.revision_id == revision.id and not service.pending_delete:
+        if service is None or service.pending_delete:
+            continue
+        tasks = draft.find(Task, BY_SERVICE, service.id)
+        if service.revision_id == revision.id or any(
+            task.revision_id == revision.id and task.desired_state.wants_up and not task.status.state.terminal
+            for task in tasks
+        ):
             users.append(service)
     return users

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from covey.errors import Conflict, FailedPrecondition, InvalidArgument, NotFound
-from covey.model.objects import Network, Node, Revision, Service, Subnet
+from covey.model.objects import Network, Node, Revision, Service, Subnet, Task
 from covey.model.specs import (
     ContainerSpec,
     IpamConfig,
@@ -18,7 +18,7 @@ from covey.model.specs import (
     ServiceSpec,
     TaskSpec,
 )
-from covey.model.states import NodeRole, ServiceModeKind
+from covey.model.states import NodeRole, ServiceModeKind, TaskState
 from covey.wire.codec import from_message
 from manager.control.lookup import find_network, find_node, find_service
 from manager.control.networks import create_network, remove_network
@@ -148,6 +148,21 @@ def test_a_network_in_use_or_ingress_stays(tables: Tables) -> None:
         remove_network(Draft(tables), "ing")
     with pytest.raises(InvalidArgument, match="there can be one only"):
         create_network(Draft(tables), NetworkSpec(name="b", ingress=True), Random(1))
+
+
+def test_a_network_stays_that_a_rollout_may_go_back_to(tables: Tables) -> None:
+    service = created(tables)
+    old = Task(id="t", service_id=service.id, revision_id=service.revision_id, slot=1)
+    change(tables, old)
+    change(tables, replace(tables.get(Service, find_service(tables, "web").id), pending_delete=True))
+    draft = Draft(tables)
+    off = replace(SPEC, task=replace(SPEC.task, networks=()))
+    update_service(draft, service.id, service.meta.version, off, Random(2))
+    tables.commit(draft.transaction())
+    with pytest.raises(FailedPrecondition, match="in use by api"):
+        remove_network(Draft(tables), "net")
+    change(tables, replace(tables.get(Task, "t"), desired_state=TaskState.SHUTDOWN))
+    remove_network(Draft(tables), "net")
 
 
 def test_nodes_are_removed_once_down_and_managers_never(tables: Tables) -> None:
