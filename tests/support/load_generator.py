@@ -191,7 +191,10 @@ class Load:
                 if not connection.number:
                     phase.connections += 1
                     host, _, port = connection.target.rpartition(":")
-                    await connection.connect(host if _is_address(host) else await resolved(host), int(port))
+                    connection.doing = "resolve"
+                    address = host if _is_address(host) else await resolved(host)
+                    connection.doing = "connect"
+                    await connection.connect(address, int(port))
                 await connection.ask(path, last)
         except TimeoutError:
             what = f"no answer within {self.settings.timeout_ms} ms"

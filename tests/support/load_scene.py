@@ -1,10 +1,11 @@
 """A service of ten replicas under load on a dev cluster, and everything that is done to services under load."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from functools import partial
 from pathlib import Path
 
+from covey.errors import FailedPrecondition, Unavailable
 from devcluster.look import TaskLine
 from devcluster.place import OUTSIDE, address_of
 from tests.support import load_image
@@ -29,20 +30,41 @@ class Scene:
         self.stand = stand
         self.image = load_image.push(stand.place)
 
-    def begin(self) -> None:
-        """Create the services; wait until all answer, by name and on every node's port."""
+    def begin(self, *options: str) -> None:
+        """Create the services, `web` with some more options; wait until all answer on every node's port."""
         covey = self.covey
         covey("network", "create", "net1")
         covey(
             "service", "create", "--name", "web", "--replicas", str(REPLICAS), "--network", "net1",
             "--publish", f"{PORT}:80", *_HEALTH, "--update-parallelism", "2", "--update-monitor", "1s",
-            "--rollback-monitor", "1s", "--rollback-parallelism", "2", f"{self.image}:1",
+            "--rollback-monitor", "1s", "--rollback-parallelism", "2", *options, f"{self.image}:1",
         )  # fmt: skip
         covey(
             "service", "create", "--name", "client", "--mode", "global", "--network", "net1", self.stand.tools
         )
+        self.answer()
+
+    def answer(self) -> None:
+        """Wait until every node's port does."""
         for node in self.stand.asked.nodes:
             self.stand.until(f"the port of {node}", partial(self.stand.answers, node, PORT))
+
+    def roll(self, order: str, meanwhile: Callable[[], object]) -> None:
+        """Replace all tasks, have something happen when some have been, and wait for the last of the old ones."""
+        old = {task.id for task in self.stand.running("web")}
+        fresh = ("--env-add", f"AT={time.monotonic_ns()}", "--update-order", order)
+        self.covey("service", "update", "--detach", *fresh, "web")
+        self.stand.until("the first of the new tasks", lambda: self.news(old))
+        meanwhile()
+        self.stand.until(
+            "all tasks to be new ones, and no others",
+            lambda: len(self.news(old)) == REPLICAS and self.standing() == self.news(old),
+            _BOUND_S,
+        )
+
+    def news(self, old: Set[str]) -> set[str]:
+        """The running tasks that are not among the old ones; none while no manager says."""
+        return {id for id in self.ids(lambda task: task.runs) if id not in old}
 
     def covey(self, *arguments: str) -> str:
         return self.stand.covey(*arguments, bound_s=_BOUND_S)
@@ -92,11 +114,18 @@ class Scene:
         self.covey("node", "update", "--availability", "drain", DRAINED)
         stand.until(
             "other nodes to take over",
-            lambda: not self.standing(DRAINED) and len(stand.running("web")) == REPLICAS,
+            lambda: len(stand.running("web")) == REPLICAS and not self.standing(DRAINED),
             _BOUND_S,
         )
         self.covey("node", "update", "--availability", "active", DRAINED)
 
-    def standing(self, node: str) -> list[TaskLine]:
-        """The tasks that have not ended on a node."""
-        return [each for each in self.stand.tasks("web") if each.node == node and not each.state.terminal]
+    def standing(self, node: str = "") -> set[str]:
+        """The tasks that have not ended, on a node or on all."""
+        return self.ids(lambda task: (not node or task.node == node) and not task.state.terminal)
+
+    def ids(self, such: Callable[[TaskLine], bool]) -> set[str]:
+        """The tasks of `web` that are such; none while no manager says."""
+        try:
+            return {task.id for task in self.stand.tasks("web") if such(task)}
+        except (Unavailable, FailedPrecondition):
+            return set()
