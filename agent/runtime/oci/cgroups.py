@@ -190,12 +190,12 @@ def forbid_forks(tree: Hierarchy, path: str) -> None:
         (_place(tree, path) / name).write_text(value)
 
 
-def pids_bound(trees: Sequence[Hierarchy], path: str) -> int:
-    """How many processes cgroup `path` may have, if it has as many; else 0."""
+def pids_bound(trees: Sequence[Hierarchy], path: str, spare: int = 0) -> int:
+    """How many processes cgroup `path` may have, if it has as many, but for `spare` ones; else 0."""
     for tree in trees:
         with suppress(OSError, ValueError):  # no such controller in this tree, or `max`: no bound
             most = int((_place(tree, path) / "pids.max").read_text())
-            if int((_place(tree, path) / "pids.current").read_text()) >= most:
+            if int((_place(tree, path) / "pids.current").read_text()) + spare >= most:
                 return most
     return 0
 

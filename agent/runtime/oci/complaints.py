@@ -27,3 +27,13 @@ def message_of(line: str) -> str:
 def says_missing(text: str) -> bool:
     """Whether a program is not in the container, as far as a complaint tells."""
     return any(phrase in text.lower() for phrase in _MISSING)
+
+
+def says_crowded(text: str) -> bool:
+    """Whether no process or thread could be begun: fork(2) and clone(2) fail with EAGAIN at a bound on them."""
+    return "resource temporarily unavailable" in text.lower()
+
+
+def is_dump(said: str) -> bool:
+    """Whether this is what a Go runtime (runc is in Go) writes when it cannot begin a thread, and dies."""
+    return said.startswith(("runtime/cgo: pthread_create failed", "runtime: failed to create new OS thread"))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.runtime.oci.complaints import message_of, says_missing
+from agent.runtime.oci.complaints import is_dump, message_of, says_crowded, says_missing
 
 MISSING = (
     'time="2024-05-01T10:00:00Z" level=error msg="exec failed: unable to start container process: '
@@ -24,3 +24,11 @@ MISSING = (
 def test_the_message_without_time_and_quotes(line: str, message: str | None, missing: bool) -> None:
     assert message_of(line) == (line if message is None else message)
     assert says_missing(message_of(line)) is missing
+
+
+def test_that_there_is_no_room_for_a_process() -> None:
+    dump = "runtime/cgo: pthread_create failed: Resource temporarily unavailable\nSIGABRT: abort\nPC=0x7f"
+    assert says_crowded(dump)
+    assert is_dump(dump)
+    assert not is_dump("sh: can't fork: Resource temporarily unavailable")
+    assert not says_crowded(MISSING)

@@ -22,7 +22,7 @@ import msgspec
 
 from agent.runtime.oci import cgroups
 from agent.runtime.oci.bundle import Bundle
-from agent.runtime.oci.complaints import message_of, says_missing
+from agent.runtime.oci.complaints import is_dump, message_of, says_crowded, says_missing
 from agent.runtime.oci.host import Host, process_start
 from agent.runtime.seam import ExecResult
 from covey import limits
@@ -38,6 +38,7 @@ _LOOK_S = 0.1  # how often it is seen whether the command is over while somethin
 _KILL_TRIES = 400
 _KILL_PAUSE_S = 0.005
 _STARVED = "the kernel killed it, or part of it: the container has used all the memory it may"
+_RUNTIME_THREADS = 16  # at most, on its way into a container
 _READ_BYTES = 64 * 1024
 _OVERFLOW_PAUSE_S = 0.01  # whoever writes more than is kept is slowed down, not read at full speed
 
@@ -79,7 +80,7 @@ class Executor:
                     code = await attempt.over()
             except TimeoutError:
                 return ExecResult(None, attempt.output.text, f"it took longer than {timeout_s:g} s")
-            if not attempt.pid:
+            if not attempt.pid or (code != 0 and is_dump(attempt.output.text)):
                 return _not_begun(bundle.id, argv[0], attempt.output.text, self._host, cgroup)
             starved = code != 0 and cgroups.oom_kills(self._host.trees, cgroup) > kills
             return ExecResult(code, attempt.output.text, _STARVED if starved else "")
@@ -303,7 +304,8 @@ def _not_begun(container_id: str, program: str, said: str, host: Host, cgroup: s
     besides = text.replace(program, "")
     if "paused" in besides or "frozen" in besides:
         raise Unavailable(f"container {container_id} is paused: nothing can be run in it now")
-    bound = cgroups.pids_bound(host.trees, cgroup)
+    # The runtime's own threads count, too, and are gone by now.
+    bound = cgroups.pids_bound(host.trees, cgroup, _RUNTIME_THREADS if says_crowded(said) else 0)
     if bound:
         return ExecResult(None, reason=f"the container has as many processes as it may ({bound}): {text}")
     if says_missing(text):
