@@ -3,7 +3,7 @@
 from enum import Enum, auto
 
 from covey import limits
-from covey.client.views import Progress, ServiceDetail
+from covey.client.views import Progress
 from covey.model.objects import Task
 from covey.model.states import HealthState, TaskState, UpdateState
 
@@ -51,7 +51,7 @@ def assess(progress: Progress, asked: Asked) -> Verdict:
     missing = len(spent) if is_global(detail) else max(0, detail.desired - len(places))
     places += spent[:missing]
     desired = detail.desired + (missing if is_global(detail) else 0)
-    problem = _problem(detail, places, asked)
+    problem = _problem(progress, places, asked)
     surplus = restarts and any(
         not task.desired_state.wants_up and TaskState.STARTING <= task.status.state <= TaskState.RUNNING
         for task in progress.tasks
@@ -63,14 +63,32 @@ def assess(progress: Progress, asked: Asked) -> Verdict:
     return Verdict(places, desired, settled and reached, problem)
 
 
-def _failed_rollout(detail: ServiceDetail, asked: Asked) -> str:
+def _failed_rollout(progress: Progress, asked: Asked) -> str:
     """Say how the rollout ended that was asked for, if not well; one from before is no news."""
-    update = detail.service.update_status
+    update = progress.detail.service.update_status
     problem = _FAILED_UPDATES.get(update.state, "")
     through = asked is Asked.ROLLBACK and update.state is UpdateState.ROLLBACK_COMPLETED
     if not problem or through or asked is Asked.TASKS:
         return ""
+    if update.state is UpdateState.ROLLBACK_COMPLETED:
+        return problem + _given_up(progress)
     return f"{problem}: {update.message}" if update.message else problem
+
+
+def _given_up(progress: Progress) -> str:
+    """Say what came of the tasks of the revision that was given up: the rollback's own end tells nothing of it."""
+    service, everywhere = progress.detail.service, is_global(progress.detail)
+    others = [task for task in progress.tasks if task.revision_id != service.revision_id]
+    newest = max(others, key=lambda task: task.meta.created_at_ns, default=None)
+    failed = [
+        task
+        for task in others
+        if newest is not None and task.revision_id == newest.revision_id and task.status.err
+    ]
+    if not failed:
+        return f"; `covey service ps {service.name}` shows what became of its tasks"
+    last = max(failed, key=lambda task: task.status.at_ns)
+    return f"; task {_name(last, everywhere)} failed last: {last.status.err}"
 
 
 def _stopped(progress: Progress) -> Verdict:
@@ -87,11 +105,12 @@ def _stopped(progress: Progress) -> Verdict:
     return Verdict(places, 0, not places, problem, overall=overall, final=True)
 
 
-def _problem(detail: ServiceDetail, places: tuple[Place, ...], asked: Asked) -> str:
+def _problem(progress: Progress, places: tuple[Place, ...], asked: Asked) -> str:
     """Say why waiting longer is of no use, if it is."""
+    detail = progress.detail
     if problem := removed(detail):
         return problem
-    if problem := _failed_rollout(detail, asked):
+    if problem := _failed_rollout(progress, asked):
         return problem
     if detail.service.allocation_error:
         return detail.service.allocation_error

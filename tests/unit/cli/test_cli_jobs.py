@@ -122,6 +122,25 @@ def test_a_rollback_that_was_asked_for_is_no_failure_once_it_is_through() -> Non
     assert assess(paused, Asked.ROLLBACK).failed == "the rollback is paused: why"
 
 
+def test_an_update_that_was_taken_back_says_what_failed() -> None:
+    web = ServiceMode(replicas=1)
+    tasks = (
+        task(1, FAILED, SHUTDOWN, revision="older", created=1, err="long ago"),
+        task(1, FAILED, SHUTDOWN, revision="bad", created=2, err="no such image"),
+        task(1, RUNNING, RUNNING, created=3),
+    )
+    back = moment(*tasks, mode=web, update=UpdateState.ROLLBACK_COMPLETED, message="rollback completed")
+    said = assess(back, Asked.UPDATE).failed
+    assert said == "the update failed and was rolled back; task 1 failed last: no such image"
+    late = moment(
+        tasks[0],
+        task(1, SHUTDOWN, SHUTDOWN, revision="bad", created=2),
+        mode=web,
+        update=UpdateState.ROLLBACK_COMPLETED,
+    )
+    assert "`covey service ps web` shows" in assess(late, Asked.UPDATE).failed
+
+
 def test_what_fails_again_and_again_is_not_waited_for() -> None:
     web = ServiceMode(replicas=2)
     often = limits.converge_quick_ends
