@@ -310,6 +310,7 @@ dns_ttl_vip_s = 600  # as Docker; a virtual address lives as long as its service
 dns_ttl_tasks_s = 1  # Docker says 600 here too, and stale task addresses are its best known complaint
 dns_udp_bytes = 4096  # the largest datagram offered or taken; it never leaves the container's loopback
 dns_query_bytes_max = 4_096  # real ones stay under 600; parsing a hostile long one would stall others
+dns_query_records_max = 4  # after the question: an OPT record, a signature; more are nobody's
 dns_upstreams_max = 3
 dns_upstream_timeout_ms = 4_000
 dns_forwards_max = 1_024

@@ -2,7 +2,7 @@
 
 A container asks for the same few names over and over, always with one question and at most an empty OPT
 record. Those bytes are read and answered here without building objects. Whatever looks different in the
-slightest is left to `answer.py`, which may take its time. Formats: RFC 1035 section 4, RFC 6891 for EDNS.
+slightest is left to `answer.py` and `message.py`. Formats: RFC 1035 section 4, RFC 6891 for EDNS.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,6 +15,7 @@ from covey import limits
 A: Final = 1
 PTR: Final = 12
 AAAA: Final = 28
+SRV: Final = 33
 OPT: Final = 41
 ANY: Final = 255
 CLASS_IN: Final = 1
@@ -29,6 +30,7 @@ HEADER_BYTES: Final = 12
 LABEL_BYTES: Final = 63
 NAME_BYTES: Final = 255
 PLAIN_UDP_BYTES: Final = 512
+STREAM_BYTES: Final = 0xFFFF
 
 _RESPONSE, _AUTHORITATIVE, _TRUNCATED, _RECURSION_DESIRED = 0x80, 0x04, 0x02, 0x01
 _OPCODE = 0x78
@@ -36,7 +38,7 @@ _NO_PLAIN_QUERY = _RESPONSE | _OPCODE | _TRUNCATED
 _RECURSION_AVAILABLE, _CHECKING_DISABLED = 0x80, 0x10
 _QTYPE_A, _QTYPE_AAAA = b"\0\1\0\1", b"\0\x1c\0\1"
 _BARE_OPT = b"\0\0\x29"
-_OUR_OPT = b"\0\0\x29" + limits.dns_udp_bytes.to_bytes(2, "big") + b"\0\0"
+_OUR_OPT = b"\0\0\x29" + limits.dns_udp_bytes.to_bytes(2, "big")
 _POINTER_TO_QUESTION = b"\xc0\x0c"
 
 
@@ -59,6 +61,16 @@ def wire_name(name: str) -> bytes:
 
 
 Address = IPv4Address | IPv6Address
+_HEX = tuple(b"\1" + f"{nibble:x}".encode() for nibble in range(16))
+_DECIMAL = tuple(bytes((len(str(byte)),)) + str(byte).encode() for byte in range(256))
+
+
+def reverse_wire(address: Address) -> bytes:
+    """Return the wire name under which an address leads back to names."""
+    if address.version == 4:
+        return b"".join(_DECIMAL[byte] for byte in reversed(address.packed)) + b"\7in-addr\4arpa\0"
+    nibbles = (each for byte in reversed(address.packed) for each in (byte & 15, byte >> 4))
+    return b"".join(_HEX[nibble] for nibble in nibbles) + b"\3ip6\4arpa\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,38 +141,65 @@ def quick_answer(query: bytes, lookup: Lookup, turn: int, stream: bool = False) 
         if query[end + 6] or query[end + 9 :] != b"\0\0":
             return None
         room = min(max(room, int.from_bytes(query[end + 3 : end + 5], "big")), limits.dns_udp_bytes)
-        opt = _OUR_OPT + bytes((query[end + 7] & 0x80, 0)) + b"\0\0"
+        opt = our_opt(bool(query[end + 7] & 0x80))
     elif size != end or query[10:12] != b"\0\0":
         return None
-    return _reply(query, end, _rotated(found, turn), opt, 0xFFFF if stream else room)
+    return reply(query, end, rotated(found, turn), opt, STREAM_BYTES if stream else room)
 
 
-def _rotated(records: tuple[bytes, ...], turn: int) -> tuple[bytes, ...]:
+def rotated(records: tuple[bytes, ...], turn: int) -> tuple[bytes, ...]:
+    """Return equal records with another one first."""
     if len(records) < 2:
         return records
     first = turn % len(records)
     return records[first:] + records[:first]
 
 
-def _reply(query: bytes, end: int, found: tuple[bytes, ...], opt: bytes, room: int) -> bytes:
+def our_opt(dnssec_ok: bool, high_rcode: int = 0) -> bytes:
+    """Return our OPT record; it repeats the asker's DO flag, as RFC 3225 wants."""
+    return _OUR_OPT + bytes((high_rcode, 0, 0x80 if dnssec_ok else 0)) + b"\0\0\0"
+
+
+def reply(
+    query: bytes, end: int, found: tuple[bytes, ...], opt: bytes, room: int, extra: tuple[bytes, ...] = ()
+) -> bytes:
+    """Return an authoritative answer to `query`, whose question ends at `end`, of at most `room` bytes.
+
+    Records that find no room are left out: of `found`, with the TC bit set; of `extra`, which nobody asked for,
+    without a word.
+    """
     flags = _RESPONSE | _AUTHORITATIVE | query[2] & _RECURSION_DESIRED
-    if found:
-        fitting = (room - end - len(opt)) // len(found[0])
-        if fitting < len(found):
-            flags |= _TRUNCATED
-            found = found[:fitting]
+    left = room - end - len(opt)
+    size = sum(map(len, found))
+    if size > left:
+        flags |= _TRUNCATED
+        found, extra = _fitting(found, left), ()
+    elif extra:
+        extra = _fitting(extra, left - size)
     return b"".join(
         (
             query[:2],
             bytes((flags, _RECURSION_AVAILABLE | query[3] & _CHECKING_DISABLED)),
             b"\0\1",
             len(found).to_bytes(2, "big"),
-            b"\0\0\0\1" if opt else b"\0\0\0\0",
+            b"\0\0",
+            (len(extra) + bool(opt)).to_bytes(2, "big"),
             query[HEADER_BYTES:end],
             *found,
+            *extra,
             opt,
         )
     )
+
+
+def _fitting(records: tuple[bytes, ...], room: int) -> tuple[bytes, ...]:
+    count = 0
+    for record in records:
+        room -= len(record)
+        if room < 0:
+            break
+        count += 1
+    return records[:count]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """What the agent tells the DNS server, and how it travels: length-prefixed msgpack frames on a unix socket.
 
-Every request carries a sequence number and is answered by one `Verdict`. Requests state what shall be
-(`SetTable`, not "add a row"), so that sending one twice does no harm and a new connection simply sends
-everything again, ending with `Retain`, which drops what the agent no longer knows.
+Every request carries a sequence number and is answered by one `Verdict`. Requests state what shall be, so that
+sending one twice does no harm and a new connection simply sends everything again, ending with `Retain`, which
+drops what the agent no longer knows. The one exception saves work: `ChangeTable` follows a table that this
+connection has carried before, and says which version it changes.
 """
 
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import msgspec
 
 from covey import limits
 from covey.errors import PeerFault
-from covey.model.tables import NetworkTable
+from covey.model.tables import NetworkTable, NetworkTableDelta
 
 LENGTH_BYTES = 4
 
@@ -64,6 +65,12 @@ class SetTable(Message, frozen=True, tag="table"):
     table: NetworkTable
 
 
+class ChangeTable(Message, frozen=True, tag="change"):
+    """The table of one network has changed so. Only for a server that has the version it applies to."""
+
+    change: NetworkTableDelta
+
+
 class DropTable(Message, frozen=True, tag="drop-table"):
     """The network is gone from this node."""
 
@@ -89,7 +96,7 @@ class Retain(Message, frozen=True, tag="retain"):
     task_ids: tuple[str, ...] = ()
 
 
-Body = SetTable | DropTable | SetResolver | DropResolver | Retain
+Body = SetTable | ChangeTable | DropTable | SetResolver | DropResolver | Retain
 
 
 class Request(Message, frozen=True):

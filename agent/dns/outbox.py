@@ -6,7 +6,19 @@ from covey import limits
 from covey.errors import PeerFault
 from covey.model.tables import NetworkTable
 
-from .feed import Body, DropResolver, DropTable, Request, Resolver, Retain, SetResolver, SetTable, Verdict
+from .difference import delta
+from .feed import (
+    Body,
+    ChangeTable,
+    DropResolver,
+    DropTable,
+    Request,
+    Resolver,
+    Retain,
+    SetResolver,
+    SetTable,
+    Verdict,
+)
 
 _RETAIN = ("retain", "")
 
@@ -14,8 +26,9 @@ _RETAIN = ("retain", "")
 class Outbox:
     """The wanted state and how far it has travelled.
 
-    Only keys wait to be sent, not messages: whatever changes twice before its turn is sent once. `Retain`
-    is sent only once the agent has said (by `reset`) that it knows everything.
+    Only keys wait to be sent, not messages: whatever changes twice before its turn is sent once. Of a table
+    that went over this connection before, only what changed since is sent. `Retain` is sent only once the
+    agent has said (by `reset`) that it knows everything.
     """
 
     def __init__(self) -> None:
@@ -25,6 +38,8 @@ class Outbox:
         self._connected = False
         self._waiting: dict[tuple[str, str], None] = {}
         self._in_flight: dict[int, Body] = {}
+        self._sent: dict[str, NetworkTable] = {}
+        self._tables_in_flight: dict[int, NetworkTable] = {}
         self._verdicts: dict[str, str] = {}
         self._table_verdicts: dict[str, str] = {}
         self._seq = 0
@@ -67,6 +82,8 @@ class Outbox:
         self._connected = True
         self._seq = 0
         self._in_flight.clear()
+        self._tables_in_flight.clear()
+        self._sent.clear()
         self._table_verdicts.clear()  # a server that was restarted may serve what it had written down before
         self._want_everything()
 
@@ -86,6 +103,8 @@ class Outbox:
         self._seq += 1
         request = Request(self._seq, self._body(key))
         self._in_flight[request.seq] = request.body
+        if isinstance(request.body, SetTable | ChangeTable):
+            self._tables_in_flight[request.seq] = self._sent[key[1]] = self.tables[key[1]]
         return request
 
     def answered(self, verdict: Verdict) -> Body:
@@ -95,8 +114,8 @@ class Outbox:
             raise PeerFault(f"the DNS server answered request {verdict.seq}, which nobody made")
         if isinstance(body, SetResolver) and self.resolvers.get(body.resolver.task_id) is body.resolver:
             self._verdicts[body.resolver.task_id] = verdict.error
-        if isinstance(body, SetTable) and self.tables.get(body.table.network_id) is body.table:
-            self._table_verdicts[body.table.network_id] = verdict.error
+        if isinstance(body, SetTable | ChangeTable):
+            self._answered_table(body, self._tables_in_flight.pop(verdict.seq), verdict.error)
         return body
 
     def verdict(self, task_id: str) -> str | None:
@@ -111,6 +130,16 @@ class Outbox:
     def idle(self) -> bool:
         """Tell whether everything wanted was sent and answered."""
         return not self._waiting and not self._in_flight
+
+    def _answered_table(self, body: SetTable | ChangeTable, table: NetworkTable, error: str) -> None:
+        network_id = table.network_id
+        if error:
+            self._sent.pop(network_id, None)  # nobody knows what the server has now: the next one goes whole
+        newest = self.tables.get(network_id)
+        if error and isinstance(body, ChangeTable) and newest is not None:
+            self._want(("table", network_id))
+        elif newest is table:
+            self._table_verdicts[network_id] = error
 
     def _want(self, key: tuple[str, str]) -> None:
         self._waiting[key] = None
@@ -128,10 +157,16 @@ class Outbox:
     def _body(self, key: tuple[str, str]) -> Body:
         match key:
             case ("table", network_id):
-                table = self.tables.get(network_id)
-                return DropTable(network_id) if table is None else SetTable(table)
+                return self._table_body(network_id)
             case ("resolver", task_id):
                 resolver = self.resolvers.get(task_id)
                 return DropResolver(task_id) if resolver is None else SetResolver(resolver)
             case _:
                 return Retain(tuple(self.tables), tuple(self.resolvers))
+
+    def _table_body(self, network_id: str) -> Body:
+        table, sent = self.tables.get(network_id), self._sent.get(network_id)
+        if table is None:
+            self._sent.pop(network_id, None)
+            return DropTable(network_id)
+        return SetTable(table) if sent is None else ChangeTable(delta(sent, table))

@@ -10,11 +10,12 @@ from pathlib import Path
 from random import Random
 
 from covey import limits
-from covey.errors import CoveyError, PeerFault
-from covey.model.tables import NetworkTable
+from covey.errors import CoveyError, FailedPrecondition, PeerFault
+from covey.model.tables import NetworkTable, NetworkTableDelta
 
 from .feed import (
     Body,
+    ChangeTable,
     Deframer,
     DropResolver,
     DropTable,
@@ -30,7 +31,7 @@ from .io import books, sockets
 from .io.container import Container
 from .io.upstream import Upstreams
 from .view import View
-from .zone import Zone, zone_of
+from .zone import Zone
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +90,9 @@ class DnsServer:
             match body:
                 case SetTable(table):
                     self._set_zone(table)
-                    self._books.keep_table(table)
+                    self._books.keep_table(table.network_id, self._zones[table.network_id].table)
+                case ChangeTable(change):
+                    self._change_zone(change)
                 case DropTable(network_id):
                     self._books.drop_table(network_id)
                     self._zones.pop(network_id, None)
@@ -118,10 +121,18 @@ class DnsServer:
                 self._books.drop_resolver(kept.resolver.task_id)
 
     def _set_zone(self, table: NetworkTable) -> None:
-        zone = zone_of(table, self._zones.get(table.network_id))
-        for name in zone.unusable:
-            log.warning("network %s: %r cannot be a DNS name, nobody will find it", table.network_id, name)
+        zone = self._zones.get(table.network_id) or Zone()
+        _complain(table.network_id, zone.set_table(table))
         self._zones[table.network_id] = zone
+
+    def _change_zone(self, change: NetworkTableDelta) -> None:
+        zone = self._zones.get(change.network_id)
+        if zone is None:
+            raise FailedPrecondition(
+                f"there is no table of network {change.network_id} to change; send it whole"
+            )
+        _complain(change.network_id, zone.change(change))
+        self._books.keep_table(change.network_id, zone.table)
 
     def _set_resolver(self, resolver: Resolver) -> None:
         for upstream in resolver.upstreams:
@@ -200,3 +211,8 @@ class DnsServer:
             except OSError as error:
                 log.error("cannot keep names across a restart: %s; free some space on RUN", error)
                 return
+
+
+def _complain(network_id: str, unusable: tuple[str, ...]) -> None:
+    for name in unusable:
+        log.warning("network %s: %r cannot be a DNS name, nobody will find it", network_id, name)

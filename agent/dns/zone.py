@@ -1,172 +1,237 @@
-"""Which names a network has, worked out of its table. Pure; one zone per network and node.
+"""Which names a network has, worked out of its table and kept with it. One zone per network and node.
 
 Swarm's rules (`tasks.` and aliases included), with one of our own: a service's name cannot be taken over
 by another service's alias or by some task's hostname, whoever was there first.
+
+A zone of ten thousand rows takes a fifth of a second to work out, in which nobody would be answered. So it is
+worked out once, and a change of the table then touches the names of the rows that changed and no others.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 
-from covey import limits
-from covey.model.states import EndpointMode, EndpointState
-from covey.model.tables import EndpointRow, NetworkTable, ServiceRow
+from covey.errors import FailedPrecondition
+from covey.model.objects import ClusterVersion
+from covey.model.states import EndpointState
+from covey.model.tables import NetworkTable, NetworkTableDelta, PeerRow
 
-from .codec import BadNameError, Records, wire_name
+from .claims import Claim, Claims, Rank
+from .codec import Records
+from .difference import delta
+from .members import NO_ADDRESSES, ServiceNames, TaskNames, service_names, task_names
 
-SHORT_ID_CHARS = 12
+_NO_VERSION = ClusterVersion()
 
 
 @dataclass(frozen=True, slots=True)
-class TaskNames:
-    """What one endpoint adds to its zone. Kept from zone to zone: most rows of a new table are old ones."""
+class Target:
+    """Where one port of a service is: the answer to `_PORT._PROTOCOL.SERVICE`."""
 
-    row: EndpointRow
-    wires: tuple[bytes, ...]
+    name: str
+    port: int
     records: Records
-    reverse: tuple[bytes, ...]
-    unusable: tuple[str, ...]
-
-    def fits(self, row: EndpointRow) -> bool:
-        """Tell whether this still holds for `row`; its state makes no difference here."""
-        mine = self.row
-        return (
-            mine.addresses == row.addresses
-            and mine.task_id == row.task_id
-            and mine.task_name == row.task_name
-            and mine.hostname == row.hostname
-        )
 
 
 @dataclass(slots=True)
 class Zone:
     """The names of one network, by wire name; `reverse` by wire names below in-addr.arpa or ip6.arpa.
 
-    `unusable` are names of the table that DNS cannot carry, for the log.
-    """
-
-    names: dict[bytes, Records] = field(default_factory=dict)
-    reverse: dict[bytes, tuple[str, ...]] = field(default_factory=dict)
-    unusable: tuple[str, ...] = ()
-    tasks: dict[str, TaskNames] = field(default_factory=dict)
-
-
-def zone_of(table: NetworkTable, before: Zone | None = None) -> Zone:
-    """Return the zone of `table`. The zone `before` it, if there was one, only saves work.
-
-    - `SERVICE` and its aliases: the virtual address, or with dnsrr all active endpoints' addresses.
+    - `SERVICE` and its aliases: the virtual addresses, or with dnsrr all active endpoints' addresses.
     - `tasks.SERVICE` (or an alias): all active endpoints' addresses.
-    - a task's name, its container's hostname and short id: its endpoint's addresses, active or not, so
-      that members of a cluster can find each other while they come up.
+    - a task's name, its container's hostname and short id: its endpoint's addresses, from before it is active,
+      so that members of a cluster can find each other while they come up, until it drains.
     - backwards: an endpoint's addresses give the task's name, a virtual address the service's.
     """
-    building = _Building()
-    active: dict[str, list[Records]] = {}
-    for row in table.endpoints:
-        if row.task_id:
-            task = building.add_task(row, before)
-            if row.state is EndpointState.ACTIVE and row.service_id:
-                active.setdefault(row.service_id, []).append(task.records)
-    tasks = {service_id: Records.joined(found) for service_id, found in active.items()}
-    # The order is the precedence: names of services, aliases, and then the names of single tasks.
-    for service in table.services:
-        building.add_service((service.name,), service, tasks.get(service.service_id, _NOBODY))
-        building.add_virtual(service)
-    building.seal()
-    for service in table.services:
-        building.add_service(service.aliases, service, tasks.get(service.service_id, _NOBODY))
-    building.seal()
-    for each in building.zone.tasks.values():
-        building.add_names_of(each)
-    building.seal()
-    return building.finished()
 
+    network_id: str = ""
+    version: ClusterVersion = _NO_VERSION
+    names: dict[bytes, Records] = field(default_factory=dict[bytes, Records])
+    reverse: dict[bytes, tuple[str, ...]] = field(default_factory=dict[bytes, tuple[str, ...]])
+    _tasks: dict[str, TaskNames] = field(default_factory=dict[str, TaskNames])
+    _services: dict[str, ServiceNames] = field(default_factory=dict[str, ServiceNames])
+    _peers: tuple[PeerRow, ...] = ()
+    _claims: Claims = field(default_factory=Claims)
+    _active: dict[str, dict[str, None]] = field(default_factory=dict[str, dict[str, None]])
+    _records: dict[str, Records] = field(default_factory=dict[str, Records])
+    """By service: the addresses of its active endpoints."""
 
-_NOBODY = Records.of((), limits.dns_ttl_tasks_s)
+    def set_table(self, table: NetworkTable) -> tuple[str, ...]:
+        """Become the zone of `table`; returns names of changed rows that DNS cannot carry.
 
+        Raises ValueError, and stays as it was, if the table holds what is no address.
+        """
+        found = self._change(delta(self.table(), table))
+        self.network_id, self._peers = table.network_id, table.peers
+        return found
 
-class _Building:
-    """Collects names rank by rank: in a rank equal names share addresses, across ranks the first wins."""
+    def change(self, change: NetworkTableDelta) -> tuple[str, ...]:
+        """Follow a change of the table; as `set_table`. Raises FailedPrecondition if it is of another version."""
+        if change.applies_to != self.version:
+            raise FailedPrecondition(
+                f"the table of network {self.network_id} is at version {self.version}, and the change is one of "
+                f"version {change.applies_to}; send the whole table"
+            )
+        return self._change(change)
 
-    def __init__(self) -> None:
-        self.zone = Zone()
-        self._rank: dict[bytes, list[Records]] = {}
-        self._reverse: dict[bytes, dict[str, None]] = {}
-        self._unusable: list[str] = []
+    def table(self) -> NetworkTable:
+        """Return the table this is the zone of."""
+        return NetworkTable(
+            network_id=self.network_id,
+            version=self.version,
+            endpoints=tuple(self._tasks[id].row for id in sorted(self._tasks)),
+            services=tuple(self._services[id].row for id in sorted(self._services)),
+            peers=self._peers,
+        )
 
-    def add_task(self, row: EndpointRow, before: Zone | None) -> TaskNames:
-        """Work out a task's names, unless that was done before."""
-        task = before.tasks.get(row.endpoint_id) if before is not None else None
-        if task is None or not task.fits(row):
-            task = _task_names(row)
-        self.zone.tasks[row.endpoint_id] = task
-        return task
+    def targets(self, port: str, protocol: str, service: bytes) -> tuple[Target, ...] | None:
+        """Return where the port called `port` of `service` is; None if there is no service of this name.
 
-    def add_service(self, names: Iterable[str], service: ServiceRow, tasks: Records) -> None:
-        """Add what a service is called."""
-        records = tasks if (virtual := _virtual(service)) is None else virtual
-        for name in names:
-            self._add(name, records)
-            self._add(f"tasks.{name}", tasks)
+        A service with a virtual address is one target; of others, and of `tasks.SERVICE`, each task is one.
+        """
+        winners = self._claims.winners(service)
+        if not winners or winners[0].rank is Rank.TASK:
+            return None
+        found: list[Target] = []
+        for claim in winners:
+            row = self._services[claim.id].row
+            named = [
+                each.target_port
+                for each in row.ports
+                if (each.name.lower(), each.protocol.name.lower()) == (port, protocol)
+            ]
+            virtual = None if claim.tasks else self._services[claim.id].virtual
+            for number in named:
+                if virtual is not None:
+                    found.append(Target(row.name, number, virtual))
+                else:
+                    found += [Target(t.name, number, t.records) for t in self._active_tasks(claim.id)]
+        return tuple(found)
 
-    def add_virtual(self, service: ServiceRow) -> None:
-        """Let a virtual address lead back to its service."""
-        if (virtual := _virtual(service)) is not None:
-            self._add_reverse((wire_name(virtual.addresses[0].reverse_pointer),), service.name)
+    def _change(self, change: NetworkTableDelta) -> tuple[str, ...]:
+        # What may raise comes first: a table that cannot be taken must change nothing.
+        tasks = [task_names(row) for row in change.endpoints]
+        services = [service_names(row) for row in change.services]
+        shifted: set[str] = set()
+        for endpoint_id in change.endpoints_removed:
+            shifted.add(self._remove_task(endpoint_id))
+        for task in tasks:
+            shifted |= {self._remove_task(task.row.endpoint_id), self._add_task(task)}
+        for service_id in change.services_removed:
+            self._remove_service(service_id)
+        for service in services:
+            self._remove_service(service.row.service_id)
+            self._add_service(service)
+        shifted |= {service.row.service_id for service in services}
+        for service_id in shifted - {""}:
+            self._shift(service_id)
+        self._settle()
+        self.version = change.version
+        if change.peers or change.peers_removed:
+            self._peers = _merged_peers(self._peers, change)
+        unusable = [*(each.unusable for each in tasks), *(each.unusable for each in services)]
+        return tuple(name for names in unusable for name in names)
 
-    def add_names_of(self, task: TaskNames) -> None:
-        """Add what a single task is called."""
-        for wire in task.wires:
-            if wire not in self.zone.names:
-                self._rank.setdefault(wire, []).append(task.records)
-        self._add_reverse(task.reverse, task.row.task_name or task.row.task_id[:SHORT_ID_CHARS])
-        self._unusable += task.unusable
+    def _add_task(self, task: TaskNames) -> str:
+        row = task.row
+        self._tasks[row.endpoint_id] = task
+        if not row.task_id:
+            return ""
+        claim = Claim(Rank.TASK, row.endpoint_id)
+        if row.state is not EndpointState.DRAINING:
+            self._claims.add(task.wires, claim)
+        self._claims.add_reverse(task.reverse, claim, task.name)
+        if row.state is EndpointState.ACTIVE and row.service_id:
+            self._active.setdefault(row.service_id, {})[row.endpoint_id] = None
+            return row.service_id
+        return ""
 
-    def seal(self) -> None:
-        """End a rank."""
-        for wire, found in self._rank.items():
-            self.zone.names[wire] = found[0] if len(found) == 1 else Records.joined(found)
-        self._rank.clear()
+    def _remove_task(self, endpoint_id: str) -> str:
+        task = self._tasks.pop(endpoint_id, None)
+        if task is None or not task.row.task_id:
+            return ""
+        claim = Claim(Rank.TASK, endpoint_id)
+        self._claims.remove(task.wires, claim)
+        self._claims.remove_reverse(task.reverse, claim, task.name)
+        service_id = task.row.service_id
+        active = self._active.get(service_id, {})
+        if endpoint_id not in active:
+            return ""
+        del active[endpoint_id]
+        if not active:
+            del self._active[service_id]
+        return service_id
 
-    def finished(self) -> Zone:
-        """Return the zone."""
-        self.zone.reverse = {wire: tuple(names) for wire, names in self._reverse.items()}
-        self.zone.unusable = tuple(self._unusable)
-        return self.zone
+    def _add_service(self, service: ServiceNames) -> None:
+        service_id = service.row.service_id
+        self._services[service_id] = service
+        for wires, claim in _service_claims(service):
+            self._claims.add(wires, claim)
+        self._claims.add_reverse(service.reverse, Claim(Rank.SERVICE, service_id), service.row.name)
 
-    def _add(self, name: str, records: Records) -> None:
-        try:
-            wire = wire_name(name)
-        except BadNameError:
-            self._unusable.append(name)
+    def _remove_service(self, service_id: str) -> None:
+        service = self._services.pop(service_id, None)
+        if service is None:
             return
-        if wire not in self.zone.names:
-            self._rank.setdefault(wire, []).append(records)
+        for wires, claim in _service_claims(service):
+            self._claims.remove(wires, claim)
+        self._claims.remove_reverse(service.reverse, Claim(Rank.SERVICE, service_id), service.row.name)
+        self._records.pop(service_id, None)
 
-    def _add_reverse(self, wires: Iterable[bytes], name: str) -> None:
-        for wire in wires:
-            self._reverse.setdefault(wire, {})[name] = None
+    def _shift(self, service_id: str) -> None:
+        """Work out anew where the tasks of a service are, and have its names looked at."""
+        service = self._services.get(service_id)
+        if service is None:
+            return
+        tasks = [task.records for task in self._active_tasks(service_id)]
+        self._records[service_id] = Records.joined(tasks) if tasks else NO_ADDRESSES
+        self._claims.touch(wire for wires, _ in _service_claims(service) for wire in wires)
+
+    def _settle(self) -> None:
+        """Give every name that was touched what its claims say now."""
+        for wire in self._claims.take_touched():
+            winners = self._claims.winners(wire)
+            if not winners:
+                self.names.pop(wire, None)
+            elif len(winners) == 1:
+                self.names[wire] = self._records_of(winners[0])
+            else:
+                self.names[wire] = Records.joined([self._records_of(claim) for claim in winners])
+        for wire in self._claims.take_touched_reverse():
+            names = self._claims.reverse_names(wire)
+            if names:
+                self.reverse[wire] = names
+            else:
+                self.reverse.pop(wire, None)
+
+    def _records_of(self, claim: Claim) -> Records:
+        if claim.rank is Rank.TASK:
+            return self._tasks[claim.id].records
+        virtual = self._services[claim.id].virtual
+        return self._records[claim.id] if claim.tasks or virtual is None else virtual
+
+    def _active_tasks(self, service_id: str) -> Iterator[TaskNames]:
+        return (self._tasks[id] for id in sorted(self._active.get(service_id, ())))
 
 
-def _virtual(service: ServiceRow) -> Records | None:
-    if service.mode is not EndpointMode.VIP or not service.virtual_ips:
-        return None
-    return Records.of(tuple(ip_address(each) for each in service.virtual_ips), limits.dns_ttl_vip_s)
+def zone_of(table: NetworkTable) -> Zone:
+    """Return the zone of `table`."""
+    zone = Zone()
+    zone.set_table(table)
+    return zone
 
 
-def _task_names(row: EndpointRow) -> TaskNames:
-    addresses = tuple(ip_address(address) for address in row.addresses)
-    wires, unusable = list[bytes](), list[str]()
-    for name in dict.fromkeys((row.task_name, row.hostname, row.task_id[:SHORT_ID_CHARS])):
-        try:
-            if name:
-                wires.append(wire_name(name))
-        except BadNameError:
-            unusable.append(name)
-    return TaskNames(
-        row=row,
-        wires=tuple(dict.fromkeys(wires)),
-        records=Records.of(addresses, limits.dns_ttl_tasks_s),
-        reverse=tuple(wire_name(address.reverse_pointer) for address in addresses),
-        unusable=tuple(unusable),
+def _service_claims(service: ServiceNames) -> Iterable[tuple[tuple[bytes, ...], Claim]]:
+    service_id = service.row.service_id
+    return (
+        (service.wires, Claim(Rank.SERVICE, service_id)),
+        (service.tasks_wires, Claim(Rank.SERVICE, service_id, tasks=True)),
+        (service.alias_wires, Claim(Rank.ALIAS, service_id)),
+        (service.tasks_alias_wires, Claim(Rank.ALIAS, service_id, tasks=True)),
     )
+
+
+def _merged_peers(peers: tuple[PeerRow, ...], change: NetworkTableDelta) -> tuple[PeerRow, ...]:
+    # Names do not come from them; they are kept so that the table is whole.
+    kept = {row.node_id: row for row in peers if row.node_id not in set(change.peers_removed)}
+    kept |= {row.node_id: row for row in change.peers}
+    return tuple(kept[id] for id in sorted(kept))

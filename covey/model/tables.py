@@ -29,7 +29,10 @@ class EndpointRow(Part, frozen=True):
 
 
 class ServiceRow(Part, frozen=True):
-    """One service on the network: its names, its virtual addresses, and (on ingress) its published ports."""
+    """One service on the network: its names, its virtual addresses, its ports.
+
+    On the ingress network `ports` are those that the mesh answers, on others those that have a name, for DNS.
+    """
 
     service_id: str = ""
     name: str = ""

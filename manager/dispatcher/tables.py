@@ -4,7 +4,7 @@ from covey.errors import InvalidArgument
 from covey.model.expansion import hostname_of
 from covey.model.names import task_name
 from covey.model.objects import ClusterVersion, Endpoint, Network, Node, Revision, Service, Task
-from covey.model.specs import ServiceSpec
+from covey.model.specs import PortConfig, ServiceSpec
 from covey.model.states import EndpointMode, PublishMode
 from covey.model.tables import EndpointRow, NetworkTable, NetworkTableDelta, ServiceRow
 from manager.dispatcher.difference import changes
@@ -92,11 +92,16 @@ def _service_row(view: View, service_id: str, spec: ServiceSpec, network: Networ
         aliases=tuple(aliases),
         mode=spec.endpoint.mode if virtual_ips else EndpointMode.DNSRR,
         virtual_ips=virtual_ips,
-        ports=tuple(p for p in service.ports if p.publish_mode is PublishMode.INGRESS)
-        if network.spec.ingress
-        else (),
+        ports=_ports(service, network),
         affinity=spec.endpoint.affinity,
     )
+
+
+def _ports(service: Service, network: Network) -> tuple[PortConfig, ...]:
+    """The ports a node needs to know: those the mesh answers; elsewhere those that can be asked for by name."""
+    if network.spec.ingress:
+        return tuple(port for port in service.ports if port.publish_mode is PublishMode.INGRESS)
+    return tuple(port for port in service.ports if port.name)
 
 
 def table_delta(old: NetworkTable, new: NetworkTable) -> NetworkTableDelta | None:

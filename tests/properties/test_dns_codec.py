@@ -11,7 +11,9 @@ from agent.dns.answer import Drop, Forward, answer, udp_room
 from agent.dns.codec import Records, quick_answer, read_question, wire_name
 from agent.dns.feed import Resolver, ResolverNetwork, Upstream
 from agent.dns.view import View
-from agent.dns.zone import Zone
+from agent.dns.zone import zone_of
+from covey.model.specs import PortConfig
+from covey.model.tables import NetworkTable, ServiceRow
 
 LABELS = st.text("abcxyzABC019-_", min_size=1, max_size=20)
 NAMES = st.lists(LABELS, min_size=1, max_size=5).map(".".join)
@@ -48,9 +50,12 @@ def test_read_question_agrees_with_dnslib(name: str, qtype: int, qclass: int) ->
     assert (read.name, read.qtype, read.qclass, read.end) == (wire_name(name), qtype, qclass, len(packed))
 
 
-ZONE = Zone(
-    {wire_name("web"): Records.of((IPv4Address("10.0.0.2"), IPv6Address("fd00::2")), 600)},
-    {wire_name("2.0.0.10.in-addr.arpa"): ("web",)},
+HTTP = PortConfig(name="http", target_port=80)
+ZONE = zone_of(
+    NetworkTable(
+        network_id="n",
+        services=(ServiceRow("s", "web", virtual_ips=("10.0.0.2", "fd00::2"), ports=(HTTP,)),),
+    )
 )
 VIEW = View(Resolver("t", "/ns", (ResolverNetwork("n", "net"),), (Upstream("192.0.2.1"),)), {"n": ZONE})
 
@@ -58,8 +63,15 @@ HEADS = st.sampled_from([b"\x12\x34\x01\x00\x00\x01" + b"\0" * 5 + bytes((n,)) f
 QUESTIONS = st.sampled_from(
     [
         wire_name(name) + kind + b"\0\1"
-        for name in ("web", "web.net", "2.0.0.10.in-addr.arpa", "example.org")
-        for kind in (b"\0\1", b"\0\x1c", b"\0\x0c", b"\0\xff")
+        for name in (
+            "web",
+            "web.net",
+            "2.0.0.10.in-addr.arpa",
+            "_http._tcp.web",
+            "_x._tcp.web.net",
+            "example.org",
+        )
+        for kind in (b"\0\1", b"\0\x1c", b"\0\x0c", b"\0\x21", b"\0\xff")
     ]
 )
 OPTS = st.binary(max_size=8).map(lambda junk: b"\0\0\x29\x10\0\0\0\0\0" + len(junk).to_bytes(2, "big") + junk)
@@ -101,3 +113,35 @@ def test_foreign_bytes_never_break_the_readers(data: bytes) -> None:
     assert read is None or read.end <= len(data)
     if len(data) >= codec.HEADER_BYTES:
         assert len(codec.refusal(data, codec.SERVFAIL, read)) >= codec.HEADER_BYTES
+
+
+@given(st.ip_addresses())
+def test_reverse_names_are_those_of_the_standard_library(address: IPv4Address | IPv6Address) -> None:
+    assert codec.reverse_wire(address) == wire_name(address.reverse_pointer)
+
+
+HOSTILE_RECORDS = st.lists(
+    st.builds(
+        lambda owner, kind, size, data: owner + kind + b"\0\1\0\0\0\0" + size.to_bytes(2, "big") + data,
+        st.sampled_from(
+            [b"\0", b"\xc0\x0c", b"\xc0\x1d", b"\xff\xff", b"\x3f", b"\1a", b"\1a\xc0\x0c", b"\x80"]
+        ),
+        st.sampled_from([b"\0\x29", b"\0\1", b"\0\xfa"]),
+        st.integers(0, 65535) | st.integers(0, 8),
+        st.binary(max_size=8),
+    ),
+    max_size=6,
+).map(b"".join)
+
+
+@given(st.integers(0, 65535) | st.integers(0, 5), st.integers(0, 1), HOSTILE_RECORDS, st.booleans())
+def test_pointers_that_loop_and_counts_that_lie_are_read_in_one_pass(
+    additional: int, answers: int, records: bytes, known: bool
+) -> None:
+    head = b"\x12\x34\1\0\0\1" + answers.to_bytes(2, "big") + b"\0\0" + additional.to_bytes(2, "big")
+    query = head + wire_name("web" if known else "example.org") + b"\0\x0f\0\1" + records
+    verdict = answer(query, VIEW, 0)
+    assert isinstance(verdict, bytes | Drop) if known else isinstance(verdict, Forward)
+    if isinstance(verdict, bytes):
+        assert len(verdict) <= 4096
+        assert dnslib.DNSRecord.parse(verdict).rr == []

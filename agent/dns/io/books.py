@@ -6,6 +6,7 @@ and renamed, so that a reader finds the old one or the new one.
 
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -37,13 +38,13 @@ class Books:
     def __init__(self, root: Path) -> None:
         self._tables = root / "tables"
         self._resolvers = root / "resolvers"
-        self._changes: dict[Path, bytes | None] = {}
+        self._changes: dict[Path, Callable[[], object] | None] = {}
         for folder in (self._tables, self._resolvers):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def keep_table(self, table: NetworkTable) -> None:
-        """Note that the table is to be written."""
-        self._changes[_file(self._tables, table.network_id)] = msgspec.msgpack.encode(table)
+    def keep_table(self, network_id: str, table: Callable[[], NetworkTable]) -> None:
+        """Note that a table is to be written, as it will be by then: it may change many times until it is."""
+        self._changes[_file(self._tables, network_id)] = table
 
     def drop_table(self, network_id: str) -> None:
         """Note that the table's file is to go."""
@@ -51,7 +52,7 @@ class Books:
 
     def keep_resolver(self, kept: OpenResolver) -> None:
         """Note that the resolver is to be written."""
-        self._changes[_file(self._resolvers, kept.resolver.task_id)] = msgspec.msgpack.encode(kept)
+        self._changes[_file(self._resolvers, kept.resolver.task_id)] = lambda: kept
 
     def drop_resolver(self, task_id: str) -> None:
         """Note that the resolver's file is to go."""
@@ -60,7 +61,9 @@ class Books:
     def take_changes(self) -> dict[Path, bytes | None]:
         """Hand over what is to be written, for `write`."""
         changes, self._changes = self._changes, {}
-        return changes
+        return {
+            path: None if kept is None else msgspec.msgpack.encode(kept()) for path, kept in changes.items()
+        }
 
     def tables(self) -> list[NetworkTable]:
         """Read all tables; a file that cannot be read is logged and removed, the agent sends it again."""

@@ -7,6 +7,7 @@ from agent.dns.codec import quick_answer, wire_name
 from agent.dns.feed import Resolver, ResolverNetwork, Upstream
 from agent.dns.view import View
 from agent.dns.zone import zone_of
+from covey.model.specs import PortConfig
 from covey.model.states import EndpointMode, EndpointState
 from covey.model.tables import EndpointRow, NetworkTable, ServiceRow
 
@@ -21,9 +22,10 @@ ROWS = tuple(
     )
     for n in range(103)
 )
+HTTP = PortConfig(name="http", target_port=8080)
 SERVICES = (
-    ServiceRow("web", "web", virtual_ips=("10.9.0.2",)),
-    ServiceRow("few", "few", mode=EndpointMode.DNSRR),
+    ServiceRow("web", "web", virtual_ips=("10.9.0.2",), ports=(HTTP,)),
+    ServiceRow("few", "few", mode=EndpointMode.DNSRR, ports=(HTTP,)),
     ServiceRow("many", "many", mode=EndpointMode.DNSRR),
 )
 ZONES = {"n": zone_of(NetworkTable(network_id="n", endpoints=ROWS, services=SERVICES))}
@@ -98,6 +100,40 @@ def test_edns_is_answered_by_edns_and_a_newer_version_refused() -> None:
 def test_backwards() -> None:
     assert data(ask(question("2.0.9.10.in-addr.arpa", "PTR"))) == ["web.net."]
     assert isinstance(answer(bytes(question("9.9.9.9.in-addr.arpa", "PTR").pack()), view(), 0), Forward)
+
+
+def services(reply: dnslib.DNSRecord) -> list[tuple[int, str]]:
+    return [(rr.rdata.port, str(rr.rdata.target)) for rr in reply.rr]
+
+
+def test_a_named_port_is_found_with_the_address_it_is_at() -> None:
+    reply = ask(question("_HTTP._tcp.web", "SRV"))
+    assert services(reply) == [(8080, "web.net.")]
+    assert [(str(rr.rname), str(rr.rdata)) for rr in reply.ar] == [("web.net.", "10.9.0.2")]
+    assert services(ask(question("_http._tcp.web.net", "SRV"))) == [(8080, "web.net.")]
+    each = ask(question("_http._tcp.few", "SRV", edns=4096))
+    assert services(each) == [(8080, f"few.{n}.net.") for n in range(3)]
+    assert len([rr for rr in each.ar if rr.rtype == codec.A]) == 3
+    assert services(ask(question("_http._tcp.tasks.few", "SRV"))) == services(each)
+
+
+def test_a_service_has_no_port_of_another_name_and_nobody_else_is_asked() -> None:
+    for name in ("_smtp._tcp.web", "_http._udp.web", "_http._tcp.nosuch.web"):
+        verdict = answer(bytes(question(name, "SRV").pack()), view(), 0)
+        if name.endswith("nosuch.web"):
+            assert isinstance(verdict, Forward)
+            continue
+        assert isinstance(verdict, bytes)
+        assert codec.rcode_of(verdict) == codec.NXDOMAIN
+    reply = ask(question("_http._tcp.web", "A"))
+    assert (reply.header.rcode, reply.rr) == (0, [])
+    assert isinstance(answer(bytes(question("http.tcp.web", "SRV").pack()), view(), 0), Forward)
+
+
+def test_answers_in_a_query_and_more_records_than_any_need_are_dropped() -> None:
+    web = bytes(question("web", "MX").pack())
+    for counts in (b"\0\1\0\0\0\0", b"\0\0\0\1\0\0", b"\0\0\0\0\xff\xff", b"\0\0\0\0\0\1"):
+        assert isinstance(answer(web[:6] + counts + web[12:], view(), 0), Drop)
 
 
 def test_the_rest_is_asked_elsewhere() -> None:

@@ -5,8 +5,10 @@ from random import Random
 import pytest
 
 from agent.dns.client import DnsFeed
+from agent.dns.difference import delta
 from agent.dns.fake import FakeNames
 from agent.dns.feed import (
+    ChangeTable,
     Deframer,
     DropTable,
     Request,
@@ -22,6 +24,7 @@ from agent.dns.resolv import ndots_of, resolv_conf, search_of, upstreams_of
 from agent.dns.seam import Names
 from covey import limits
 from covey.errors import FailedPrecondition, PeerFault, Unavailable
+from covey.model.objects import ClusterVersion
 from covey.model.tables import NetworkTable, ServiceRow
 
 
@@ -81,6 +84,52 @@ def test_what_changes_twice_before_its_turn_is_sent_once() -> None:
     (body,) = drain(outbox)
     assert isinstance(body, SetTable)
     assert body.table.services[0].name == "new"
+
+
+def test_of_a_table_the_server_has_only_what_changed_is_sent() -> None:
+    outbox = Outbox()
+    outbox.connected()
+    tables = [
+        NetworkTable("n", ClusterVersion(n), services=tuple(ServiceRow(f"s{m}", f"web{m}") for m in range(n)))
+        for n in range(5)
+    ]
+    outbox.set_table(tables[1])
+    assert drain(outbox, answer=False) == [SetTable(tables[1])]
+    outbox.set_table(tables[2])
+    outbox.set_table(tables[3])
+    (body,) = drain(outbox)
+    assert isinstance(body, ChangeTable)
+    assert (body.change.applies_to, body.change.version) == (tables[1].version, tables[3].version)
+    assert [row.service_id for row in body.change.services] == ["s1", "s2"]
+    outbox.answered(Verdict(1))
+    assert (outbox.table_verdict("n"), outbox.idle) == ("", True)
+    outbox.drop_table("n")
+    outbox.set_table(tables[4])
+    assert drain(outbox) == [ChangeTable(delta(tables[3], tables[4]))]  # nothing was sent in between
+    outbox.drop_table("n")
+    assert drain(outbox) == [DropTable("n")]
+    outbox.set_table(tables[4])
+    assert drain(outbox) == [SetTable(tables[4])]
+    outbox.connected()
+    assert drain(outbox) == [SetTable(tables[4])]
+
+
+def test_a_change_the_server_cannot_follow_is_made_up_for_by_the_whole_table() -> None:
+    outbox = Outbox()
+    outbox.connected()
+    old, new = (NetworkTable("n", ClusterVersion(n)) for n in (1, 2))
+    outbox.set_table(old)
+    drain(outbox)
+    outbox.set_table(new)
+    request = outbox.next_request()
+    assert request is not None
+    outbox.answered(Verdict(request.seq, "what table?"))
+    assert outbox.table_verdict("n") is None
+    request = outbox.next_request()
+    assert request is not None
+    assert request.body == SetTable(new)
+    outbox.answered(Verdict(request.seq, "no good"))
+    assert (outbox.table_verdict("n"), outbox.next_request()) == ("no good", None)
 
 
 def test_a_verdict_on_an_older_resolver_says_nothing_of_the_newer() -> None:
