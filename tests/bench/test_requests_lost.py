@@ -41,8 +41,14 @@ def test_requests_lost() -> None:
         rows("Requests lost in all", ("requests", "lost"), [(f"{total:,}", f"{lost:,}")])
         for source, each in [found for load in loads for found in load.failures()][:20]:
             console.print(f"lost, asked from {source}: {each}")
+        console.print(f"tasks that were not withdrawn in time (a node was too slow): {hurried(place, asked)}")
     finally:
         cluster.down(place)
+
+
+def hurried(place: Place, asked: Record) -> int:
+    """How often an agent went on without the word that no node sends its task anything new."""
+    return sum(place.log(node).read_text().count("may still send it requests") for node in asked.nodes)
 
 
 def one_round(scene: Scene) -> Load:
