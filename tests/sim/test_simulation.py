@@ -14,9 +14,7 @@ Hear = Callable[[Commit, Tables], None]
 _RUNS, _AT_ONCE = 240, 20
 
 
-@pytest.mark.parametrize("first", range(1, Hear = Callable[[Commit, Tables], None]
-
-_RUNS, _AT_ONCE))
+@pytest.mark.parametrize("first", range(1, _RUNS, _AT_ONCE))
 def test_managers_keep_their_promises(first: int) -> None:
     assert batch(first, _AT_ONCE) == []
 
