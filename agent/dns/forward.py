@@ -2,10 +2,14 @@
 
 Each attempt goes out on a socket of its own with a fresh random id, so that a stranger must guess both
 port and id (RFC 5452), and a reply is believed only if it repeats the question.
+
+What a container asks again while it is being asked joins the first (RFC 5452 section 5 wants that, too). So a
+circle, such as a name server in a container that the node itself asks, is closed once and then stands still.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address, ip_address
 from random import Random
 
 from covey import limits
@@ -83,6 +87,9 @@ Effect = Send | Close | Respond
 @dataclass(slots=True)
 class _Pending:
     asked: Asked
+    also: list[Asked]
+    """Those who asked the same since."""
+    upstream: Upstream
     upstreams: tuple[Upstream, ...]
     wire_id: bytes
     deadline_ms: int
@@ -90,15 +97,27 @@ class _Pending:
     """The last reply that said SERVFAIL or REFUSED: better than an invention of ours."""
 
 
+# Of one container, the same bytes but for the id, by the same way, to the same servers.
+_Same = tuple[str, bytes, bool, tuple[Upstream, ...]]
+
+
 @dataclass(slots=True)
 class Forwarder:
-    """Outstanding forwards. All wait equally long, so the oldest exchange is always first to expire."""
+    """Outstanding forwards. All wait equally long, so the oldest exchange is always first to expire.
+
+    A server that did not answer in time is asked after the others for a while, not first.
+    """
 
     dice: Random
     now_ms: int = 0
     strays: int = 0
+    joined: int = 0
+    refused: int = 0
+    _late: dict[tuple[str, Upstream], int] = field(default_factory=dict)
+    _same: dict[_Same, int] = field(default_factory=dict)
     _pending: dict[int, _Pending] = field(default_factory=dict)
     _per_task: dict[str, int] = field(default_factory=dict)
+    _waiting: int = 0
     _last_exchange: int = 0
 
     def step(self, event: Event | Tick) -> Sequence[Effect]:
@@ -122,17 +141,43 @@ class Forwarder:
     def _asked(self, asked: Asked) -> Sequence[Effect]:
         upstreams = tuple(up for up in asked.upstreams if not _is_ourselves(up))[: limits.dns_upstreams_max]
         mine = self._per_task.get(asked.task_id, 0)
-        full = len(self._pending) >= limits.dns_forwards_max or mine >= limits.dns_forwards_per_container_max
-        if full or not upstreams:
+        if not upstreams or mine >= self._share():
+            self.refused += 1
             return (Respond(asked.client, codec.refusal(asked.query, codec.SERVFAIL, asked.question)),)
         self._per_task[asked.task_id] = mine + 1
-        return (self._attempt(asked, upstreams, None),)
+        self._waiting += 1
+        exchange = self._same.get(_same(asked))
+        if exchange is not None:
+            self.joined += 1
+            self._pending[exchange].also.append(asked)
+            return ()
+        return (self._attempt(asked, [], self._in_turn(asked.task_id, upstreams), None),)
 
-    def _attempt(self, asked: Asked, upstreams: tuple[Upstream, ...], refused: bytes | None) -> Send:
+    def _share(self) -> int:
+        """How many a container may have waiting: the fuller it is, the fewer, but some in any case.
+
+        So those that ask without end share what there is, and do not take the last place from the others.
+        """
+        if self._waiting >= limits.dns_forwards_max:
+            return 0
+        free = limits.dns_forwards_shared_max - self._waiting
+        share = min(limits.dns_forwards_per_container_max, free // limits.dns_forwards_free_per_asked)
+        return max(share, limits.dns_forwards_per_container_min)
+
+    def _in_turn(self, task_id: str, upstreams: tuple[Upstream, ...]) -> tuple[Upstream, ...]:
+        """Those first that are not known to be late."""
+        return tuple(sorted(upstreams, key=lambda up: self._late.get(_place(task_id, up), 0) > self.now_ms))
+
+    def _attempt(
+        self, asked: Asked, also: list[Asked], upstreams: tuple[Upstream, ...], refused: bytes | None
+    ) -> Send:
         self._last_exchange += 1
         wire_id = self.dice.getrandbits(16).to_bytes(2, "big")
         deadline_ms = self.now_ms + limits.dns_upstream_timeout_ms
-        self._pending[self._last_exchange] = _Pending(asked, upstreams[1:], wire_id, deadline_ms, refused)
+        self._pending[self._last_exchange] = _Pending(
+            asked, also, upstreams[0], upstreams[1:], wire_id, deadline_ms, refused
+        )
+        self._same[_same(asked)] = self._last_exchange
         data = wire_id + asked.query[2:]
         return Send(self._last_exchange, asked.task_id, upstreams[0], data, asked.stream)
 
@@ -141,7 +186,8 @@ class Forwarder:
         if pending is None or not _answers(data, pending):
             self.strays += 1
             return ()
-        reply = pending.asked.query[:2] + data[2:]
+        reply = data
+        self._late.pop(_place(pending.asked.task_id, pending.upstream), None)
         if codec.rcode_of(data) in (codec.SERVFAIL, codec.REFUSED):
             return self._failed(exchange, reply)
         return self._done(exchange, reply)
@@ -153,13 +199,14 @@ class Forwarder:
         refused = refused or pending.refused
         if pending.upstreams:
             del self._pending[exchange]
-            return (Close(exchange), self._attempt(pending.asked, pending.upstreams, refused))
+            again = self._attempt(pending.asked, pending.also, pending.upstreams, refused)
+            return (Close(exchange), again)
         asked = pending.asked
         return self._done(exchange, refused or codec.refusal(asked.query, codec.SERVFAIL, asked.question))
 
     def _done(self, exchange: int, reply: bytes) -> Sequence[Effect]:
-        asked = self._forget(exchange)
-        return (Close(exchange), Respond(asked.client, reply))
+        askers = self._forget(exchange)
+        return (Close(exchange), *(Respond(each.client, each.query[:2] + reply[2:]) for each in askers))
 
     def _gone(self, task_id: str) -> Sequence[Effect]:
         theirs = [number for number, pending in self._pending.items() if pending.asked.task_id == task_id]
@@ -175,22 +222,47 @@ class Forwarder:
             if pending.deadline_ms > now_ms:
                 break
             late.append(exchange)
+            self._is_late(_place(pending.asked.task_id, pending.upstream))
         return [effect for exchange in late for effect in self._failed(exchange, None)]
 
-    def _forget(self, exchange: int) -> Asked:
-        asked = self._pending.pop(exchange).asked
-        left = self._per_task[asked.task_id] - 1
+    def _is_late(self, place: tuple[str, Upstream]) -> None:
+        self._late.pop(place, None)
+        self._late[place] = self.now_ms + limits.dns_upstream_late_ms
+        oldest = next(iter(self._late))
+        if self._late[oldest] <= self.now_ms or len(self._late) > limits.dns_forwards_max:
+            del self._late[oldest]
+
+    def _forget(self, exchange: int) -> list[Asked]:
+        pending = self._pending.pop(exchange)
+        askers = [pending.asked, *pending.also]
+        del self._same[_same(pending.asked)]
+        self._waiting -= len(askers)
+        left = self._per_task[pending.asked.task_id] - len(askers)
         if left:
-            self._per_task[asked.task_id] = left
+            self._per_task[pending.asked.task_id] = left
         else:
-            del self._per_task[asked.task_id]
-        return asked
+            del self._per_task[pending.asked.task_id]
+        return askers
+
+
+def _same(asked: Asked) -> _Same:
+    return asked.task_id, asked.query[2:], asked.stream, asked.upstreams
+
+
+def _place(task_id: str, upstream: Upstream) -> tuple[str, Upstream]:
+    # What is asked from a container's namespace may be reached from there and nowhere else.
+    return ("" if upstream.from_node else task_id), upstream
 
 
 def _is_ourselves(upstream: Upstream) -> bool:
     # From a container's namespace 127.0.0.11 is this very server, and a query would run in a circle. From
     # the node's it is not: there it may be the resolver of a container the whole node runs in.
-    return upstream.address == limits.dns_address and not upstream.from_node
+    if upstream.from_node:
+        return False
+    address = ip_address(upstream.address.partition("%")[0])
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return str(address) == limits.dns_address
 
 
 def _answers(data: bytes, pending: _Pending) -> bool:

@@ -28,7 +28,7 @@ from .feed import (
     frame,
 )
 from .io import books, sockets
-from .io.container import Container
+from .io.container import Connections, Container
 from .io.upstream import Upstreams
 from .view import View
 from .zone import Zone
@@ -46,6 +46,8 @@ class DnsServer:
         self._socket = socket
         self._books = books.Books(memory)
         self._dice = dice
+        self._lots = Random(dice.getrandbits(64))  # for turns, which need no secrecy and come by the 100,000  # noqa: S311
+        self._connections = Connections()
         self._zones: dict[str, Zone] = {}
         self._containers: dict[str, Container] = {}
         self._conversations: set[asyncio.Task[None]] = set()
@@ -150,7 +152,9 @@ class DnsServer:
         assert self._upstreams is not None, "start comes first"
         listening = sockets.listen(Path(resolver.netns), udp_port, tcp_port)
         view = View(resolver, self._zones)
-        container = Container(view, listening, self._upstreams.forward, self.counts)
+        container = Container(
+            view, listening, self._upstreams.forward, self.counts, self._connections, self._lots
+        )
         self._containers[resolver.task_id] = container
         self._keep(resolver, container)
 

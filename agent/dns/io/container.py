@@ -1,11 +1,13 @@
 """One container's name server: its two sockets on the loop, its view, and the counts of what came."""
 
 import asyncio
+import errno
 import logging
 import socket
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
+from dataclasses import dataclass
+from random import Random
 
 from covey import limits
 
@@ -23,16 +25,33 @@ ForwardQuery = Callable[[View, bytes, Question, bool, Respond], None]
 _LENGTH_BYTES = 2
 
 
+@dataclass(slots=True)
+class Connections:
+    """How many connections all containers of the node have open."""
+
+    open: int = 0
+
+
 class Container:
     """Serves one container until `close`. `forward` takes what this node has no answer for."""
 
-    def __init__(self, view: View, listening: Listening, forward: ForwardQuery, counts: Counter[str]) -> None:
+    def __init__(
+        self,
+        view: View,
+        listening: Listening,
+        forward: ForwardQuery,
+        counts: Counter[str],
+        connections: Connections,
+        dice: Random,
+    ) -> None:
         self.view = view
+        self._connections = connections
+        self._dice = dice
         self.listening = listening
         self._forward = forward
         self._counts = counts
-        self._turn = 0
         self._streams: set[asyncio.Task[None]] = set()
+        self._pause: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(listening.udp.fileno(), self._drain)
         self._loop.add_reader(listening.tcp.fileno(), self._accept)
@@ -42,6 +61,8 @@ class Container:
         self._loop.remove_reader(self.listening.udp.fileno())
         self._loop.remove_reader(self.listening.tcp.fileno())
         self.listening.close()
+        if self._pause is not None:
+            self._pause.cancel()
         for stream in self._streams:
             stream.cancel()
 
@@ -56,8 +77,8 @@ class Container:
             except OSError as error:  # an ICMP error of an earlier answer; reading on is right
                 self._counts[f"receive: {error.strerror}"] += 1
                 continue
-            self._turn += 1
-            verdict = answer(query, view, self._turn)
+            # By lot, as libc asks for both families at once: counting up, every second address would come first.
+            verdict = answer(query, view, self._dice.getrandbits(30))
             if type(verdict) is bytes:
                 self._send(verdict, asker)
             elif isinstance(verdict, Forward):
@@ -82,20 +103,36 @@ class Container:
     def _accept(self) -> None:
         try:
             connection, _ = self.listening.tcp.accept()
+        except BlockingIOError:
+            return
         except OSError as error:
             self._counts[f"accept: {error.strerror}"] += 1
+            if error.errno in (errno.EMFILE, errno.ENFILE):  # the connection stays there, and we would spin
+                self._loop.remove_reader(self.listening.tcp.fileno())
+                self._pause = self._loop.call_later(limits.dns_accept_pause_ms / 1000, self._accept_again)
             return
-        if len(self._streams) >= limits.dns_tcp_connections_per_container_max:
+        free = limits.dns_tcp_connections_max - self._connections.open
+        if len(self._streams) >= min(limits.dns_tcp_connections_per_container_max, free // 2):
             self._counts["too many connections"] += 1
             connection.close()
             return
         connection.setblocking(False)
         stream = self._loop.create_task(self._serve_stream(connection))
         self._streams.add(stream)
-        stream.add_done_callback(self._streams.discard)
+        self._connections.open += 1
+        stream.add_done_callback(self._ended)
+
+    def _accept_again(self) -> None:
+        self._pause = None
+        self._loop.add_reader(self.listening.tcp.fileno(), self._accept)
+
+    def _ended(self, stream: asyncio.Task[None]) -> None:
+        self._streams.discard(stream)
+        self._connections.open -= 1
 
     async def _serve_stream(self, connection: socket.socket) -> None:
         reader, writer = await asyncio.open_connection(sock=connection)
+        writer.transport.set_write_buffer_limits(high=0)  # so that `drain` waits for all of it
         try:
             while True:
                 async with asyncio.timeout(limits.dns_tcp_idle_ms / 1000):
@@ -105,17 +142,18 @@ class Container:
                 if reply is None:
                     return
                 writer.write(len(reply).to_bytes(_LENGTH_BYTES, "big") + reply)
-                await writer.drain()
-        except (TimeoutError, asyncio.IncompleteReadError, OSError):
-            pass  # the asker is done or dawdles: the connection is over either way
+                async with asyncio.timeout(limits.dns_tcp_idle_ms / 1000):
+                    await writer.drain()
+        except TimeoutError:
+            self._counts["a connection that dawdles"] += 1
+        except (asyncio.IncompleteReadError, OSError):
+            pass  # the asker is done
         finally:
-            writer.close()
-            with suppress(OSError):
-                await writer.wait_closed()
+            # What it has not taken by now it never will: a close would wait for it.
+            writer.transport.abort()
 
     async def _answer_stream(self, query: bytes) -> bytes | None:
-        self._turn += 1
-        verdict = answer(query, self.view, self._turn, stream=True)
+        verdict = answer(query, self.view, self._dice.getrandbits(30), stream=True)
         if isinstance(verdict, Forward):
             reply: asyncio.Future[bytes] = self._loop.create_future()
             self._forward(self.view, query, verdict.question, True, lambda data: _resolve(reply, data))

@@ -13,8 +13,10 @@ from covey.machine.machine import Tick
 UPSTREAMS = tuple(Upstream(f"192.0.2.{n}") for n in (1, 2, 3))
 
 
-def asked(client: int = 1, task: str = "t", upstreams: tuple[Upstream, ...] = UPSTREAMS) -> Asked:
-    query = bytes(dnslib.DNSRecord.question("example.org").pack())
+def asked(
+    client: int = 1, task: str = "t", upstreams: tuple[Upstream, ...] = UPSTREAMS, name: str = "example.org"
+) -> Asked:
+    query = bytes(dnslib.DNSRecord.question(name).pack())
     question = read_question(query)
     assert question is not None
     return Asked(client, task, query, question, upstreams)
@@ -99,8 +101,81 @@ def test_we_never_ask_ourselves() -> None:
 def test_a_container_that_asks_too_much_is_refused_and_others_are_not() -> None:
     machine = Forwarder(Random(1))
     for client in range(limits.dns_forwards_per_container_max):
-        sent(machine.step(asked(client, "greedy")))
+        sent(machine.step(asked(client, "greedy", name=f"n{client}.org")))
     assert isinstance(machine.step(asked(9999, "greedy"))[0], Respond)
     sent(machine.step(asked(10_000, "modest")))
     assert len(machine.step(Gone("greedy"))) == limits.dns_forwards_per_container_max
     sent(machine.step(asked(10_001, "greedy")))
+
+
+def test_many_that_ask_without_end_leave_room_for_one_more() -> None:
+    machine = Forwarder(Random(1))
+    for hog in range(40):
+        client = 0
+        while isinstance(machine.step(asked(client, f"hog{hog}", name=f"n{client}.org"))[0], Send):
+            client += 1
+        assert client > 0, f"hog {hog} came too late"
+    sent(machine.step(asked(1, "modest")))
+    for hog in range(40):
+        machine.step(Gone(f"hog{hog}"))
+    machine.step(Gone("modest"))
+    assert machine.wake_at_ms() is None
+    for client in range(limits.dns_forwards_per_container_max):
+        sent(machine.step(asked(client, "late", name=f"n{client}.org")))
+
+
+def test_who_asks_the_same_meanwhile_gets_the_same_answer_under_its_own_id() -> None:
+    machine, first, second = Forwarder(Random(1)), asked(1), asked(2)
+    send = sent(machine.step(first))
+    assert machine.step(second) == ()
+    (other,) = [e for e in machine.step(asked(3, "another task")) if isinstance(e, Send)]
+    refused = machine.step(Replied(send.exchange, reply(send, codec.SERVFAIL)))
+    send = sent(refused)
+    assert machine.step(asked(4)) == ()
+    responses = machine.step(Replied(send.exchange, reply(send)))[1:]
+    assert [each.client for each in responses if isinstance(each, Respond)] == [1, 2, 4]
+    assert [each.data[:2] for each in responses[:2] if isinstance(each, Respond)] == [
+        first.query[:2],
+        second.query[:2],
+    ]
+    assert machine.step(Broke(send.exchange)) == ()
+    assert machine.step(Gone("another task")) == [Close(other.exchange)]
+    sent(machine.step(asked(5)))
+
+
+def test_a_circle_is_closed_once() -> None:
+    # What we send comes back to us, as if the server that was asked asked us in turn.
+    machine = Forwarder(Random(1))
+    came = asked(1, upstreams=UPSTREAMS[:1])
+    sends = 0
+    for client in range(2, 50):
+        effects = machine.step(came)
+        found = [effect for effect in effects if isinstance(effect, Send)]
+        sends += len(found)
+        data = found[0].data if found else came.query
+        came = Asked(client, "t", data, came.question, UPSTREAMS[:1])
+    assert sends == 1
+    ends = machine.step(Tick(limits.dns_upstream_timeout_ms))
+    assert len([e for e in ends if isinstance(e, Respond)]) == 48
+    assert machine.wake_at_ms() is None
+
+
+def test_a_server_that_was_late_is_asked_after_the_others_for_a_while() -> None:
+    machine = Forwarder(Random(1))
+    sent(machine.step(asked(1)))
+    second = sent(machine.step(Tick(limits.dns_upstream_timeout_ms)))
+    machine.step(Replied(second.exchange, reply(second)))
+    send = sent(machine.step(asked(2)))
+    assert send.upstream == UPSTREAMS[1]
+    own = tuple(Upstream(up.address, from_node=False) for up in UPSTREAMS)
+    assert sent(machine.step(asked(3, "t2", own))).upstream == own[0]
+    machine.step(Replied(send.exchange, reply(send)))
+    machine.step(Gone("t2"))
+    machine.step(Tick(limits.dns_upstream_timeout_ms + limits.dns_upstream_late_ms))
+    assert sent(machine.step(asked(4))).upstream == UPSTREAMS[0]
+
+
+def test_we_are_known_by_our_mapped_address_too() -> None:
+    machine = Forwarder(Random(1))
+    loop = Upstream(f"::ffff:{limits.dns_address}", from_node=False)
+    assert isinstance(machine.step(asked(upstreams=(loop,)))[0], Respond)
