@@ -100,22 +100,41 @@ class Reserved:
         cpus = max(hosts, key=lambda host: host.free_nano_cpus)
         memory = max(hosts, key=lambda host: host.free_memory_bytes)
         details: list[str] = []
-        remedies: list[str] = []
         if cpus.free_nano_cpus < demand.nano_cpus:
             free = max(cpus.free_nano_cpus, 0)
             details.append(f"needs {_cpus(demand.nano_cpus)} cpus, best free is {_cpus(free)} on {cpus.name}")
-            remedies.append(f"free {_cpus(demand.nano_cpus - free)} cpus on {cpus.name}")
         if memory.free_memory_bytes < demand.memory_bytes:
-            free = max(memory.free_memory_bytes, 0)
-            details.append(
-                f"needs {_bytes(demand.memory_bytes)} memory, best free is {_bytes(free)} on {memory.name}"
-            )
-            remedies.append(f"free {_bytes(demand.memory_bytes - free)} memory on {memory.name}")
+            needed, best = _apart(demand.memory_bytes, max(memory.free_memory_bytes, 0))
+            details.append(f"needs {needed} memory, best free is {best} on {memory.name}")
         if not details:
             needs = f"{_cpus(demand.nano_cpus)} cpus and {_bytes(demand.memory_bytes)} memory"
             details.append(f"needs {needs}, and no node has both free")
-            remedies.append(f"free cpus on {memory.name}, or memory on {cpus.name}")
-        return Reason(" and ".join(details), " and ".join(remedies))
+        return Reason(" and ".join(details), self._remedy(hosts))
+
+    def _remedy(self, hosts: Sequence[Host]) -> str:
+        """Name a node that is large enough and what is to be freed there; if none is, say so."""
+        demand = self._demand
+        large = [
+            host
+            for host in hosts
+            if host.node.description.resources.nano_cpus >= demand.nano_cpus
+            and host.node.description.resources.memory_bytes >= demand.memory_bytes
+        ]
+        if not large:
+            return "reserve less, or add a larger node: none of them has as much, even with nothing on it"
+        host = min(large, key=self._shortage)
+        lacks: list[str] = []
+        if (cpus := demand.nano_cpus - host.free_nano_cpus) > 0:
+            lacks.append(f"{_cpus(cpus)} cpus")
+        if (memory := demand.memory_bytes - host.free_memory_bytes) > 0:
+            lacks.append(f"{_bytes(memory)} memory")
+        return f"free {' and '.join(lacks)} on {host.name}"
+
+    def _shortage(self, host: Host) -> float:
+        """What is missing on a node, as a share of what is needed."""
+        demand = self._demand
+        cpus = max(demand.nano_cpus - host.free_nano_cpus, 0) / max(demand.nano_cpus, 1)
+        return cpus + max(demand.memory_bytes - host.free_memory_bytes, 0) / max(demand.memory_bytes, 1)
 
 
 class Equipped:
@@ -141,10 +160,16 @@ class Equipped:
             best = max(hosts, key=lambda host: host.free(kind))
             if best.free(kind) >= count:
                 continue
-            if not any(has.kind == kind for host in hosts for has in host.node.description.resources.generic):
+            most = max(hosts, key=lambda host: host.has(kind))
+            if not most.has(kind):
                 return Reason(f"needs {count} {kind}, which none of them has", f"add a node with {kind}")
             detail = f"needs {count} {kind}, best free is {best.free(kind)} on {best.name}"
-            return Reason(detail, f"free {count - best.free(kind)} {kind} on {best.name}")
+            if most.has(kind) < count:
+                return Reason(
+                    detail, f"reserve {most.has(kind)} {kind} at most, or add a node with {count} {kind}"
+                )
+            large = max((host for host in hosts if host.has(kind) >= count), key=lambda host: host.free(kind))
+            return Reason(detail, f"free {count - large.free(kind)} {kind} on {large.name}")
         wanted = " and ".join(f"{count} {kind}" for kind, count in self._wanted)
         return Reason(f"needs {wanted}, and no node has them all free", "add a node that has")
 
@@ -250,15 +275,18 @@ class NotTooMany:
 
 
 FILTERS: tuple[type[Filter], ...] = (
+    Constrained,
+    Runnable,
     Usable,
     Reserved,
     Equipped,
-    Constrained,
-    Runnable,
     PortsFree,
     NotTooMany,
 )
-"""In the order in which they are asked: a node counts under the first that rules it out."""
+"""In the order in which they are asked: a node counts under the first that rules it out.
+
+What a node is comes before how it stands: nobody is told to free or to bring back one that would be no place then.
+"""
 
 
 def _label_of(constraint: Constraint) -> str:
@@ -278,7 +306,18 @@ def _cpus(nano_cpus: int) -> str:
 
 
 def _bytes(count: int) -> str:
-    return f"{count / GIB:.1f} GiB" if count >= GIB else f"{count / MIB:.0f} MiB"
+    if count >= GIB:
+        return f"{count / GIB:.1f} GiB"
+    return f"{count / MIB:.0f} MiB" if count >= MIB else f"{count} bytes"
+
+
+def _apart(needed: int, free: int) -> tuple[str, str]:
+    """Write two amounts such that one sees that they differ."""
+    texts = _bytes(needed), _bytes(free)
+    if texts[0] != texts[1]:
+        return texts
+    texts = f"{needed / MIB:.0f} MiB", f"{free / MIB:.0f} MiB"
+    return texts if texts[0] != texts[1] else (f"{needed} bytes", f"{free} bytes")
 
 
 def _platform(platform: Platform) -> str:

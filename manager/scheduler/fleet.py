@@ -50,6 +50,10 @@ class Host:
         counted = sum(has.count for has in self._counted(kind)) - self.given[kind, ""]
         return max(counted, 0) + len(self._free_names(kind))
 
+    def has(self, kind: str) -> int:
+        """How many of a kind of generic resource there are, given or not."""
+        return sum(each.count or 1 for each in self.node.description.resources.generic if each.kind == kind)
+
     def pick(self, wanted: Iterable[tuple[str, int]]) -> tuple[GenericResource, ...]:
         """Choose generic resources for a task that there is room for; named ones in the order of their names."""
         picked: list[GenericResource] = []

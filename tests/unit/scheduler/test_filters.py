@@ -1,18 +1,33 @@
+from collections import Counter
+from collections.abc import Sequence
+
 import pytest
 from msgspec.structs import replace
 
 from covey.model.objects import Node, NodeDescription, NodeStatus, Revision, Service, Task
-from covey.model.specs import EndpointSpec, NodeSpec, Placement, Platform, PortConfig, Resources, ServiceSpec
+from covey.model.specs import (
+    EndpointSpec,
+    NodeSpec,
+    Placement,
+    Platform,
+    PortConfig,
+    Resources,
+    ServiceMode,
+    ServiceSpec,
+)
 from covey.model.states import Availability, NodeState, PublishMode
+from manager.explaining.driver import explain as explain_service
+from manager.scheduler import preferences, seats
 from manager.scheduler.demand import Claim, Demand, demand_of
 from manager.scheduler.explanation import explain, explain_one
-from manager.scheduler.filters import FILTERS, UNLIMITED, Filter
+from manager.scheduler.filters import FILTERS, UNLIMITED, Filter, Reason
 from manager.scheduler.fleet import Fleet, Host
 from manager.scheduler.group import Group, group_of
 from manager.store.draft import Draft
 from manager.store.tables import Tables
+from tests.support.planner_cluster import PlannerCluster
 
-GIB = 1 << 30
+GIB, MIB = 1 << 30, 1 << 20
 GOOD = Node(
     id="w1",
     status=NodeStatus(state=NodeState.READY),
@@ -120,7 +135,28 @@ def test_cpus_here_and_memory_there_is_said_to_be_no_room() -> None:
         Claim("w2", "a", 1, True, Demand(memory_bytes=8 * GIB)),
     )
     _, ruled_out = ask(reserving(cpus=1, memory=GIB), no_cpus, no_memory)
-    assert "no node has both free; would help: free cpus on w1, or memory on w2" in explain(ruled_out, 2)
+    assert "no node has both free; would help: free 1.0 cpus on w1" in explain(ruled_out, 2)
+
+
+def test_nobody_is_told_to_free_more_than_a_node_has() -> None:
+    small = host(replace(GOOD, description=replace(GOOD.description, resources=Resources(10**9, GIB))))
+    _, ruled_out = ask(reserving(cpus=2), small)
+    assert explain(ruled_out, 1).endswith(
+        "would help: reserve less, or add a larger node: none of them has as much, even with nothing on it"
+    )
+    # b has the most free, and would never be enough; on a, which is full, there could be room.
+    full = host(GOOD, Claim("w1", "a", 1, True, Demand(4 * 10**9, 8 * GIB)))
+    named = replace(GOOD, id="b", description=replace(small.node.description, hostname="b"))
+    _, ruled_out = ask(reserving(cpus=2, memory=2 * GIB), host(named), full)
+    assert explain(ruled_out, 2).endswith("would help: free 2.0 cpus and 2.0 GiB memory on w1")
+
+
+def test_amounts_that_are_nearly_the_same_are_told_apart() -> None:
+    taken = Claim("w1", "a", 1, True, Demand(memory_bytes=4 * GIB + 3 * MIB))
+    _, ruled_out = ask(reserving(memory=4 * GIB), host(GOOD, taken))
+    assert "needs 4096 MiB memory, best free is 4093 MiB on w1; would help: free 3 MiB" in explain(
+        ruled_out, 1
+    )
 
 
 def test_constraints_that_fail_are_named() -> None:
@@ -170,13 +206,66 @@ def test_no_more_replicas_than_allowed_on_a_node() -> None:
     assert "max replicas per node 1 node: at most 2 per node" in explain(ruled_out, 3)
 
 
-def test_reasons_come_in_the_order_of_the_filters() -> None:
-    _, ruled_out = ask(placed(constraints=("node.id==none",)), host(), down("w2"), host())
-    text = explain(dict(sorted(ruled_out.items(), key=lambda item: FILTERS.index(type(item[0])))), 3)
+def test_what_a_node_is_comes_before_how_it_stands() -> None:
+    """To bring back or to free a node that a constraint rules out anyway would help nobody."""
+    labelled = replace(GOOD, id="w3", spec=NodeSpec(labels={"disk": "ssd"}))
+    away = host(replace(labelled, status=NodeStatus(state=NodeState.DOWN)))
+    spec = placed(constraints=("node.labels.disk==ssd",), max_replicas_per_node=1)
+    full = host(labelled, Claim("w3", "s", 1, True, Demand()))
+    _, ruled_out = ask(spec, full, host(), down("w2"), away)
+    text = explain(dict(sorted(ruled_out.items(), key=lambda item: FILTERS.index(type(item[0])))), 4)
     assert text == (
-        "no suitable node of 3: availability 1 node: 1 down; constraint 2 nodes: node.id == none; "
-        "would help: bring w1 back"
+        "no suitable node of 4: constraint 2 nodes: node.labels.disk == ssd; availability 1 node: 1 down; "
+        "max replicas per node 1 node: at most 1 per node; would help: label a node disk=ssd, or bring w1 back, "
+        "or add a node, or raise --replicas-max-per-node"
     )
+
+
+class Quiet:
+    """A filter as somebody might add one: no node with an odd name."""
+
+    name = "quiet"
+
+    def set(self, group: Group) -> bool:
+        return group.service.name == "web"
+
+    def room(self, host: Host) -> int:
+        return 0 if host.name.startswith("odd") else UNLIMITED
+
+    def explain(self, hosts: Sequence[Host]) -> Reason:
+        return Reason(f"{hosts[0].name} is odd", "name it otherwise")
+
+
+class OldestFirst:
+    """A preference as somebody might add one: the nodes whose ids come first are filled first."""
+
+    def set(self, group: Group) -> bool:
+        return True
+
+    def tier(self, host: Host) -> int:
+        return ord(host.name[-1])
+
+
+def test_a_new_filter_and_a_new_preference_are_a_class_and_a_line_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(seats, "FILTERS", (*FILTERS, Quiet))
+    monkeypatch.setattr(preferences, "PREFERENCES", (*preferences.PREFERENCES, OldestFirst))
+    cluster = PlannerCluster()
+    for name in ("odd0", "a1", "a2"):
+        cluster.node(name, cpus=1)
+    half = reserving(cpus=0.5)
+    service = cluster.create(replace(half, mode=ServiceMode(replicas=5)))
+    cluster.run(1)
+    tasks = cluster.tasks(service)
+    assert Counter(task.node_id for task in tasks) == {"a1": 2, "a2": 2, "": 1}
+    assert [task.node_id for task in sorted(tasks, key=lambda task: task.slot)][:2] == ["a1", "a1"]
+    (waiting,) = (task for task in tasks if not task.node_id)
+    assert "quiet 1 node: odd0 is odd" in waiting.status.err
+    assert waiting.status.err.endswith("or name it otherwise")
+    told = explain_service(cluster.tables, "web")
+    assert [ruled.filter for ruled in told.ruled_out] == ["resources", "quiet"]
+    assert "quiet: name it otherwise" in told.advice
 
 
 def test_a_task_bound_to_a_node_hears_of_that_node_alone() -> None:
