@@ -94,6 +94,7 @@ class Leading:
                 self._doubt()
             self.settle()
 
+        self.world.rollouts.planned(effect.transaction, self.manager.tables.index)
         self.manager.commit(effect.transaction, outcome)
 
     def _doubt(self) -> None:

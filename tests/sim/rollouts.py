@@ -11,6 +11,7 @@ start deadline: what is missing from then on is not the managers' doing.
 * Without a rollout, no task is taken down at all.
 * Drained node: a replicated service's task is not taken down before another one is prepared in its place (start-first:
   runs well), until the deadline has passed. A rollout that takes it down before that counts it.
+* What people ask for while a plan is on its way to the log, that plan does not heed: it is judged by what was known.
 * Scaling down leaves as many places as are wanted.
 * Who is told to stop gets no new connections from the same commit on.
 * A job begins nothing in a place that has completed in the same iteration, nor beyond its total; and what is said to
@@ -35,7 +36,7 @@ from covey.model.states import (
     UpdateState,
 )
 from manager.store.tables import Tables
-from manager.store.transaction import Commit
+from manager.store.transaction import Commit, Transaction
 from manager.store.view import BY_SERVICE, BY_TASK
 from tests.sim.checkers import Violated
 from tests.sim.runs import Place, place_of
@@ -56,9 +57,21 @@ class Rollouts:
     down: dict[str, dict[Place, set[str]]] = field(default_factory=lambda: defaultdict(dict))
     drained_ms: dict[str, float] = field(default_factory=dict)
     done: set[tuple[Place, int]] = field(default_factory=set)
+    base: dict[str, int] = field(default_factory=dict)  # on what state a task was last told to stop
+    until: dict[str, int] = field(default_factory=dict)  # when a rollout, or the drain of a node, last ended
     followers: set[str] = field(
         default_factory=set
     )  # made while somebody on a drained node was in their place
+
+    def planned(self, transaction: Transaction, index: int) -> None:
+        """Hear that a leader proposes what it has planned on the state of an index."""
+        for task in transaction.put:
+            if isinstance(task, Task) and not task.desired_state.wants_up:
+                self.base[task.id] = index
+
+    def _unheard(self, id: str, task: Task) -> bool:
+        """Whether a rollout of a service, or the drain of a node, ended when a task's stop was on its way already."""
+        return task.id in self.base and self.until.get(id, 0) > self.base[task.id]
 
     def committed(self, commit: Commit, tables: Tables) -> None:
         """Judge a commit, of which the tables have heard."""
@@ -66,7 +79,7 @@ class Rollouts:
         for change in commit.changes:
             before, after = change.before, change.after
             if isinstance(after, Node):
-                self._drains(before if isinstance(before, Node) else Node(), after)
+                self._drains(before if isinstance(before, Node) else Node(), after, tables.index)
             elif isinstance(after, Task):
                 was = before if isinstance(before, Task) else None
                 self._job(was, after, tables)
@@ -78,15 +91,18 @@ class Rollouts:
                     self._withdrawn(was, tables)
                     if runs_well(was):
                         stopped[after.service_id].append(was)
-            elif isinstance(before, Service) and after is None:
-                self.down.pop(before.id, None)
+            elif isinstance(before, Service):
+                if before.update_status.state in _ROLLING:
+                    self.until[before.id] = tables.index
+                if after is None:
+                    self.down.pop(before.id, None)
         for id in {t.service_id for c in commit.changes for t in (c.before, c.after) if isinstance(t, Task)}:
             service = tables.get(Service, id)
             if service is not None:
                 self._up_again(service, tables)
                 self._judge(service, stopped.get(id, []), tables)
 
-    def _drains(self, before: Node, after: Node) -> None:
+    def _drains(self, before: Node, after: Node, index: int) -> None:
         if after.spec.availability is not Availability.ACTIVE or after.status.state is not NodeState.READY:
             for down in self.down.values():  # a global service has no place there for now
                 for place in [place for place in down if place[2] == after.id]:
@@ -94,8 +110,8 @@ class Rollouts:
         draining = after.spec.availability is Availability.DRAIN
         if draining and before.spec.availability is not Availability.DRAIN:
             self.drained_ms[after.id] = self.world.clock.now_ms
-        elif not draining:
-            self.drained_ms.pop(after.id, None)
+        elif not draining and self.drained_ms.pop(after.id, None) is not None:
+            self.until[after.id] = index
 
     # --- who is told to stop ---
 
@@ -169,13 +185,18 @@ class Rollouts:
                 f"task {fresh[0].id} of {service.name} is told to stop, and nothing runs in its place, though its "
                 "service starts first"
             )
+        at_once = rules.parallelism
         if service.update_status.state not in _ROLLING:
+            if not self._unheard(service.id, fresh[0]):
+                raise Violated(
+                    f"task {fresh[0].id} of {service.name} runs well and is told to stop, and nobody asked for that"
+                )
+            before = tables.get(Revision, service.previous_revision_id) or revision
+            both = before.spec.update.parallelism, before.spec.rollback.parallelism
+            at_once = max(both) if all(both) else 0
+        if at_once and len(down) > at_once:
             raise Violated(
-                f"task {fresh[0].id} of {service.name} runs well and is told to stop, and nobody asked for that"
-            )
-        if rules.parallelism and len(down) > rules.parallelism:
-            raise Violated(
-                f"{len(down)} places of {service.name} are down at once, and {rules.parallelism} may be; the "
+                f"{len(down)} places of {service.name} are down at once, and {at_once} may be; the "
                 f"last is {fresh[-1].slot} ({fresh[-1].id})"
             )
 
@@ -192,7 +213,7 @@ class Rollouts:
         others = self._beside(task, tables)
         if any(runs_well(other) for other in others):
             return False
-        if node.spec.availability is Availability.DRAIN:
+        if node.spec.availability is Availability.DRAIN or self._unheard(node.id, task):
             return not revision.spec.mode.kind.everywhere and self._left_early(
                 task, node, others, service, rules
             )

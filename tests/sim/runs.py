@@ -115,7 +115,11 @@ class Runs:
             node = tables.get(Node, agent.name)
             if node is None or node.status.state is not NodeState.READY:
                 continue
-            on = {endpoint.network_id for endpoint in tables.find(Endpoint, BY_NODE, agent.name)}
+            on = {  # of its own it is on the ingress network; on others it sends what containers there send
+                endpoint.network_id
+                for endpoint in tables.find(Endpoint, BY_NODE, agent.name)
+                if not endpoint.task_id or endpoint.task_id in self.now
+            }
             for table in agent.in_force.values():
                 sends_to = {row.task_id for row in table.endpoints if row.state is EndpointState.ACTIVE}
                 if table.network_id in on and (still := sends_to.intersection(task_ids)):

@@ -6,11 +6,8 @@ What somebody was not answered may have been done or not, at any time, so either
 from dataclasses import dataclass, field
 
 from covey.model.objects import Node, Revision, Service
-from covey.model.states import UpdateState
 from manager.store.tables import Tables
 from tests.sim.checkers import Violated
-
-_TURNED_BACK = (UpdateState.ROLLBACK_STARTED, UpdateState.ROLLBACK_PAUSED, UpdateState.ROLLBACK_COMPLETED)
 
 Fact = tuple[str, str, object]
 """An object's id, what of it, and how that is to be."""
@@ -62,6 +59,6 @@ def _found(tables: Tables, id: str, what: str) -> list[object]:
         case _:
             images = [revision.spec.task.container.image]
             failed = tables.get(Revision, service.previous_revision_id)
-            if failed is not None and service.update_status.state in _TURNED_BACK:
+            if failed is not None and revision.restores:
                 images.append(failed.spec.task.container.image)
             return list[object](images)
