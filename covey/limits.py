@@ -338,6 +338,7 @@ role_change_bound_s = 120.0  # then `covey node promote` ends, and it goes on in
 membership_timeout_s = 120.0  # init, join and leave wait for keys, managers and containers
 converge_stable_ms = 2_000  # how long all tasks must run before `create` says converged; Docker takes 5 s
 converge_bound_s = 900.0  # then the command ends, and the service goes on in the background
+dns_alone_look_ms = 1_000  # how often the process looks whether coveyd has gone and the last container, too
 converge_quick_ends = 5  # a task that ended so often in a row, each time soon, will not run by waiting longer
 converge_stop_margin_s = 120.0  # beyond the grace and drain times of a service that is to stop
 converge_reconnect_s = 10.0  # how long a manager may be away while it is restarted

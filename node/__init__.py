@@ -22,7 +22,8 @@ The rules inside:
 * The role in the certificate decides what runs. A node that is promoted fetches its certificate first and starts
   the manager then; one that is demoted stops it, and what the manager kept is removed, if need be at the next start.
 * Locks on the run and the state directory (flock) keep a second coveyd away from both.
-* SIGTERM ends the processes and leaves the containers; only `leave` and `--stop-tasks` stop them.
+* SIGTERM ends the processes and leaves the containers, and the DNS process while there are any: the next coveyd
+  starts a new one, which relieves it (`agent.dns.io.predecessor`). Only `leave` and `--stop-tasks` stop them.
 * Children write to coveyd's own stderr, each line naming its process (`covey.io.logs`); there is no pipe
   that a dead coveyd could break.
 """

@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def python_commands(settings: Settings) -> Commands:
 def main(config: Path | None, stop_tasks: bool, **flags: Any) -> None:
     """Make this host a node of a Covey cluster, and keep the node's processes running.
 
-    SIGTERM ends them and leaves the containers running; SIGHUP reads the settings again.
+    SIGTERM ends them and leaves the containers running, with their names; SIGHUP reads the settings again.
 
     Example: coveyd --node-name web1 --insecure-registry 192.0.2.7:5000
     """
@@ -106,7 +107,10 @@ async def _run(
     notify = os.environ.pop("NOTIFY_SOCKET", "")  # ours alone, not the processes'
     environment = {**os.environ, orphans.VARIABLE: own, "PYTHONUNBUFFERED": "1"}
     stop_command = [*commands["agent"], "--stop-tasks"]
-    ended = await asyncio.to_thread(orphans.end, own, [*commands.values(), stop_command])
+    # Containers that run on need names: whoever answers them is relieved by its successor.
+    left = {"dns"} if _serves_names(settings) and not stop_tasks else set[str]()
+    old = [command for name, command in commands.items() if name not in left]
+    ended = await asyncio.to_thread(orphans.end, own, [*old, stop_command])
     if ended:
         log.warning("ended processes of an earlier coveyd: %s", ", ".join(map(str, ended)))
     processes = Processes(commands, environment)
@@ -123,23 +127,30 @@ async def _run(
     background = [
         asyncio.create_task(processes.run()),
         asyncio.create_task(daemon.keep_renewing()),
-        asyncio.create_task(_recover(daemon)),
+        asyncio.create_task(_recover(daemon, partial(orphans.end, own, [commands["dns"]]))),
     ]
     _tell_systemd(notify, "READY=1")
     try:
         await _until(stopping, background)
     finally:
         await server.stop(1)
-        await processes.close()
+        await processes.close(leave=["dns"] if _serves_names(daemon.settings) else [])
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
     log.info("coveyd ends; containers go on")
 
 
-async def _recover(daemon: Daemon) -> None:
+def _serves_names(settings: Settings) -> bool:
+    """Tell whether the DNS process answers any container, by what it has written down."""
+    return any((Path(settings.run_dir) / "dns" / "resolvers").glob("*"))
+
+
+async def _recover(daemon: Daemon, end_names: Callable[[], object]) -> None:
     try:
         await daemon.recover()
+        if daemon.member is None:
+            await asyncio.to_thread(end_names)  # of no cluster, and yet the names of one
     except (CoveyError, OSError) as error:
         # Serving goes on: `covey info` and `covey leave --force` are how people get out of this.
         log.error("this host is no working node: %s", error)

@@ -67,12 +67,15 @@ class Processes:
 
         Raises `Unavailable` if something hangs all the same.
         """
-        self._events.put_nowait(Want(frozenset()))
+        await self._until_only(frozenset())
+
+    async def _until_only(self, names: frozenset[str]) -> None:
+        self._events.put_nowait(Want(names))
         try:
             async with asyncio.timeout(3 * limits.child_stop_ms / 1000):
-                await self.until(lambda: not self._machine.wanted and self._machine.all_absent())
+                await self.until(lambda: self._machine.wanted == names and self._machine.all_absent(names))
         except TimeoutError:
-            stuck = [f"{child.name} ({child.pid})" for child in self.children() if child.pid]
+            stuck = [f"{c.name} ({c.pid})" for c in self.children() if c.pid and c.name not in names]
             raise Unavailable(
                 f"{', '.join(stuck)} does not end, even when killed; reboot this host"
             ) from None
@@ -90,11 +93,12 @@ class Processes:
         except TimeoutError:
             raise Unavailable(f"{name} does not end, even when killed; reboot this host") from None
 
-    async def close(self) -> None:
-        """Stop all, for good: nothing is wanted any more."""
+    async def close(self, leave: Sequence[str] = ()) -> None:
+        """Stop all, for good, but for those to be left running: nothing else is wanted any more."""
         self._closing = True
+        running = frozenset(child.name for child in self.children() if child.state is State.RUNNING)
         try:
-            await self.until_absent()
+            await self._until_only(running.intersection(leave))
         except Unavailable as error:
             log.error("%s", error)
 

@@ -125,9 +125,10 @@ class Supervisor:
         """Say when the next Tick matters, if nothing happens before."""
         return min((c.due_ms for c in self.children.values() if c.due_ms is not None), default=None)
 
-    def all_absent(self) -> bool:
-        """Tell whether nothing runs."""
-        return all(child.state in (State.ABSENT, State.WAITING) for child in self.children.values())
+    def all_absent(self, but: frozenset[str] = frozenset()) -> bool:
+        """Tell whether nothing runs, but for these."""
+        others = [child for child in self.children.values() if child.name not in but]
+        return all(child.state in (State.ABSENT, State.WAITING) for child in others)
 
     def _ordered(self) -> list[Child]:
         return [self.children[name] for name in sorted(self.children)]

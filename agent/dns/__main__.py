@@ -2,11 +2,14 @@
 
 import argparse
 import asyncio
+import os
 import resource
 import signal
+from contextlib import suppress
 from pathlib import Path
 from random import SystemRandom
 
+from covey import limits
 from covey.io import logs
 from covey.model import node_config
 from covey.model.node_config import NodeConfig
@@ -15,7 +18,7 @@ from .server import DnsServer
 
 
 def main() -> None:
-    """Serve until SIGTERM or SIGINT."""
+    """Serve until SIGTERM or SIGINT, or until neither coveyd is there nor any container."""
     parser = argparse.ArgumentParser(prog="python -m agent.dns", description="Names for containers.")
     parser.add_argument("--config", type=Path, required=True, help="the node.json that coveyd wrote")
     config = node_config.load(parser.parse_args().config)
@@ -31,10 +34,20 @@ async def _serve(config: NodeConfig) -> None:
         loop.add_signal_handler(number, ending.set)
     server = DnsServer(config.dns_socket, config.run / "dns", SystemRandom())
     await server.start()
+    parent = os.getppid()
     try:
-        await ending.wait()
+        while not (_alone(parent) and not server.is_needed()):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(limits.dns_alone_look_ms / 1000):
+                    await ending.wait()
+                    break
     finally:
         await server.stop()
+
+
+def _alone(parent: int) -> bool:
+    """Tell whether coveyd has ended. It leaves us behind while containers run, and nobody else would end us."""
+    return os.getppid() != parent or parent == 1
 
 
 def _raise_file_limit() -> None:

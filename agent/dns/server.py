@@ -11,6 +11,7 @@ from random import Random
 
 from covey import limits
 from covey.errors import CoveyError, FailedPrecondition, PeerFault
+from covey.io import netns
 from covey.model.tables import NetworkTable, NetworkTableDelta
 
 from .feed import (
@@ -27,7 +28,7 @@ from .feed import (
     Verdict,
     frame,
 )
-from .io import books, sockets
+from .io import books, predecessor, sockets
 from .io.container import Connections, Container
 from .io.upstream import Upstreams
 from .view import View
@@ -57,10 +58,12 @@ class DnsServer:
 
     async def start(self) -> None:
         """Serve what the books say, then listen for the agent."""
+        self._bound = 0
         self._upstreams = Upstreams(self._dice, self.counts)
         self._reopen()
         self._socket.unlink(missing_ok=True)
         before = os.umask(0o177)
+        before_us = predecessor.find(self._socket)
         try:
             self._server = await asyncio.start_unix_server(self._converse, self._socket)
         finally:
@@ -68,6 +71,9 @@ class DnsServer:
         self._write_soon()
         log.info("serving %d containers on %d networks", len(self._containers), len(self._zones))
 
+        self._bound = self._socket.stat().st_ino
+        if before_us is not None:
+            await before_us.relieve()
     async def stop(self) -> None:
         """Write the books and close everything. Rules in containers stay: the next start needs them."""
         if self._server is not None:
@@ -83,12 +89,18 @@ class DnsServer:
         self._containers.clear()
         if self._upstreams is not None:
             await self._upstreams.close()
-        self._socket.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            if self._socket.stat().st_ino == self._bound:  # else it is our successor's
+                self._socket.unlink()
         log.info("stopped; dropped or failed: %s", dict(self.counts) or "nothing")
 
     def apply(self, body: Body) -> str:
         """Carry out one request; returns what went wrong, empty if nothing did."""
         try:
+    def is_needed(self) -> bool:
+        """Tell whether there is still a container to serve: one whose namespace is there."""
+        return any(netns.exists(Path(each.view.resolver.netns)) for each in self._containers.values())
+
             match body:
                 case SetTable(table):
                     self._set_zone(table)

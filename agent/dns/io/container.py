@@ -57,7 +57,8 @@ class Container:
         self._loop.add_reader(listening.tcp.fileno(), self._accept)
 
     def close(self) -> None:
-        """Stop serving and close the sockets."""
+        """Answer what has come, stop serving and close the sockets."""
+        self._drain()
         self._loop.remove_reader(self.listening.udp.fileno())
         self._loop.remove_reader(self.listening.tcp.fileno())
         self.listening.close()

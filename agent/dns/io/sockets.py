@@ -50,7 +50,7 @@ def namespace_at(path: Path) -> tuple[int, int]:
 def listen(path: Path, udp_port: int = 0, tcp_port: int = 0) -> Listening:
     """Open both sockets inside the namespace at `path` and lead 127.0.0.11:53 to them.
 
-    The given ports are taken if they are free: clients that asked before our restart have connections
+    The given ports are taken if they are free, or our predecessor's: clients that asked before have connections
     tracked to them. Raises OSError if the namespace is not there or its loopback is down.
     """
     if not netns.exists(path):
@@ -93,6 +93,7 @@ def ask(path: Path | None, upstream: Upstream, data: bytes) -> socket.socket:
     """Send `data` to `upstream` from a fresh UDP socket of the namespace at `path` (None: the node's own).
 
     The socket is connected: the kernel takes only this server's packets, and tells of refusals.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # our successor opens it beside us
     """
     sock = netns.socket_inside(path, _family(upstream), _NON_BLOCKING_UDP)
     try:

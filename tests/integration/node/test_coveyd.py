@@ -78,6 +78,25 @@ def test_sigterm_ends_the_children_and_a_new_coveyd_starts_them_again(host: Host
     host.until(lambda: host.running() == ALL)
 
 
+def test_sigterm_leaves_who_answers_containers_names_until_nobody_needs_it(host: Host) -> None:
+    host.start()
+    host.init()
+    host.until(lambda: host.running() == ALL)
+    pid = host.process("dns").pid
+    served = host.run / "dns" / "resolvers"
+    served.mkdir(parents=True)
+    (served / "t1.msgpack").touch()
+    assert host.end() == 0
+    assert host.notes("agent") == ["start n1", "end"]
+    assert host.notes("dns") == ["start n1"]
+    assert Path(f"/proc/{pid}").exists()
+    (served / "t1.msgpack").unlink()
+    host.start()  # now as any other process of an earlier coveyd
+    host.until(lambda: host.running() == ALL)
+    host.until(lambda: host.notes("dns") == ["start n1", "end", "start n1"])
+    assert host.process("dns").pid != pid
+
+
 def test_a_child_that_dies_is_started_again_and_info_says_so(host: Host) -> None:
     host.start()
     host.init()

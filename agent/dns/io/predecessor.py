@@ -1,0 +1,71 @@
+"""The DNS process before this one, if coveyd ended and left it to its containers: found, and relieved.
+
+Containers run on without coveyd, and so must their names. A new process opens its sockets beside the old
+one's (SO_REUSEPORT) and only then asks it to end, so that somebody answers at every moment.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import struct
+from contextlib import suppress
+from pathlib import Path
+
+from covey import limits
+
+log = logging.getLogger(__name__)
+
+_CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
+
+
+class Predecessor:
+    """A process that listens where we are going to. The pidfd pins it: its number cannot come to mean another."""
+
+    def __init__(self, pid: int, pidfd: int) -> None:
+        self.pid = pid
+        self._pidfd = pidfd
+
+    async def relieve(self) -> None:
+        """Ask it to end and wait for that; kill it if it does not listen."""
+        try:
+            for deadly in (signal.SIGTERM, signal.SIGKILL):
+                with suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(self._pidfd, deadly)
+                if await self._ended():
+                    log.info("took over from process %d", self.pid)
+                    return
+            log.error("process %d served names before us and does not end, even when killed", self.pid)
+        finally:
+            os.close(self._pidfd)
+
+    async def _ended(self) -> bool:
+        loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+        loop.add_reader(self._pidfd, ended.set)
+        try:
+            async with asyncio.timeout(limits.child_stop_ms / 1000):
+                await ended.wait()
+        except TimeoutError:
+            return False
+        finally:
+            loop.remove_reader(self._pidfd)
+        return True
+
+
+def find(path: Path) -> Predecessor | None:
+    """Return who listens on the unix socket at `path`, None if nobody does."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as sock:
+        try:
+            sock.connect(str(path))
+        except OSError:
+            return None  # no socket, or its owner is dead
+        said = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    pid, _, _ = _CREDENTIALS.unpack(said)
+    if pid in (0, os.getpid()):
+        return None
+    try:
+        return Predecessor(pid, os.pidfd_open(pid))
+    except ProcessLookupError:
+        return None
