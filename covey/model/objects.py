@@ -79,6 +79,23 @@ class NodeNetworking(Part, frozen=True):
     remarks: tuple[str, ...] = ()
 
 
+class AuditCount(Part, frozen=True):
+    """How many findings of one kind there are."""
+
+    kind: str = ""
+    number: int = 0
+
+
+class AuditSummary(Part, frozen=True):
+    """What a node found when it last audited itself. `compared` things were looked at, 0 if none ever were."""
+
+    at_ns: int = 0
+    compared: int = 0
+    counts: tuple[AuditCount, ...] = ()
+    unused_images: int = 0
+    unused_image_bytes: int = 0
+
+
 class NodeDescription(Part, frozen=True):
     """What an agent says of its node. `data_address` is where its VXLAN packets come from."""
 
@@ -89,6 +106,7 @@ class NodeDescription(Part, frozen=True):
     engine_labels: dict[str, str] = {}
     data_address: str = ""
     networking: NodeNetworking = NodeNetworking()
+    audit: AuditSummary = AuditSummary()
 
 
 class NodeStatus(Part, frozen=True):
@@ -207,11 +225,12 @@ class Task(Part, frozen=True):
 
 
 class Subnet(Part, frozen=True):
-    """One subnet of a network, as allocated."""
+    """One subnet of a network, as allocated. Nobody gets the gateway's address, nor a reserved one."""
 
     cidr: str = ""
     gateway: str = ""
     ip_range: str = ""
+    reserved: dict[str, str] = {}
 
 
 class Network(Part, frozen=True):

@@ -74,8 +74,30 @@ class NodeNetworking(_message.Message):
     remarks: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, keeps_client_address: _Optional[bool] = ..., encryption: _Optional[str] = ..., tunnel_keys: _Optional[_Iterable[str]] = ..., remarks: _Optional[_Iterable[str]] = ...) -> None: ...
 
+class AuditCount(_message.Message):
+    __slots__ = ("kind", "number")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    number: int
+    def __init__(self, kind: _Optional[str] = ..., number: _Optional[int] = ...) -> None: ...
+
+class AuditSummary(_message.Message):
+    __slots__ = ("at_ns", "compared", "counts", "unused_images", "unused_image_bytes")
+    AT_NS_FIELD_NUMBER: _ClassVar[int]
+    COMPARED_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    UNUSED_IMAGES_FIELD_NUMBER: _ClassVar[int]
+    UNUSED_IMAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    at_ns: int
+    compared: int
+    counts: _containers.RepeatedCompositeFieldContainer[AuditCount]
+    unused_images: int
+    unused_image_bytes: int
+    def __init__(self, at_ns: _Optional[int] = ..., compared: _Optional[int] = ..., counts: _Optional[_Iterable[_Union[AuditCount, _Mapping]]] = ..., unused_images: _Optional[int] = ..., unused_image_bytes: _Optional[int] = ...) -> None: ...
+
 class NodeDescription(_message.Message):
-    __slots__ = ("hostname", "platform", "resources", "engine_version", "engine_labels", "data_address", "networking")
+    __slots__ = ("hostname", "platform", "resources", "engine_version", "engine_labels", "data_address", "networking", "audit")
     class EngineLabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -90,6 +112,7 @@ class NodeDescription(_message.Message):
     ENGINE_LABELS_FIELD_NUMBER: _ClassVar[int]
     DATA_ADDRESS_FIELD_NUMBER: _ClassVar[int]
     NETWORKING_FIELD_NUMBER: _ClassVar[int]
+    AUDIT_FIELD_NUMBER: _ClassVar[int]
     hostname: str
     platform: _specs_pb2.Platform
     resources: _specs_pb2.Resources
@@ -97,7 +120,8 @@ class NodeDescription(_message.Message):
     engine_labels: _containers.ScalarMap[str, str]
     data_address: str
     networking: NodeNetworking
-    def __init__(self, hostname: _Optional[str] = ..., platform: _Optional[_Union[_specs_pb2.Platform, _Mapping]] = ..., resources: _Optional[_Union[_specs_pb2.Resources, _Mapping]] = ..., engine_version: _Optional[str] = ..., engine_labels: _Optional[_Mapping[str, str]] = ..., data_address: _Optional[str] = ..., networking: _Optional[_Union[NodeNetworking, _Mapping]] = ...) -> None: ...
+    audit: AuditSummary
+    def __init__(self, hostname: _Optional[str] = ..., platform: _Optional[_Union[_specs_pb2.Platform, _Mapping]] = ..., resources: _Optional[_Union[_specs_pb2.Resources, _Mapping]] = ..., engine_version: _Optional[str] = ..., engine_labels: _Optional[_Mapping[str, str]] = ..., data_address: _Optional[str] = ..., networking: _Optional[_Union[NodeNetworking, _Mapping]] = ..., audit: _Optional[_Union[AuditSummary, _Mapping]] = ...) -> None: ...
 
 class NodeStatus(_message.Message):
     __slots__ = ("state", "message", "address")
@@ -236,14 +260,23 @@ class Task(_message.Message):
     def __init__(self, id: _Optional[str] = ..., meta: _Optional[_Union[Meta, _Mapping]] = ..., service_id: _Optional[str] = ..., revision_id: _Optional[str] = ..., slot: _Optional[int] = ..., node_id: _Optional[str] = ..., desired_state: _Optional[_Union[_types_pb2.TaskState, str]] = ..., status: _Optional[_Union[TaskStatus, _Mapping]] = ..., generic: _Optional[_Iterable[_Union[_specs_pb2.GenericResource, _Mapping]]] = ..., quick_ends: _Optional[int] = ...) -> None: ...
 
 class Subnet(_message.Message):
-    __slots__ = ("cidr", "gateway", "ip_range")
+    __slots__ = ("cidr", "gateway", "ip_range", "reserved")
+    class ReservedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     CIDR_FIELD_NUMBER: _ClassVar[int]
     GATEWAY_FIELD_NUMBER: _ClassVar[int]
     IP_RANGE_FIELD_NUMBER: _ClassVar[int]
+    RESERVED_FIELD_NUMBER: _ClassVar[int]
     cidr: str
     gateway: str
     ip_range: str
-    def __init__(self, cidr: _Optional[str] = ..., gateway: _Optional[str] = ..., ip_range: _Optional[str] = ...) -> None: ...
+    reserved: _containers.ScalarMap[str, str]
+    def __init__(self, cidr: _Optional[str] = ..., gateway: _Optional[str] = ..., ip_range: _Optional[str] = ..., reserved: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Network(_message.Message):
     __slots__ = ("id", "meta", "spec", "vni", "subnets", "allocation_error", "pending_delete")

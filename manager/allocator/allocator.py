@@ -128,7 +128,7 @@ class Allocator:
     def _plan_networks(self, draft: Draft) -> None:
         self._dirty_networks = False
         networks = [network for id in sorted(self._networks) if (network := draft.get(Network, id))]
-        spec = _cluster_spec(draft)
+        spec, hosts = _cluster_spec(draft), subnets.hosts_of(draft.all(Node))
         for network in networks:
             if network.pending_delete or network.spec.driver != "overlay" or network.vni:
                 continue
@@ -137,7 +137,7 @@ class Allocator:
                 for id in sorted(self._networks - {network.id})
                 if (other := draft.get(Network, id)) and (other.vni or other.subnets)
             ]
-            allocated = subnets.allocate(network, others, spec)
+            allocated = subnets.allocate(network, others, spec, hosts)
             if allocated != network:
                 draft.put(allocated)
                 self._addresses.observe_network(network.id, allocated)

@@ -86,8 +86,10 @@ def take_address(draft: Draft, addresses: Addresses, network_id: str) -> tuple[s
     """Find a free address on a network, or say why there is none; the caller has its holder observed."""
     network = draft.get(Network, network_id) if network_id else None
     if network is None:
-        what = f"network {network_id}" if network_id else "the ingress network"
-        return f"{what} does not exist; create it, or take it out of the service", 0
+        if not network_id:
+            remedy = "make one (covey network create --ingress NAME), or publish in host mode"
+            return f"there is no ingress network, by which ports are published; {remedy}", 0
+        return f"network {network_id} does not exist; create it, or take it out of the service", 0
     if network.pending_delete:
         return f"network {network.spec.name} is being removed", 0
     if not addresses.known(network_id):

@@ -10,7 +10,7 @@ class Pool:
     """A byte per address: how many hold it (0 or 1, but for moments while a draft is taken back).
 
     The next address is the first free one after the last given, round and round; looking for it is one
-    search for a zero byte. Network, broadcast and gateway address are never given.
+    search for a zero byte. Network, broadcast, gateway and reserved addresses are never given.
     """
 
     def __init__(self, subnet: Subnet) -> None:
@@ -20,7 +20,8 @@ class Pool:
         self._held = bytearray(min(window.num_addresses, limits.addresses_per_subnet_max))
         self._next = 0
         edges = {int(network.network_address), int(network.broadcast_address)}
-        for number in {*edges, int(IPv4Address(subnet.gateway))}:
+        kept = {int(IPv4Address(address)) for address in (subnet.gateway, *subnet.reserved.values())}
+        for number in edges | kept:
             self.hold(number)
 
     def _place(self, number: int) -> int | None:

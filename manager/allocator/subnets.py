@@ -1,13 +1,15 @@
 """What a network needs to exist: a VNI, and subnets that overlap no other network's."""
 
 from collections.abc import Collection, Iterable, Sequence
-from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
+from contextlib import suppress
+from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
 
 from msgspec.structs import replace
 
 from covey import limits
 from covey.errors import InvalidArgument, Refused, ResourceExhausted
-from covey.model.objects import Network, Subnet
+from covey.model import network_options
+from covey.model.objects import Network, Node, Subnet
 from covey.model.specs import ClusterSpec, IpamConfig
 
 
@@ -25,8 +27,35 @@ def next_vni(used: Collection[int]) -> int:
     )
 
 
-def subnets_for(network: Network, others: Sequence[Network], spec: ClusterSpec) -> tuple[Subnet, ...]:
-    """Choose the subnets of `network`; raises `Refused` with the reason if it cannot have them."""
+def vni_for(network: Network, others: Sequence[Network]) -> int:
+    """Give the VNI that was asked for, or the next one; raises `Refused` if another network has it."""
+    wanted = network_options.vni(network.spec.options)
+    if not wanted:
+        return next_vni({other.vni for other in others if other.vni})
+    taken = next((other.spec.name for other in others if other.vni == wanted), None)
+    if taken is not None:
+        raise InvalidArgument(
+            f"opt vni: {wanted} is that of network {taken}; choose another one, or none at all"
+        )
+    return wanted
+
+
+def hosts_of(nodes: Iterable[Node]) -> list[IPv4Network]:
+    """List the addresses that nodes have themselves: tasks could not reach what a chosen subnet covers."""
+    found = []
+    for node in nodes:
+        with suppress(AddressValueError):
+            found.append(IPv4Network(IPv4Address(node.description.data_address or node.status.address)))
+    return found
+
+
+def subnets_for(
+    network: Network, others: Sequence[Network], spec: ClusterSpec, hosts: Sequence[IPv4Network] = ()
+) -> tuple[Subnet, ...]:
+    """Choose the subnets of `network`; raises `Refused` with the reason if it cannot have them.
+
+    One that is chosen here holds none of the `hosts`; one that people give may, as far as this is concerned.
+    """
     wanted = network.spec.ipam or (IpamConfig(subnet=_preset(network, others, spec)),)
     taken = [(IPv4Network(s.cidr), other.spec.name) for other in others for s in other.subnets]
     last = max(others, key=lambda other: other.vni, default=None)
@@ -36,10 +65,10 @@ def subnets_for(network: Network, others: Sequence[Network], spec: ClusterSpec) 
         if config.subnet:
             cidr = _given(config, taken)
         else:
-            cidr = _free(spec, _length(network, spec), [net for net, _ in taken], after)
+            cidr = _free(spec, _length(network, spec), [*(net for net, _ in taken), *hosts], after)
         taken.append((cidr, network.spec.name))
         gateway = config.gateway or str(cidr.network_address + 1)
-        chosen.append(Subnet(cidr=str(cidr), gateway=gateway, ip_range=config.ip_range))
+        chosen.append(Subnet(str(cidr), gateway, config.ip_range, config.reserved))
     return tuple(chosen)
 
 
@@ -116,11 +145,13 @@ def _first_fit(first: int, last: int, size: int, busy: Sequence[tuple[int, int]]
     return start if start + size - 1 <= last else None
 
 
-def allocate(network: Network, others: Sequence[Network], spec: ClusterSpec) -> Network:
+def allocate(
+    network: Network, others: Sequence[Network], spec: ClusterSpec, hosts: Sequence[IPv4Network] = ()
+) -> Network:
     """Give `network` what it lacks, or the reason why it cannot have it."""
     try:
-        subnets = network.subnets or subnets_for(network, others, spec)
-        vni = network.vni or next_vni({other.vni for other in others if other.vni})
+        subnets = network.subnets or subnets_for(network, others, spec, hosts)
+        vni = network.vni or vni_for(network, others)
     except Refused as refusal:
         return replace(network, allocation_error=str(refusal))
     return replace(network, vni=vni, subnets=subnets, allocation_error="")

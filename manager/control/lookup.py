@@ -16,7 +16,13 @@ def find_service(view: View, text: str) -> Service:
 
 
 def find_network(view: View, text: str) -> Network:
-    """Find a network by id, name or unambiguous prefix of an id."""
+    """Find a network by id, name or unambiguous prefix of an id.
+
+    One that is being removed is found by its name as well: it is listed, and its name is not given again meanwhile.
+    """
+    for network in view.all(Network) if not view.find(Network, BY_NAME, text) else ():
+        if network.pending_delete and network.spec.name.casefold() == text.casefold():
+            return network
     return _find(view, Network, "network", text)
 
 

@@ -18,6 +18,7 @@ from covey.wire.service import Binding, Caller, bind
 from covey.wire.services import Control
 from manager.control import clusters, networks, nodes, validate
 from manager.control.lookup import find_network, find_node
+from manager.control.networks.validate import check_network
 from manager.control.paging import pages
 from manager.control.services.server import ResolveImage, ServiceServer
 from manager.roles.seam import Group, facts_of
@@ -142,7 +143,7 @@ class ControlServer:
         self, request: pb.CreateNetworkRequest, caller: Caller
     ) -> pb.CreateNetworkResponse:
         spec = from_message(request.spec, NetworkSpec)
-        validate.check_network(spec)
+        check_network(spec)
         network = await self._store.update(lambda draft: networks.create_network(draft, spec, self._dice))
         log.info("%s created network %s (%s)", caller, spec.name, network.id)
         return pb.CreateNetworkResponse(network_id=network.id)

@@ -1,9 +1,6 @@
 """Is a spec sound in itself? Pure; raises `InvalidArgument` naming the field, the value and the remedy."""
 
-import ipaddress
-import itertools
 import re
-from collections.abc import Sequence
 
 import msgspec
 
@@ -11,7 +8,6 @@ from covey import limits
 from covey.model import constraint
 from covey.model.specs import (
     EndpointSpec,
-    NetworkSpec,
     NodeSpec,
     Placement,
     PortConfig,
@@ -27,8 +23,6 @@ from .refusal import (
     check_name,
     check_not_negative,
     check_unique,
-    is_address,
-    is_number,
     is_word,
     refuse,
 )
@@ -53,24 +47,6 @@ def check_service(spec: ServiceSpec, vxlan_port: int = limits.vxlan_port) -> Non
     check_rollouts(spec)
     _check_endpoint(spec.endpoint)
     _check_own_ports(spec.endpoint, vxlan_port)
-
-
-def check_network(spec: NetworkSpec) -> None:
-    """Check a network spec in itself."""
-    check_name("name", spec.name)
-    check_labels("labels", spec.labels)
-    if spec.driver != "overlay":
-        raise refuse("driver", spec.driver, "is not supported; use overlay")
-    if len(spec.ipam) > limits.subnets_per_network_max:
-        raise refuse("subnet", len(spec.ipam), f"are more than the {limits.subnets_per_network_max} allowed")
-    for config in spec.ipam:
-        if not config.subnet and (config.gateway or config.ip_range):
-            raise refuse("subnet", config.subnet, "is needed where a gateway or an ip-range is given")
-        if config.subnet:
-            _check_subnet(config.subnet, config.gateway, config.ip_range)
-    _check_apart([ipaddress.ip_network(config.subnet) for config in spec.ipam if config.subnet])
-    for option, value in spec.options.items():
-        _check_network_option(option, value)
 
 
 def check_node(spec: NodeSpec) -> None:
@@ -153,48 +129,3 @@ def _check_port(port: PortConfig) -> None:
     if not 0 <= port.published_port <= 65535:
         remedy = "is not a port; use 1 to 65535, or leave it out to have one chosen"
         raise refuse("publish", port.published_port, remedy)
-
-
-def _check_subnet(subnet: str, gateway: str, ip_range: str) -> None:
-    try:
-        network = ipaddress.ip_network(subnet)
-    except ValueError as error:
-        raise refuse("subnet", subnet, f"is not a subnet ({error}); write it like 10.1.0.0/24") from error
-    if network.version != 4:
-        raise refuse("subnet", subnet, "is not IPv4; IPv6 networks are not supported")
-    if network.num_addresses < 4:
-        raise refuse("subnet", subnet, "is too small; a network needs /30 or larger")
-    if network.prefixlen < limits.subnet_prefix_length_min:
-        raise refuse("subnet", subnet, f"is too large; use /{limits.subnet_prefix_length_min} or smaller")
-    if network.is_loopback or network.is_multicast or network.is_link_local or network.is_unspecified:
-        raise refuse("subnet", subnet, "is kept for other purposes; use one of 10.0.0.0/8 or 172.16.0.0/12")
-    if gateway and (not is_address(gateway) or ipaddress.ip_address(gateway) not in network):
-        raise refuse("gateway", gateway, f"is not an address in {subnet}")
-    if gateway and ipaddress.ip_address(gateway) in (network.network_address, network.broadcast_address):
-        raise refuse("gateway", gateway, f"is the first or last address of {subnet}, which nobody can have")
-    if ip_range:
-        try:
-            inner = ipaddress.ip_network(ip_range)
-        except ValueError as error:
-            raise refuse("ip-range", ip_range, f"is not a subnet ({error})") from error
-        if inner.version != network.version or not inner.subnet_of(network):
-            raise refuse("ip-range", ip_range, f"is not inside {subnet}")
-
-
-def _check_apart(subnets: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> None:
-    for one, other in itertools.combinations(subnets, 2):
-        if one.overlaps(other):
-            raise refuse("subnet", str(other), f"overlaps {one}; give each once")
-
-
-def _check_network_option(option: str, value: str) -> None:
-    match option:
-        case "mtu" | "com.docker.network.driver.mtu":
-            if not is_number(value) or not 576 <= int(value) <= 65535 - limits.vxlan_overhead_bytes:
-                raise refuse("opt mtu", value, "is not a size of packets; use 576 or more")
-        case "encrypted":
-            raise refuse(
-                "opt", option, "is not supported; leave it out, or keep this traffic off the cluster"
-            )
-        case _:
-            raise refuse("opt", option, "is not an option of overlay networks; there is mtu")

@@ -1,4 +1,4 @@
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 from hypothesis import given
@@ -167,3 +167,17 @@ def test_with_pools_of_the_users_own_the_ingress_network_lives_in_them(
     spec = ClusterSpec(address_pools=(pool,), subnet_prefix_length=length)
     (subnet,) = subnets_for(network("ingress", ingress=True), [], spec)
     assert subnet.cidr == cidr
+
+
+def test_a_chosen_subnet_holds_no_node() -> None:
+    hosts = [IPv4Network("10.0.0.7/32"), IPv4Network("10.0.1.7/32")]
+    (subnet,) = subnets_for(network("a"), [], ClusterSpec(), hosts)
+    assert subnet.cidr == "10.0.2.0/24"
+
+
+def test_a_number_that_people_chose_is_given_once() -> None:
+    wanted = NetworkSpec(name="a", options={"vni": "70000"})
+    first, second, third = allocated(Network(id="a", spec=wanted), Network(id="b", spec=wanted), network("c"))
+    assert first.vni == 70_000
+    assert "opt vni: 70000 is that of network a" in second.allocation_error
+    assert third.vni == 70_001

@@ -6,10 +6,8 @@ from msgspec.structs import replace
 from covey.errors import InvalidArgument
 from covey.model.specs import (
     DnsConfig,
-    IpamConfig,
     Mount,
     NetworkAttachmentSpec,
-    NetworkSpec,
     Placement,
     PortConfig,
     ResourceRequirements,
@@ -109,45 +107,3 @@ def test_an_unsound_service_is_refused_with_a_sentence(sentence: str) -> None:
     with pytest.raises(InvalidArgument) as refusal:
         validate.check_service(UNSOUND[sentence])
     assert sentence in str(refusal.value)
-
-
-UNSOUND_NETWORKS = {
-    "driver: 'bridge' is not supported": NetworkSpec(name="n", driver="bridge"),
-    "subnet: '10.0.0.1/24' is not a subnet": NetworkSpec(name="n", ipam=(IpamConfig(subnet="10.0.0.1/24"),)),
-    "subnet: 'fd00::/64' is not IPv4": NetworkSpec(name="n", ipam=(IpamConfig(subnet="fd00::/64"),)),
-    "subnet: '10.0.0.0/31' is too small": NetworkSpec(name="n", ipam=(IpamConfig(subnet="10.0.0.0/31"),)),
-    "gateway: '10.1.0.1' is not an address in 10.0.0.0/24": NetworkSpec(
-        name="n", ipam=(IpamConfig(subnet="10.0.0.0/24", gateway="10.1.0.1"),)
-    ),
-    "ip-range: '10.1.0.0/28' is not inside 10.0.0.0/24": NetworkSpec(
-        name="n", ipam=(IpamConfig(subnet="10.0.0.0/24", ip_range="10.1.0.0/28"),)
-    ),
-    "gateway: '10.0.0.0' is the first or last": NetworkSpec(
-        name="n", ipam=(IpamConfig(subnet="10.0.0.0/24", gateway="10.0.0.0"),)
-    ),
-    "subnet: '8.0.0.0/6' is too large": NetworkSpec(name="n", ipam=(IpamConfig(subnet="8.0.0.0/6"),)),
-    "subnet: '127.0.0.0/24' is kept for other purposes": NetworkSpec(
-        name="n", ipam=(IpamConfig(subnet="127.0.0.0/24"),)
-    ),
-    "subnet: '10.0.0.0/25' overlaps 10.0.0.0/24": NetworkSpec(
-        name="n", ipam=(IpamConfig(subnet="10.0.0.0/24"), IpamConfig(subnet="10.0.0.0/25"))
-    ),
-    "subnet: 17 are more than the 16 allowed": NetworkSpec(name="n", ipam=(IpamConfig(),) * 17),
-    "opt mtu: '²' is not a size": NetworkSpec(name="n", options={"mtu": "²"}),
-    "subnet: '' is needed": NetworkSpec(name="n", ipam=(IpamConfig(gateway="10.1.0.1"),)),
-    "opt mtu: '12' is not a size of packets": NetworkSpec(name="n", options={"mtu": "12"}),
-    "opt: 'encrypted' is not supported": NetworkSpec(name="n", options={"encrypted": ""}),
-    "opt: 'colour' is not an option": NetworkSpec(name="n", options={"colour": "red"}),
-}
-
-
-@pytest.mark.parametrize("sentence", UNSOUND_NETWORKS)
-def test_an_unsound_network_is_refused_with_a_sentence(sentence: str) -> None:
-    with pytest.raises(InvalidArgument) as refusal:
-        validate.check_network(UNSOUND_NETWORKS[sentence])
-    assert sentence in str(refusal.value)
-
-
-def test_a_sound_network_passes() -> None:
-    ipam = IpamConfig(subnet="10.9.0.0/24", gateway="10.9.0.1", ip_range="10.9.0.128/25")
-    validate.check_network(NetworkSpec(name="n", ipam=(ipam,), options={"mtu": "1400"}))

@@ -1,0 +1,157 @@
+"""What requests about networks change, as functions on a draft, and what of them only the store can judge."""
+
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Network
+from random import Random
+
+from msgspec.structs import replace
+
+from covey.errors import AlreadyExists, FailedPrecondition, NotFound, Refused
+from covey.ids import new_id
+from covey.model.objects import Cluster, Endpoint, Network, Node, Revision, Service, Task
+from covey.model.specs import ClusterSpec, NetworkSpec
+from covey.model.states import PublishMode
+from manager.allocator.subnets import allocate, hosts_of
+from manager.store.draft import Draft
+from manager.store.view import BY_NETWORK, BY_SERVICE, View
+
+
+def create_network(draft: Draft, spec: NetworkSpec, dice: Random) -> Network:
+    """Store a new network; the allocator gives it its number and subnet, but only if it can have them."""
+    present = [network for network in draft.all(Network) if not network.pending_delete]
+    _check_alone(draft, spec)
+    _check_subnets_free(present, spec)
+    _check_no_node_within(draft, spec)
+    network = Network(id=new_id(dice), spec=spec)
+    hosts = hosts_of(draft.all(Node))
+    reason = allocate(network, present, _cluster_spec(draft), hosts).allocation_error
+    if reason:
+        raise FailedPrecondition(reason)
+    draft.put(network)
+    return network
+
+
+def _cluster_spec(view: View) -> ClusterSpec:
+    cluster = next(iter(view.all(Cluster)), None)
+    return cluster.spec if cluster is not None else ClusterSpec()
+
+
+def _check_alone(view: View, spec: NetworkSpec) -> None:
+    """Refuse a second ingress network, and the name of one that is being removed: nobody could tell the two apart."""
+    for network in view.all(Network):
+        if spec.ingress and network.spec.ingress:
+            state = (
+                f"is being removed, and {waits_for(view, network)}" if network.pending_delete else "is there"
+            )
+            raise FailedPrecondition(
+                f"ingress: the ingress network {network.spec.name!r} {state}; there can be one only: remove it first"
+            )
+        if network.pending_delete and network.spec.name.casefold() == spec.name.casefold():
+            raise AlreadyExists(
+                f"name: network {network.spec.name!r} is being removed, and {waits_for(view, network)}; create it "
+                "once that is gone, or choose another name"
+            )
+
+
+def _check_subnets_free(present: Sequence[Network], spec: NetworkSpec) -> None:
+    """Refuse a subnet that another network has; one that is being removed will give it up in a moment."""
+    taken = [
+        (IPv4Network(cidr), other)
+        for other in present
+        for cidr in (*(s.cidr for s in other.subnets), *(c.subnet for c in other.spec.ipam if c.subnet))
+    ]
+    for config in spec.ipam:
+        wanted = IPv4Network(config.subnet) if config.subnet else None
+        for subnet, other in taken:
+            if wanted is not None and wanted.overlaps(subnet):
+                raise FailedPrecondition(
+                    f"subnet: {config.subnet} overlaps {subnet} of network {other.spec.name}; "
+                    "choose another one, or none at all"
+                )
+
+
+def _check_no_node_within(view: View, spec: NetworkSpec) -> None:
+    """Refuse a subnet in which nodes have their own addresses: tasks on it could not reach those."""
+    for config in spec.ipam:
+        for node in view.all(Node) if config.subnet else ():
+            for host in hosts_of((node,)):
+                if host.subnet_of(IPv4Network(config.subnet)):
+                    raise FailedPrecondition(
+                        f"subnet: {config.subnet} holds the address {host.network_address} of node "
+                        f"{node.description.hostname}; choose another one, or none at all"
+                    )
+
+
+def remove_network(draft: Draft, network_id: str) -> None:
+    """Remove a network: at once if nothing is on it, else it goes once its last task has ended."""
+    network = draft.get(Network, network_id)
+    if network is None:
+        raise NotFound(f"there is no network {network_id!r}")
+    if network.pending_delete:
+        return
+    reason = hindrance(draft, network)
+    if reason is not None:
+        raise reason
+    if _empty(draft, network):
+        for endpoint in draft.find(Endpoint, BY_NETWORK, network.id):
+            draft.delete(Endpoint, endpoint.id)
+        draft.delete(Network, network.id)
+    else:
+        draft.put(replace(network, pending_delete=True))
+
+
+def hindrance(view: View, network: Network) -> Refused | None:
+    """Say why a network cannot be removed now; None if it can."""
+    users = sorted({service.name for service in _users(view, network)})
+    if not users:
+        return None
+    named = ", ".join(users[:5]) + (f" and {len(users) - 5} more" if len(users) > 5 else "")
+    if network.spec.ingress:
+        remedy = f"services publish ports by it ({named}); remove them, or publish in host mode"
+        return FailedPrecondition(f"network {network.spec.name}: {remedy}")
+    remedy = "remove them or take them off it first"
+    return FailedPrecondition(f"network {network.spec.name} is in use by {named}; {remedy}")
+
+
+def _empty(view: View, network: Network) -> bool:
+    """Tell whether no task and no virtual address is left on a network; a node's own endpoint holds nobody up."""
+    if any(endpoint.task_id for endpoint in view.find(Endpoint, BY_NETWORK, network.id)):
+        return False
+    return not view.find(Service, BY_NETWORK, network.id)
+
+
+def waits_for(view: View, network: Network) -> str:
+    """Say what the removal of a network waits for: `waits for 3 tasks`."""
+    tasks = {each.task_id for each in view.find(Endpoint, BY_NETWORK, network.id) if each.task_id}
+    if not tasks:
+        return "goes in a moment"
+    return f"waits for {len(tasks)} {'task' if len(tasks) == 1 else 'tasks'} to end"
+
+
+def _users(view: View, network: Network) -> list[Service]:
+    """List the services that are to be on a network: as of now, or with tasks that a rollout has yet to come to.
+
+    It may still go back to those.
+    """
+    users = []
+    for revision in _revisions(view, network):
+        service = view.get(Service, revision.service_id)
+        if service is None or service.pending_delete:
+            continue
+        tasks = view.find(Task, BY_SERVICE, service.id)
+        if service.revision_id == revision.id or any(
+            task.revision_id == revision.id and task.desired_state.wants_up and not task.status.state.terminal
+            for task in tasks
+        ):
+            users.append(service)
+    return users
+
+
+def _revisions(view: View, network: Network) -> Iterable[Revision]:
+    if not network.spec.ingress:
+        return view.find(Revision, BY_NETWORK, network.id)
+    return [
+        revision
+        for revision in view.all(Revision)
+        if any(port.publish_mode is PublishMode.INGRESS for port in revision.spec.endpoint.ports)
+    ]

@@ -1,0 +1,193 @@
+"""Networks as people ask for them: what is refused, what is stored, and what removing one waits for."""
+
+from random import Random
+
+import pytest
+from msgspec.structs import replace
+
+from covey.errors import AlreadyExists, FailedPrecondition, InvalidArgument
+from covey.model.objects import Endpoint, Network, Node, NodeDescription, Object, Revision, Service, Subnet
+from covey.model.specs import EndpointSpec, IpamConfig, NetworkSpec, PortConfig, ServiceSpec
+from manager.allocator.addresses import Addresses
+from manager.control.lookup import find_network
+from manager.control.networks import create_network, remove_network
+from manager.control.networks.validate import check_network
+from manager.store.draft import Draft
+from manager.store.tables import Tables
+
+
+def aux(**reserved: str) -> NetworkSpec:
+    return NetworkSpec(name="n", ipam=(IpamConfig(subnet="10.0.0.0/24", reserved=reserved),))
+
+
+UNSOUND_NETWORKS = {
+    "driver: 'bridge' is a network every node has": NetworkSpec(name="n", driver="bridge"),
+    "driver: 'macvlan' is not supported": NetworkSpec(name="n", driver="macvlan"),
+    "name: 'Host' is that of a network": NetworkSpec(name="Host"),
+    "config-only: 'n' is not supported": NetworkSpec(name="n", config_only=True),
+    "config-from: 'base' is not supported": NetworkSpec(name="n", config_from="base"),
+    "ipv6: 'n' is not supported yet": NetworkSpec(name="n", ipv6=True),
+    "ipv4: 'n' cannot be without": NetworkSpec(name="n", ipv4=False),
+    "internal: 'n' contradicts ingress": NetworkSpec(name="n", ingress=True, internal=True),
+    "attachable: 'n' contradicts ingress": NetworkSpec(name="n", ingress=True, attachable=True),
+    "subnet: 2 are too many for the ingress": NetworkSpec(name="n", ingress=True, ipam=(IpamConfig(),) * 2),
+    "did you mean 10.0.0.0/24?": NetworkSpec(name="n", ipam=(IpamConfig(subnet="10.0.0.1/24"),)),
+    "subnet: 'fd00::/64' is not IPv4": NetworkSpec(name="n", ipam=(IpamConfig(subnet="fd00::/64"),)),
+    "subnet: '10.0.0.0/31' is too small": NetworkSpec(name="n", ipam=(IpamConfig(subnet="10.0.0.0/31"),)),
+    "gateway: '10.1.0.1' is not an address in 10.0.0.0/24": NetworkSpec(
+        name="n", ipam=(IpamConfig(subnet="10.0.0.0/24", gateway="10.1.0.1"),)
+    ),
+    "ip-range: '10.1.0.0/28' is not inside 10.0.0.0/24": NetworkSpec(
+        name="n", ipam=(IpamConfig(subnet="10.0.0.0/24", ip_range="10.1.0.0/28"),)
+    ),
+    "gateway: '10.0.0.0' is the first or last": NetworkSpec(
+        name="n", ipam=(IpamConfig(subnet="10.0.0.0/24", gateway="10.0.0.0"),)
+    ),
+    "subnet: '8.0.0.0/6' is too large": NetworkSpec(name="n", ipam=(IpamConfig(subnet="8.0.0.0/6"),)),
+    "subnet: '127.0.0.0/24' is kept for other purposes": NetworkSpec(
+        name="n", ipam=(IpamConfig(subnet="127.0.0.0/24"),)
+    ),
+    "subnet: '10.0.0.0/25' overlaps 10.0.0.0/24": NetworkSpec(
+        name="n", ipam=(IpamConfig(subnet="10.0.0.0/24"), IpamConfig(subnet="10.0.0.0/25"))
+    ),
+    "subnet: 17 are more than the 16 allowed": NetworkSpec(name="n", ipam=(IpamConfig(),) * 17),
+    "opt mtu: '²' is not a size": NetworkSpec(name="n", options={"mtu": "²"}),
+    "subnet: '' is needed": NetworkSpec(name="n", ipam=(IpamConfig(gateway="10.1.0.1"),)),
+    "opt mtu: '12' is not a size of packets": NetworkSpec(name="n", options={"mtu": "12"}),
+    "opt: 'encrypted' is not supported": NetworkSpec(name="n", options={"encrypted": ""}),
+    "opt: 'colour' is not an option of overlay networks; there are mtu, vni": NetworkSpec(
+        name="n", options={"colour": "red"}
+    ),
+    "opt mtu: '65500' is not a size of packets; use 576 to 65485": NetworkSpec(
+        name="n", options={"mtu": "65500"}
+    ),
+    "opt vni: '17' is not a number for a network; use one from 4096 to 16777215": NetworkSpec(
+        name="n", options={"vni": "17"}
+    ),
+    "opt com.docker.network.driver.overlay.vxlanid_list: '5000,5001'": NetworkSpec(
+        name="n", options={"com.docker.network.driver.overlay.vxlanid_list": "5000,5001"}
+    ),
+    "are the same; give one of them": NetworkSpec(
+        name="n", options={"mtu": "1400", "com.docker.network.driver.mtu": "1400"}
+    ),
+    "aux-address: '10.1.0.9' is not an address in 10.0.0.0/24": aux(router="10.1.0.9"),
+    "aux-address: '10.0.0.255' is the first or last": aux(router="10.0.0.255"),
+    "aux-address: '10.0.0.1' is kept twice, or the gateway's": aux(router="10.0.0.1"),
+    "aux-address: '10.0.0.7' is kept twice": aux(one="10.0.0.7", other="10.0.0.7"),
+    "aux-address: 'a b' is not a name": aux(**{"a b": "10.0.0.7"}),
+    "subnet: '10.0.0.4/32' has no address left": NetworkSpec(
+        name="n",
+        ipam=(IpamConfig(subnet="10.0.0.0/24", ip_range="10.0.0.4/32", reserved={"router": "10.0.0.4"}),),
+    ),
+}
+
+
+@pytest.mark.parametrize("sentence", UNSOUND_NETWORKS)
+def test_an_unsound_network_is_refused_with_a_sentence(sentence: str) -> None:
+    with pytest.raises(InvalidArgument) as refusal:
+        check_network(UNSOUND_NETWORKS[sentence])
+    assert sentence in str(refusal.value)
+
+
+def test_a_sound_network_passes() -> None:
+    ipam = IpamConfig(subnet="10.9.0.0/24", gateway="10.9.0.1", ip_range="10.9.0.128/25")
+    check_network(NetworkSpec(name="n", ipam=(ipam,), options={"mtu": "1400"}))
+
+
+def stored(*objects: Object) -> Tables:
+    tables, draft = Tables(), Draft(Tables())
+    for item in objects:
+        draft.put(item)
+    tables.commit(draft.transaction())
+    return tables
+
+
+def created(tables: Tables, spec: NetworkSpec) -> Network:
+    draft = Draft(tables)
+    network = create_network(draft, spec, Random(spec.name))
+    tables.commit(draft.transaction())
+    return network
+
+
+def removed(tables: Tables, network_id: str) -> None:
+    draft = Draft(tables)
+    remove_network(draft, network_id)
+    if draft.transaction():
+        tables.commit(draft.transaction())
+
+
+def net(name: str, subnet: str = "", vni: int = 4096, *, ingress: bool = False) -> Network:
+    subnets = (Subnet(cidr=subnet),) if subnet else ()
+    return Network(id=name, spec=NetworkSpec(name=name, ingress=ingress), vni=vni, subnets=subnets)
+
+
+def test_a_number_that_another_network_has_is_refused() -> None:
+    tables = stored(net("old", vni=5000))
+    with pytest.raises(FailedPrecondition, match="opt vni: 5000 is that of network old; choose another one"):
+        created(tables, NetworkSpec(name="new", options={"vni": "5000"}))
+    created(tables, NetworkSpec(name="new", options={"vni": "5001"}))
+
+
+def test_a_subnet_with_nodes_in_it_is_refused() -> None:
+    node = Node(id="n1", description=NodeDescription(hostname="host1", data_address="192.168.7.5"))
+    with pytest.raises(
+        FailedPrecondition, match=r"192\.168\.0\.0/16 holds the address 192\.168\.7\.5 of node host1"
+    ):
+        created(stored(node), NetworkSpec(name="new", ipam=(IpamConfig(subnet="192.168.0.0/16"),)))
+
+
+def test_a_network_for_which_no_subnet_is_left_is_refused_at_once() -> None:
+    tables = stored(net("wide", "10.0.0.0/8"))
+    with pytest.raises(FailedPrecondition, match="no free /24 is left in the address pools"):
+        created(tables, NetworkSpec(name="new"))
+
+
+def test_nobody_gets_a_reserved_address() -> None:
+    subnet = Subnet("10.0.0.0/29", "10.0.0.1", "", {"router": "10.0.0.3", "printer": "10.0.0.5"})
+    addresses = Addresses()
+    addresses.observe_network("n", replace(net("n"), subnets=(subnet,)))
+    given_out = []
+    while (number := addresses.take("n")) is not None:
+        addresses.observe_endpoint(str(number), Endpoint(id=str(number), network_id="n", number=number))
+        given_out.append(number & 7)
+    assert given_out == [2, 4, 6]
+
+
+def test_a_network_goes_at_once_if_nothing_is_on_it() -> None:
+    tables = stored(net("n"), Endpoint(id="own", network_id="n", node_id="n1", number=7))
+    removed(tables, "n")
+    assert not list(tables.all(Network))
+    assert not list(tables.all(Endpoint))
+
+
+def test_the_name_of_a_network_that_is_being_removed_is_not_given_again() -> None:
+    tables = stored(net("net"), Endpoint(id="e", network_id="net", task_id="t", number=7))
+    removed(tables, "net")
+    assert find_network(tables, "net").pending_delete
+    removed(tables, "net")  # twice is once
+    with pytest.raises(AlreadyExists, match="'net' is being removed, and waits for 1 task to end"):
+        created(tables, NetworkSpec(name="Net"))
+
+
+def publishing() -> tuple[Service, Revision]:
+    spec = ServiceSpec(name="web", endpoint=EndpointSpec(ports=(PortConfig(target_port=80),)))
+    return Service(id="web", name="web", revision_id="r"), Revision(id="r", service_id="web", spec=spec)
+
+
+def test_the_ingress_network_is_replaced_once_nobody_publishes_by_it() -> None:
+    tables = stored(net("ingress", "10.255.0.0/16", ingress=True), *publishing())
+    with pytest.raises(FailedPrecondition, match=r"network ingress: services publish ports by it \(web\)"):
+        removed(tables, "ingress")
+    tables = stored(net("ingress", "10.255.0.0/16", ingress=True))
+    with pytest.raises(FailedPrecondition, match="ingress network 'ingress' is there; there can be one only"):
+        created(tables, NetworkSpec(name="other", ingress=True))
+    removed(tables, "ingress")
+    ipam = (IpamConfig(subnet="10.11.0.0/16"),)
+    created(tables, NetworkSpec(name="other", ingress=True, ipam=ipam, options={"mtu": "1400"}))
+
+
+def test_a_second_ingress_network_waits_until_the_first_is_gone() -> None:
+    tables = stored(net("ingress", ingress=True), Endpoint(id="e", network_id="ingress", task_id="t"))
+    removed(tables, "ingress")
+    with pytest.raises(FailedPrecondition, match="'ingress' is being removed, and waits for 1 task to end"):
+        created(tables, NetworkSpec(name="other", ingress=True))
