@@ -55,25 +55,25 @@ class DnsServer:
         self._writing: asyncio.Task[None] | None = None
         self._upstreams: Upstreams | None = None
         self._server: asyncio.Server | None = None
+        self._bound = 0
 
     async def start(self) -> None:
-        """Serve what the books say, then listen for the agent."""
-        self._bound = 0
+        """Serve what the books say, then listen for the agent, and relieve who did so before us."""
         self._upstreams = Upstreams(self._dice, self.counts)
+        before_us = predecessor.find(self._socket)
         self._reopen()
         self._socket.unlink(missing_ok=True)
         before = os.umask(0o177)
-        before_us = predecessor.find(self._socket)
         try:
             self._server = await asyncio.start_unix_server(self._converse, self._socket)
         finally:
             os.umask(before)
-        self._write_soon()
-        log.info("serving %d containers on %d networks", len(self._containers), len(self._zones))
-
         self._bound = self._socket.stat().st_ino
         if before_us is not None:
             await before_us.relieve()
+        self._write_soon()
+        log.info("serving %d containers on %d networks", len(self._containers), len(self._zones))
+
     async def stop(self) -> None:
         """Write the books and close everything. Rules in containers stay: the next start needs them."""
         if self._server is not None:
@@ -94,13 +94,13 @@ class DnsServer:
                 self._socket.unlink()
         log.info("stopped; dropped or failed: %s", dict(self.counts) or "nothing")
 
-    def apply(self, body: Body) -> str:
-        """Carry out one request; returns what went wrong, empty if nothing did."""
-        try:
     def is_needed(self) -> bool:
         """Tell whether there is still a container to serve: one whose namespace is there."""
         return any(netns.exists(Path(each.view.resolver.netns)) for each in self._containers.values())
 
+    def apply(self, body: Body) -> str:
+        """Carry out one request; returns what went wrong, empty if nothing did."""
+        try:
             match body:
                 case SetTable(table):
                     self._set_zone(table)

@@ -77,6 +77,7 @@ def _bound(path: Path, kind: int, port: int) -> socket.socket:
     try:
         if kind & socket.SOCK_STREAM:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # our successor opens it beside us
         try:
             sock.bind((limits.dns_address, port))
         except OSError as error:
@@ -93,7 +94,6 @@ def ask(path: Path | None, upstream: Upstream, data: bytes) -> socket.socket:
     """Send `data` to `upstream` from a fresh UDP socket of the namespace at `path` (None: the node's own).
 
     The socket is connected: the kernel takes only this server's packets, and tells of refusals.
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # our successor opens it beside us
     """
     sock = netns.socket_inside(path, _family(upstream), _NON_BLOCKING_UDP)
     try:
