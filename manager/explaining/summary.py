@@ -20,8 +20,9 @@ def summary(service: Service, revision: Revision, wanted: Sequence[Task], comple
     waiting = [task for task in wanted if task.status.state < S.ASSIGNED and task.status.err]
     if waiting:
         reason, count = Counter(task.status.err for task in waiting).most_common(1)[0]
-        who = "1 waits" if count == 1 else f"{count} wait"
-        parts.append(f"{who}: {reason}")
+        who = "1 waits" if len(waiting) == 1 else f"{len(waiting)} wait"
+        most = f", {count} of them" if count < len(waiting) else ""
+        parts.append(f"{who}{most}: {reason}")
     if service.allocation_error:
         parts.append(service.allocation_error)
     if service.update_status.state in (*_STANDSTILL, UpdateState.UPDATING, UpdateState.ROLLBACK_STARTED):

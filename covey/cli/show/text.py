@@ -6,6 +6,7 @@ SHORT_ID_CHARS = 12
 _GAP = "   "
 _ELLIPSIS = "…"
 _ERROR_CHARS = 60
+_NAMES = 8
 
 _AGES = (
     (60, 1, "second"),
@@ -31,6 +32,12 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def short(identifier: str, whole: bool = False) -> str:
     """Return the first 12 characters of an id, which any command takes too."""
     return identifier if whole else identifier[:SHORT_ID_CHARS]
+
+
+def some(names: Sequence[str]) -> str:
+    """Name things, as many as one cares to read, and count the others."""
+    more = len(names) - _NAMES
+    return ", ".join((*names[:_NAMES], *([f"and {more} more"] if more > 0 else []))) or "none"
 
 
 def first_line(text: str, whole: bool = False) -> str:

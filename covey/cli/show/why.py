@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from covey.client.views import Explanation
+from covey.client.views import Explanation, TaskExplanation
 
-from .text import table
+from .text import some, table
 
 _TASK_LINES = 30
-_NODE_NAMES = 8
 
 
 def why_text(told: Explanation) -> str:
@@ -21,24 +20,31 @@ def _lines(told: Explanation) -> Iterator[str]:
     alone = len(told.tasks) == 1 and told.tasks[0].text in told.summary
     if told.tasks and not alone:
         yield ""
-        rows = [(task.name, task.node_name or "-", task.text) for task in told.tasks[:_TASK_LINES]]
-        yield table(("TASK", "NODE", "WHY"), rows)
-        if len(told.tasks) > _TASK_LINES:
-            yield f"and {len(told.tasks) - _TASK_LINES} more; `covey service ps` lists them all"
+        groups = _alike(told.tasks)
+        yield table(("TASK", "NODE", "WHY"), map(_row, groups[:_TASK_LINES]))
+        if more := sum(map(len, groups[_TASK_LINES:])):
+            yield f"and {more} more; `covey service ps` lists them all"
     if told.ruled_out or told.open:
         yield ""
         yield from _nodes(told)
 
 
+def _alike(tasks: Sequence[TaskExplanation]) -> list[list[TaskExplanation]]:
+    """Bring tasks together that stand alike: hundreds may wait for the same reason."""
+    groups: dict[tuple[str, str], list[TaskExplanation]] = {}
+    for task in tasks:
+        groups.setdefault((task.node_name, task.text), []).append(task)
+    return list(groups.values())
+
+
+def _row(tasks: Sequence[TaskExplanation]) -> tuple[str, str, str]:
+    names = tasks[0].name if len(tasks) == 1 else f"{tasks[0].name} and {len(tasks) - 1} more"
+    return names, tasks[0].node_name or "-", tasks[0].text
+
+
 def _nodes(told: Explanation) -> Iterator[str]:
-    yield f"Nodes that could take one more task: {len(told.open)} of {told.nodes} ({_some(told.open)})"
+    yield f"Nodes that could take one more task: {len(told.open)} of {told.nodes} ({some(told.open)})"
     for ruled in told.ruled_out:
         said = ruled.detail or "no room"
         remedy = f"; {ruled.remedy}" if ruled.remedy else ""
-        yield f"  {ruled.filter} rules out {len(ruled.nodes)} ({_some(ruled.nodes)}): {said}{remedy}"
-
-
-def _some(names: Sequence[str]) -> str:
-    """Name nodes, as many as one cares to read."""
-    more = len(names) - _NODE_NAMES
-    return ", ".join((*names[:_NODE_NAMES], *([f"and {more} more"] if more > 0 else []))) or "none"
+        yield f"  {ruled.filter} rules out {len(ruled.nodes)} ({some(ruled.nodes)}): {said}{remedy}"

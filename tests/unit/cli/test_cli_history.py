@@ -155,3 +155,36 @@ def test_of_very_many_nodes_some_are_named_and_all_are_counted() -> None:
         "  resources rules out 990 (n10, n11, n12, n13, n14, n15, n16, n17, and 982 more): needs 64 cpus, best free is 8 "
         "on n10",
     ]
+
+
+def test_a_plan_of_a_thousand_tasks_is_read_at_a_glance() -> None:
+    placed = [PlanStep(PlanAction.CREATE, slot=n, node_name=f"n{n % 200}") for n in range(1, 601)]
+    waiting = [PlanStep(PlanAction.WAIT, slot=n, reason="no suitable node of 200") for n in range(601, 1001)]
+    lines = plan_text(Plan(tuple(placed + waiting)), "web", ServiceModeKind.REPLICATED).splitlines()
+    assert len(lines) == 64
+    assert lines[:2] == ["What would happen:", "  create web.1 on n1"]
+    assert lines[-3:] == [
+        "  create 540 more on n61 (3), n62 (3), n63 (3), n64 (3), n65 (3), n66 (3), n67 (3), n68 (3), and 192 more",
+        "  wait   web.601, web.602, web.603, web.604, web.605, web.606, web.607, web.608, and 392 more would find no "
+        "node: no suitable node of 200",
+        "This is a plan for web: nothing was changed.",
+    ]
+
+
+def test_reasons_of_their_own_are_bounded_too() -> None:
+    waiting = tuple(
+        PlanStep(PlanAction.WAIT, node_name=f"n{n}", reason=f"no room on n{n}") for n in range(200)
+    )
+    lines = plan_text(Plan(waiting), "agent", ServiceModeKind.GLOBAL).splitlines()
+    assert lines[1] == "  wait   agent.n0 would find no node: no room on n0"
+    assert lines[-2] == "  wait   140 more, for reasons of their own"
+
+
+def test_tasks_that_stand_alike_are_told_once() -> None:
+    waiting = tuple(TaskExplanation(name=f"web.{n}", text="no suitable node of 200") for n in range(1, 501))
+    runs = TaskExplanation(name="web.501", node_name="n1", text="runs on n1")
+    assert why_text(Explanation(summary="web waits", tasks=(*waiting, runs))).splitlines()[2:] == [
+        "TASK                 NODE   WHY",
+        "web.1 and 499 more   -      no suitable node of 200",
+        "web.501              n1     runs on n1",
+    ]

@@ -88,6 +88,18 @@ def test_what_finds_no_node_names_every_filter_and_what_would_help() -> None:
     assert list(told.open) == []
 
 
+def test_all_that_wait_are_counted_whatever_each_waits_for() -> None:
+    cluster = town()
+    cluster.node("d", cpus=8, memory=1 << 30)
+    each = ServiceMode(kind=ServiceModeKind.GLOBAL)
+    cluster.create(replace(web(cpus=3), mode=each))
+    cluster.run(1)
+    told = explain(cluster.tables, "web")
+    assert told.summary.startswith(
+        "1 of 4 tasks of web run, one for each node that can have one; 3 wait, 1 of them: "
+    )
+
+
 def test_what_fails_says_how_and_that_it_is_held_back() -> None:
     cluster = town("a")
     cluster.create(web(1))
