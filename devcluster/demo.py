@@ -1,15 +1,18 @@
-"""What `make demo` shows: services across three nodes, on real containers, in about a minute.
+"""What `make demo` shows: services across three nodes, on real containers, in about a minute and a half.
 
 Every step prints the command a person would type, runs exactly that, and then says what it saw. A step
 that does not come about within its bound ends the demo with exit code 1, the cluster left as it is.
 """
 
 import collections
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -55,6 +58,11 @@ class Demo:
         """What a `covey` command prints on the first manager that listens."""
         node = next(iter(look.managing(self.place)), "m1")
         return cluster.covey(self.place, node, *arguments, bound_s=_bound_s)
+
+    def show(self, text: str, lines_max: int) -> None:
+        """Print the first lines of what a command said."""
+        for line in text.splitlines()[:lines_max]:
+            self.console.print(f"     {line}", markup=False)
 
     def curl(self, node: str) -> str:
         """What the published port of `node` answers to a client that is no node; empty if it does not."""
@@ -145,8 +153,7 @@ def reach_by_name(demo: Demo) -> None:
 
     demo.until(f"answers of {WEB} in the client's log", lambda: len(answered()) > 1)
     lines = [line for line in demo.covey(*command).splitlines() if _ANSWER.search(line)]
-    for line in lines[-3:]:
-        demo.console.print(f"     {line}", markup=False)
+    demo.show("\n".join(lines[-3:]), 3)
     demo.saw(f"answered from {', '.join(sorted(answered()))}")
 
 
@@ -161,6 +168,21 @@ def reach_published(demo: Demo) -> None:
         demo.console.print(f"     {demo.curl(node)}", markup=False)
 
 
+@contextmanager
+def asking(demo: Demo, node: str) -> Iterator[None]:
+    """Have the published port of `node` asked without a pause meanwhile, then tell how many got no answer."""
+    url = f"http://{address_of(node)}:{PORT}/"
+    ask = f"while :; do curl -sf -o /dev/null --max-time 5 {url} && echo answered || echo lost; done"
+    argv, _ = cluster.inside(demo.place, OUTSIDE, ["sh", "-c", ask])
+    asker = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        yield
+    finally:
+        os.killpg(asker.pid, signal.SIGTERM)
+        told = collections.Counter(asker.communicate(timeout=_bound_s)[0].split())
+    demo.saw(f"{told['answered']} requests from outside were answered meanwhile, {told['lost']} were lost")
+
+
 def scale(demo: Demo) -> None:
     """From 3 to 12."""
     demo.title("From 3 replicas to 12")
@@ -171,16 +193,35 @@ def scale(demo: Demo) -> None:
 
 
 def update(demo: Demo) -> None:
-    """Version 2, two tasks at a time, while the service answers."""
-    demo.title("A rolling update to version 2, two tasks at a time")
+    """Version 2, two tasks at a time, while the service answers; and what is known of it."""
+    demo.title("A rolling update to version 2, two tasks at a time, and what it would do asked first")
+    change = ("service", "update", "--image", f"{demo.place.registry}/demo/web:2", WEB)
+    demo.show(demo.covey(*change, "--plan"), 6)
     began = time.monotonic()
-    demo.covey("service", "update", "--image", f"{demo.place.registry}/demo/web:2", WEB)
 
     def versions() -> set[str]:
         return {match[1] for _ in range(6) if (match := _ANSWER.search(demo.curl("w2")))}
 
-    demo.until("nothing but version 2 to answer", lambda: versions() == {"2"})
+    with asking(demo, "m1"):
+        demo.covey(*change)
+        demo.until("nothing but version 2 to answer", lambda: versions() == {"2"})
     demo.saw(f"all answers are version 2 after {time.monotonic() - began:.1f} s")
+    demo.show(demo.covey("service", "history", WEB), 12)
+
+
+def drain_a_node(demo: Demo) -> None:
+    """A worker is emptied, each task once another is ready in its place; and taken back."""
+    victim = "w2"
+    demo.title(f"Drain of {victim}: its tasks move, and nobody notices")
+    began = time.monotonic()
+    with asking(demo, "m1"):
+        demo.covey("node", "update", "--availability", "drain", victim)
+        demo.until(
+            "12 running tasks on the other nodes",
+            lambda: len([task for task in look.running(demo.place, WEB) if task.node != victim]) == 12,
+        )
+    demo.saw(f"12 run elsewhere after {time.monotonic() - began:.1f} s: {demo.spread(WEB)}")
+    demo.covey("node", "update", "--availability", "active", victim)
 
 
 def lose_a_node(demo: Demo) -> None:
@@ -212,8 +253,7 @@ def lose_the_leader(demo: Demo) -> None:
     nodes.power_loss(demo.place, victim)
     demo.until("another leader", lambda: look.leader(demo.place) not in ("", victim))
     leader, took_s = look.leader(demo.place), time.monotonic() - began
-    for line in demo.covey("node", "ls", "--filter", "role=manager").splitlines():
-        demo.console.print(f"     {line}", markup=False)
+    demo.show(demo.covey("node", "ls", "--filter", "role=manager"), 4)
     demo.covey("service", "scale", f"{WEB}=10")
     demo.saw(f"{leader} leads after {took_s:.1f} s: {demo.spread(WEB)}")
     demo.console.print(f"   [dim]$[/] covey dev start {victim}")
@@ -230,6 +270,7 @@ def say_what_next(demo: Demo) -> None:
         '   export PATH="$PWD/.venv/bin:$PATH"; eval "$(covey dev env)"\n'
         "   covey node ls\n"
         f"   covey service ps {WEB}\n"
+        f"   covey service why {WEB}\n"
         f"   covey service scale {WEB}=20\n"
         f"   covey service logs --follow {CLIENT}\n"
         f"   covey dev exec outside -- curl http://{address_of('w2')}:{PORT}/\n"
@@ -246,6 +287,7 @@ STEPS: Sequence[Callable[[Demo], None]] = (
     reach_published,
     scale,
     update,
+    drain_a_node,
     lose_a_node,
     lose_the_leader,
     say_what_next,
