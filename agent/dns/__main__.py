@@ -32,9 +32,9 @@ async def _serve(config: NodeConfig) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ending.set)
+    parent = os.getppid()
     server = DnsServer(config.dns_socket, config.run / "dns", SystemRandom())
     await server.start()
-    parent = os.getppid()
     try:
         while not (_alone(parent) and not server.is_needed()):
             with suppress(TimeoutError):
@@ -47,7 +47,7 @@ async def _serve(config: NodeConfig) -> None:
 
 def _alone(parent: int) -> bool:
     """Tell whether coveyd has ended. It leaves us behind while containers run, and nobody else would end us."""
-    return os.getppid() != parent or parent == 1
+    return os.getppid() != parent
 
 
 def _raise_file_limit() -> None:
