@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 import agent.session.events as talk
 import agent.tasks.events as work
+from agent.audit import judging
+from agent.audit.driver import Auditor
+from agent.audit.known import known
 from agent.dns.seam import Names
 from agent.health.checks import Probe
 from agent.images.seam import Images
@@ -18,7 +21,7 @@ from agent.network.seam import Networks
 from agent.runtime.seam import Runtime
 from agent.session.client import Streams
 from agent.session.machine import Session
-from agent.session.messages import Membership
+from agent.session.messages import AuditQuestion, Membership
 from agent.tasks import tables
 from agent.tasks.io.actions import Hands
 from agent.tasks.io.db import Database, Remembered, Stored
@@ -28,6 +31,7 @@ from agent.tasks.tables import TableQueue, Wish, Wished
 from covey import limits
 from covey.errors import CoveyError, Unavailable
 from covey.machine import Tick
+from covey.model.audit import AuditReport
 from covey.model.objects import ClusterVersion
 from covey.wire.client import Channel
 
@@ -71,6 +75,9 @@ class Agent:
         self._logs = LogPublisher(
             parts.connect, self._spawn, parts.runtime.log_path, tasks.is_over, tasks.node.node_id
         )
+        self.auditor = Auditor(
+            parts.runtime, parts.images, parts.networks, parts.names, lambda: known(tasks.records.values())
+        )
         self._long: dict[str, asyncio.Task[None]] = {}  # actions that may be called off, by their tasks
 
     async def run(self) -> None:
@@ -81,6 +88,7 @@ class Agent:
         async with self._group:
             self._spawn(self._parts.database.run(), "agent database")
             await self._take_over()
+            self._spawn(self.auditor.periodic(self.session.dice, self._audited_itself), "audits")
             while True:
                 await self._turn()
 
@@ -166,11 +174,19 @@ class Agent:
                 log.error("network %s is not as it should be, trying again: %s", network_id, error)
             case talk.Follow(membership):
                 self._spawn(self._follow(membership), "follow membership")
+            case talk.Audit(question):
+                self._spawn(self._audit(question), f"audit {question.audit_id}")
             case talk.Dial() | talk.Send() | talk.HangUp() | talk.Remember() | talk.Subscribe():
                 self._converse(effect)
             case _:
                 self._work(effect)
         return ()
+
+    async def _audit(self, question: AuditQuestion) -> None:
+        self._inbox.put_nowait(talk.Audited(await self.auditor.answer(question)))
+
+    def _audited_itself(self, report: AuditReport) -> None:
+        self._inbox.put_nowait(talk.AuditedItself(judging.summary(report)))
 
     async def _confirm(self, network_id: str, version: ClusterVersion) -> None:
         """Say that a table is in force once names follow it, too; the kernel's next table need not wait for that."""

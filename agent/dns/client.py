@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 from types import TracebackType
 
+from agent.audit.look import Look
 from covey import limits
 from covey.errors import FailedPrecondition, PeerFault, Unavailable
 from covey.model.tables import NetworkTable
@@ -15,6 +16,7 @@ from covey.model.tables import NetworkTable
 from .feed import Deframer, Resolver, Verdict, frame
 from .outbox import Outbox
 from .seam import Names
+from .serving import judge, wanted
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,7 @@ class DnsFeed:
         self._dice = dice
         self._outbox = Outbox()
         self._news = asyncio.Event()  # something to send
+        self._asking = asyncio.Lock()
         self._answer = asyncio.Event()  # replaced at each answer: a broadcast
         self._task: asyncio.Task[None] | None = None
 
@@ -102,6 +105,24 @@ class DnsFeed:
             ) from None
         if error:
             raise Unavailable(f"names of network {network_id} may be old: {error}")
+
+    async def audit(self, *, repair: bool = False) -> Look:
+        """See `Names.audit`."""
+        async with self._asking:
+            self._outbox.ask(anew=repair)
+            self._news.set()
+            try:
+                async with asyncio.timeout(limits.dns_audit_s):
+                    while self._outbox.serving is None:
+                        await self._answer.wait()
+            except TimeoutError:
+                raise Unavailable(
+                    f"the DNS server at {self._socket} did not say within {limits.dns_audit_s:g} s what it serves; "
+                    "coveyd restarts it if it died, its log says more"
+                ) from None
+            told, serving = self._outbox.serving
+        digests = await asyncio.to_thread(lambda: {id: wanted(table) for id, table in told.tables.items()})
+        return judge(told, digests, serving)
 
     async def settled(self) -> None:
         """Wait, without a bound of its own, until everything published was answered (for tests and demos)."""

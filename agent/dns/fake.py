@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 
+from agent.audit.look import Look
 from covey.errors import FailedPrecondition, Unavailable
+from covey.model.audit import Finding
 from covey.model.tables import NetworkTable
 
 from .feed import Resolver
@@ -17,6 +19,7 @@ class FakeNames:
         self.resolvers: dict[str, Resolver] = {}
         self.broken: dict[str, str] = {}
         self.resets = 0
+        self.amiss: list[Finding] = []
 
     def reset(self, tables: Iterable[NetworkTable], resolvers: Iterable[Resolver]) -> None:
         """Remember these and nothing else."""
@@ -51,6 +54,12 @@ class FakeNames:
             raise FailedPrecondition(f"task {task_id} has no resolver: call set_resolver before ready")
         if task_id in self.broken:
             raise Unavailable(f"no names for task {task_id}: {self.broken[task_id]}")
+
+    async def audit(self, *, repair: bool = False) -> Look:
+        """Give what was planted in `amiss`; a repair takes it away."""
+        if repair:
+            self.amiss.clear()
+        return Look(len(self.tables) + len(self.resolvers), tuple(self.amiss))
 
 
 _: type[Names] = FakeNames

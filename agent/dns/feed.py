@@ -96,7 +96,13 @@ class Retain(Message, frozen=True, tag="retain"):
     task_ids: tuple[str, ...] = ()
 
 
-Body = SetTable | ChangeTable | DropTable | SetResolver | DropResolver | Retain
+class Ask(Message, frozen=True, tag="ask"):
+    """Say what you serve; with `anew`, work all names out anew first, and lead every port 53 here again."""
+
+    anew: bool = False
+
+
+Body = SetTable | ChangeTable | DropTable | SetResolver | DropResolver | Retain | Ask
 
 
 class Request(Message, frozen=True):
@@ -106,11 +112,23 @@ class Request(Message, frozen=True):
     body: Body
 
 
+class Serving(Message, frozen=True):
+    """What is served: a digest of each network's names (`serving.fingerprint`), and the containers.
+
+    `unled` are those whose port 53 does not lead here, with why.
+    """
+
+    zones: dict[str, str] = {}
+    task_ids: tuple[str, ...] = ()
+    unled: dict[str, str] = {}
+
+
 class Verdict(Message, frozen=True):
-    """The server's answer to request `seq`; an empty `error` means done."""
+    """The server's answer to request `seq`; an empty `error` means done. `serving` answers `Ask`."""
 
     seq: int
     error: str = ""
+    serving: Serving | None = None
 
 
 Frame = TypeVar("Frame", Request, Verdict)

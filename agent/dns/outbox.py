@@ -8,6 +8,7 @@ from covey.model.tables import NetworkTable
 
 from .difference import delta
 from .feed import (
+    Ask,
     Body,
     ChangeTable,
     DropResolver,
@@ -15,12 +16,15 @@ from .feed import (
     Request,
     Resolver,
     Retain,
+    Serving,
     SetResolver,
     SetTable,
     Verdict,
 )
+from .serving import Told
 
 _RETAIN = ("retain", "")
+_ASK = ("ask", "")
 
 
 class Outbox:
@@ -43,6 +47,21 @@ class Outbox:
         self._verdicts: dict[str, str] = {}
         self._table_verdicts: dict[str, str] = {}
         self._seq = 0
+        self._anew = False
+        self._told = Told({}, frozenset())
+        self.serving: tuple[Told, Serving] | None = None
+
+    def ask(self, *, anew: bool) -> None:
+        """Want to know what is served: `serving` has it, and what had been told by then, once it is answered.
+
+        With `anew` everything is told again before.
+        """
+        if anew:
+            self._sent.clear()
+            self._want_everything()
+        self._anew, self.serving = anew, None
+        self._waiting.pop(_ASK, None)
+        self._want(_ASK)
 
     def reset(self, tables: Iterable[NetworkTable], resolvers: Iterable[Resolver]) -> None:
         """Replace the wanted state by this one."""
@@ -114,6 +133,8 @@ class Outbox:
             raise PeerFault(f"the DNS server answered request {verdict.seq}, which nobody made")
         if isinstance(body, SetResolver) and self.resolvers.get(body.resolver.task_id) is body.resolver:
             self._verdicts[body.resolver.task_id] = verdict.error
+        if isinstance(body, Ask) and verdict.serving is not None:
+            self.serving = self._told, verdict.serving
         if isinstance(body, SetTable | ChangeTable):
             self._answered_table(body, self._tables_in_flight.pop(verdict.seq), verdict.error)
         return body
@@ -161,6 +182,10 @@ class Outbox:
             case ("resolver", task_id):
                 resolver = self.resolvers.get(task_id)
                 return DropResolver(task_id) if resolver is None else SetResolver(resolver)
+            case ("ask", _):
+                waiting = {id for kind, id in self._waiting if kind == "resolver"}
+                self._told = Told(dict(self._sent), frozenset(self.resolvers.keys() - waiting))
+                return Ask(self._anew)
             case _:
                 return Retain(tuple(self.tables), tuple(self.resolvers))
 

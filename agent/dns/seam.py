@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Protocol
 
+from agent.audit.look import Look
 from covey.model.tables import NetworkTable
 
 from .feed import Resolver
@@ -47,5 +48,12 @@ class Names(Protocol):
 
         Call it before the container starts. Raises Unavailable with the server's reason, or if the time
         is over; FailedPrecondition if no resolver was set for the task.
+        """
+        ...
+
+    async def audit(self, *, repair: bool = False) -> Look:
+        """Ask the server what it serves and say what differs from what was published.
+
+        With `repair`, have it told everything anew first. Raises Unavailable if it does not answer.
         """
         ...

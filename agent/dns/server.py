@@ -15,6 +15,7 @@ from covey.io import netns
 from covey.model.tables import NetworkTable, NetworkTableDelta
 
 from .feed import (
+    Ask,
     Body,
     ChangeTable,
     Deframer,
@@ -23,6 +24,7 @@ from .feed import (
     Request,
     Resolver,
     Retain,
+    Serving,
     SetResolver,
     SetTable,
     Verdict,
@@ -31,6 +33,7 @@ from .feed import (
 from .io import books, predecessor, sockets
 from .io.container import Connections, Container
 from .io.upstream import Upstreams
+from .serving import fingerprint
 from .view import View
 from .zone import Zone
 
@@ -200,7 +203,7 @@ class DnsServer:
         try:
             while data := await reader.read(_READ_BYTES):
                 for request in deframer.feed(data):
-                    writer.write(frame(Verdict(request.seq, self.apply(request.body))))
+                    writer.write(frame(await self._verdict(request)))
                     await writer.drain()  # and other containers' queries get their turn
                     await asyncio.sleep(0)
                 self._write_soon()
@@ -213,6 +216,31 @@ class DnsServer:
             writer.close()
             with suppress(OSError, asyncio.CancelledError):
                 await writer.wait_closed()
+
+    async def _verdict(self, request: Request) -> Verdict:
+        if not isinstance(request.body, Ask):
+            return Verdict(request.seq, self.apply(request.body))
+        if request.body.anew:
+            self._work_out_anew()
+        zones, unled = {}, {}
+        for id, zone in list(self._zones.items()):
+            zones[id] = await asyncio.to_thread(fingerprint, dict(zone.names), dict(zone.reverse))
+        for task_id, container in list(self._containers.items()):
+            if why := sockets.unled(Path(container.view.resolver.netns), container.listening):
+                unled[task_id] = why
+            await asyncio.sleep(0)
+        return Verdict(request.seq, serving=Serving(zones, tuple(self._containers), unled))
+
+    def _work_out_anew(self) -> None:
+        for id, zone in list(self._zones.items()):
+            fresh = Zone()
+            fresh.set_table(zone.table())
+            self._zones[id] = fresh
+        for task_id, container in self._containers.items():
+            try:
+                sockets.lead(Path(container.view.resolver.netns), container.listening)
+            except OSError as error:
+                log.warning("port 53 of task %s does not lead here: %s", task_id, error)
 
     def _write_soon(self) -> None:
         if self._writing is None or self._writing.done():

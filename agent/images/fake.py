@@ -7,7 +7,7 @@ from covey.errors import NotFound, Unavailable
 from covey.model.reference import parse
 from covey.model.specs import RegistryAuth
 
-from .seam import ImageConfig, LocalImage
+from .seam import ImageConfig, LocalImage, Unused
 
 
 class FakeImages:
@@ -47,3 +47,7 @@ class FakeImages:
         """Forget all others."""
         gone = [name for name, image in self.here.items() if image.id not in in_use]
         return sorted({self.here.pop(name).id for name in gone})
+
+    async def unused(self, in_use: Sequence[str]) -> Unused:
+        """Count all others; they have no size."""
+        return Unused(len({image.id for image in self.here.values()} - set(in_use)))

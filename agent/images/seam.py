@@ -50,6 +50,13 @@ class LocalImage(Struct, frozen=True):
     config: ImageConfig = ImageConfig()
 
 
+class Unused(Struct, frozen=True, gc=False):
+    """Images, and how large their layers are that nobody else needs."""
+
+    images: int = 0
+    bytes: int = 0
+
+
 class Images(Protocol):
     """Gets images to this host and finds them there."""
 
@@ -65,4 +72,8 @@ class Images(Protocol):
 
     async def remove_unused(self, in_use: Sequence[str]) -> Sequence[str]:
         """Remove every image whose id is not in `in_use`; returns the ids removed."""
+        ...
+
+    async def unused(self, in_use: Sequence[str]) -> Unused:
+        """Count the images whose id is not in `in_use`."""
         ...

@@ -12,10 +12,10 @@ from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from agent.audit.look import Look
 from covey import limits
 from covey.errors import FailedPrecondition, Refused
 from covey.model.objects import Network
@@ -28,13 +28,15 @@ from .desired import names as wanted_names
 from .desired.facts import Host, check, overlays
 from .desired.node import forwarded_keys, host_keys
 from .desired.task import has_way_out
-from .io import conntrack, sysctl
+from .io import sysctl
 from .io.claims import Claims
+from .io.compare import compare
 from .io.connections import quiet
 from .io.kernel import carry_out
 from .io.lookout import Lookout, tell
 from .io.observe import observe, surroundings
 from .io.places import Places
+from .io.sweeping import Sweeper
 from .plan import plan
 from .probe import port_of, shared_port
 from .seam import NetworkFault, Networks, Sandbox
@@ -73,8 +75,12 @@ class NetlinkNetworks:
         self._lookout = Lookout(settings.netns_dir.parent / "probe", settings.vxlan_port, self._subnets)
         self._look = asyncio.Event()
         self._shared: set[str] = set()
-        self._unswept: set[str] = set()
-        self._sweeper: asyncio.Task[None] | None = None
+        self._sweeper = Sweeper(
+            self._places,
+            self._in_turn,
+            lambda: self._facts,
+            lambda netns: self._have is not None and netns in self._have,
+        )
         self._looker: asyncio.Task[None] | None = None
 
     async def learn(self, network: Network) -> None:
@@ -152,7 +158,7 @@ class NetlinkNetworks:
             return before is None or after is None or sweep.needed(before, after, table.network_id)
 
         if await self._in_turn(work):
-            self._sweep(table.network_id)
+            self._sweeper.sweep([table.network_id])
 
     async def forget(self, network_id: str) -> None:
         """See `Networks.forget`."""
@@ -187,16 +193,30 @@ class NetlinkNetworks:
         await self._in_turn(self._lookout.look)
         if self._looker is None:
             self._looker = asyncio.get_running_loop().create_task(self._look_out())
-        for network_id in list(self._tables):
-            self._sweep(network_id)
+        self._sweeper.sweep(self._tables)
         return frozenset(self._denials.said)
+
+    async def audit(self, *, repair: bool = False) -> Look:
+        """See `Networks.audit`."""
+
+        def work() -> Look:
+            if repair:
+                self._have = None
+                self._converge(None)
+            facts = self._facts and self._current_facts()
+            return compare(self._places, facts, self._denials.said) if facts else Look()
+
+        if repair:
+            self._sweeper.sweep(self._tables)
+            await self._sweeper.settled()
+        return await self._in_turn(work)
 
     async def close(self) -> None:
         """See `Networks.close`."""
-        for task in (self._sweeper, self._looker):
-            if task is not None:
-                task.cancel()
-                await asyncio.wait([task])
+        await self._sweeper.close()
+        if self._looker is not None:
+            self._looker.cancel()
+            await asyncio.wait([self._looker])
         await self._in_turn(self._places.close)
         self._claims.close()
         self._thread.shutdown()
@@ -368,27 +388,6 @@ class NetlinkNetworks:
             tables=dict(self._tables),
             sandboxes=sandboxes,
         )
-
-    def _sweep(self, network_id: str) -> None:
-        """Have stale connections forgotten soon: a walk of the tracking table is too long to wait for."""
-        self._unswept.add(network_id)
-        if self._sweeper is None or self._sweeper.done():
-            self._sweeper = asyncio.get_running_loop().create_task(self._sweep_all())
-
-    async def _sweep_all(self) -> None:
-        """One namespace per turn, so that attaches and tables go in between."""
-        while self._unswept:
-            facts, ids = self._facts, frozenset(self._unswept)
-            self._unswept.clear()
-            for each in sweep.places(facts, ids) if facts is not None else ():
-                await self._in_turn(partial(self._sweep_one, each, ids))
-
-    def _sweep_one(self, netns: str, network_ids: frozenset[str]) -> None:
-        if self._have is None or self._facts is None or netns not in self._have:
-            return
-        found = sweep.of_place(self._facts, netns, network_ids)
-        if found is not None:
-            conntrack.sweep(self._places, found)
 
 
 def _now_ms() -> int:

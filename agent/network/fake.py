@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from agent.audit.look import Look
 from covey.errors import CoveyError
+from covey.model.audit import Finding
 from covey.model.objects import Network
 from covey.model.tables import NetworkTable
 
@@ -28,6 +30,7 @@ class FakeNetworks:
     denied: frozenset[str] = frozenset()
     connected: dict[int, asyncio.Event] = field(default_factory=dict[int, asyncio.Event])
     closed: bool = False
+    amiss: list[Finding] = field(default_factory=list[Finding])
 
     async def learn(self, network: Network) -> None:
         """See `Networks.learn`."""
@@ -81,6 +84,12 @@ class FakeNetworks:
         self.tables = {table.network_id: table for table in tables}
         self.sandboxes = {sandbox.task_id: sandbox for sandbox in sandboxes}
         return self.denied
+
+    async def audit(self, *, repair: bool = False) -> Look:
+        """Give what was planted in `amiss`; a repair takes it away."""
+        if repair:
+            self.amiss.clear()
+        return Look(len(self.sandboxes), tuple(self.amiss))
 
     async def close(self) -> None:
         """See `Networks.close`."""

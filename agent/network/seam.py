@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from agent.audit.look import Look
 from covey.errors import CoveyError
 from covey.model.objects import Endpoint, Network
 from covey.model.specs import PortConfig
@@ -99,6 +100,10 @@ class Networks(Protocol):
         Returns the ids of networks that the host denies (a taken VNI). They and the tasks on them are set
         aside, the others built; `learn`, `attach` and `apply` for such a network ask the host again.
         """
+        ...
+
+    async def audit(self, *, repair: bool = False) -> Look:
+        """Read everything back and say what differs from what should be; with `repair`, make it so first."""
         ...
 
     async def close(self) -> None:

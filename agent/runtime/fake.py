@@ -7,14 +7,16 @@ described is refused as one that is not in the image.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from signal import SIGKILL
 
 from msgspec import Struct, field
 
+from agent.audit.look import Look
 from covey import limits
 from covey.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, Unavailable
+from covey.model.audit import Finding
 
 from .seam import Container, ContainerState, ExecResult, Exit, Observed
 
@@ -62,6 +64,7 @@ class FakeHost:
         self.missing_sources: set[str] = set()
         self.containers: dict[str, FakeContainer] = {}
         self.removed: list[str] = []
+        self.leftovers: list[Finding] = []
         self.next_pid = 1000
 
     def behaviour(self, args: Sequence[str]) -> Behaviour:
@@ -191,6 +194,15 @@ class FakeRuntime:
         """All containers of the host."""
         found = sorted(self.host.containers.items())
         return [Observed(i, c.state, c.pid, c.exit, c.spec.stop_signal) for i, c in found]
+
+    async def audit(self, is_known: Callable[[str], bool]) -> Look:
+        """Say what was planted in `leftovers` of ids that nobody knows."""
+        left = [each for each in self.host.leftovers if not is_known(each.place)]
+        return Look(len(self.host.containers), tuple(left))
+
+    async def clear(self, is_known: Callable[[str], bool]) -> None:
+        """Remove those."""
+        self.host.leftovers = [each for each in self.host.leftovers if is_known(each.place)]
 
     def log_path(self, container_id: str) -> Path:
         """Where the log would be."""

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from agent.audit.look import Look
 
 from .seam import Container, ExecResult, Exit, Observed, Runtime
 
@@ -109,6 +111,21 @@ class FaultyRuntime:
         if error:
             raise error
         return found
+
+    async def audit(self, is_known: Callable[[str], bool]) -> Look:
+        """See the seam."""
+        error = await self._before("audit", "")
+        found = await self.inner.audit(is_known)
+        if error:
+            raise error
+        return found
+
+    async def clear(self, is_known: Callable[[str], bool]) -> None:
+        """See the seam."""
+        error = await self._before("clear", "")
+        await self.inner.clear(is_known)
+        if error:
+            raise error
 
     def log_path(self, container_id: str) -> Path:
         """See the seam."""

@@ -1,12 +1,13 @@
 """The interface every runtime keeps: what a container is, and what can be done with one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
 from msgspec import Struct
 
+from agent.audit.look import Look
 from covey import limits
 from covey.model.specs import Mount, Resources, Ulimit
 
@@ -151,6 +152,17 @@ class Runtime(Protocol):
 
     async def list(self) -> Sequence[Observed]:
         """All containers of this runtime, ordered by id."""
+        ...
+
+    async def audit(self, is_known: Callable[[str], bool]) -> Look:
+        """Say what is left on this host of containers that are gone, and what those that run lack.
+
+        `is_known` tells of which ids there may be something: they belong to tasks.
+        """
+        ...
+
+    async def clear(self, is_known: Callable[[str], bool]) -> None:
+        """Remove what `audit` finds left behind, as far as no process uses it; of what is known, nothing."""
         ...
 
     def log_path(self, container_id: str) -> Path:

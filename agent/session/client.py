@@ -22,6 +22,8 @@ from covey.wire.services import Dispatcher, NodeDaemon
 from .events import Connected, Disconnected, Heard
 from .messages import (
     Alive,
+    AuditAnswer,
+    AuditQuestion,
     Down,
     Heartbeat,
     LogSubscription,
@@ -42,6 +44,7 @@ UP: dict[type[Up], str] = {
     StatusReport: "status_report",
     TablesApplied: "tables_applied",
     NodeDescription: "description",
+    AuditAnswer: "audit_answer",
 }
 DOWN: dict[str, type[Down]] = {
     "session_started": SessionStarted,
@@ -54,6 +57,7 @@ DOWN: dict[str, type[Down]] = {
     "alive": Alive,
     "membership": Membership,
     "withdrawn": Withdrawn,
+    "audit_question": AuditQuestion,
 }
 _UP_MESSAGES = {name: type(getattr(AgentMessage(), name)) for name in UP.values()}
 

@@ -6,10 +6,10 @@ Every stream has a number. What is heard of a stream that is no longer the curre
 from dataclasses import dataclass
 
 from covey.model.assignments import Assignments, TaskReport
-from covey.model.objects import ClusterVersion, NodeDescription
+from covey.model.objects import AuditSummary, ClusterVersion, NodeDescription
 from covey.model.tables import NetworkTable
 
-from .messages import Down, LogSubscription, Membership, Up
+from .messages import AuditAnswer, AuditQuestion, Down, LogSubscription, Membership, Up
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,31 @@ class Followed:
     ok: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """The node was audited, because a manager asked for it."""
+
+    answer: AuditAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class AuditedItself:
+    """The node was audited, as it is now and then."""
+
+    summary: AuditSummary
+
+
 Event = (
-    Connected | Disconnected | Heard | StatusChanged | TasksDropped | TableInForce | Redescribed | Followed
+    Connected
+    | Disconnected
+    | Heard
+    | StatusChanged
+    | TasksDropped
+    | TableInForce
+    | Redescribed
+    | Followed
+    | Audited
+    | AuditedItself
 )
 
 
@@ -153,4 +176,23 @@ class TellWithdrawn:
     task_ids: tuple[str, ...]
 
 
-Effect = Dial | Send | HangUp | Assign | UseTable | DropTable | Remember | Subscribe | Follow | TellWithdrawn
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """Audit the node; answer with Audited."""
+
+    question: AuditQuestion
+
+
+Effect = (
+    Dial
+    | Send
+    | HangUp
+    | Assign
+    | UseTable
+    | DropTable
+    | Remember
+    | Subscribe
+    | Follow
+    | TellWithdrawn
+    | Audit
+)

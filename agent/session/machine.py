@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from random import Random
 
+from msgspec.structs import replace
+
 from covey import limits
 from covey.errors import PeerFault
 from covey.machine import Machine, Tick
@@ -15,6 +17,9 @@ from covey.model.tables import NetworkTable, NetworkTableDelta
 from .candidates import Candidates
 from .events import (
     Assign,
+    Audit,
+    Audited,
+    AuditedItself,
     Connected,
     Dial,
     Disconnected,
@@ -37,6 +42,7 @@ from .events import (
 from .following import Following, following
 from .messages import (
     Alive,
+    AuditQuestion,
     Down,
     Heartbeat,
     LogSubscription,
@@ -136,6 +142,10 @@ class Session:
                 return self._table_in_force(network_id, version)
             case Redescribed(description):
                 return self._redescribe(description)
+            case Audited(answer):
+                return (Send(self.number, answer),) if self.phase is Phase.OPEN else ()
+            case AuditedItself(summary):
+                return self._redescribe(replace(self.description, audit=summary))
             case Followed(ok):
                 return self.following.done(ok, self.now_ms)
             case Connected(number) | Disconnected(number) | Heard(number) if number != self.number:
@@ -262,6 +272,8 @@ class Session:
                 return (*self._learn(message.managers), *self.following.told(message))
             case Withdrawn(task_ids):
                 return (TellWithdrawn(task_ids),)
+            case AuditQuestion():
+                return (Audit(message),)
             case Alive():
                 return ()
 

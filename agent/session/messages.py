@@ -5,6 +5,7 @@ Field names are those of `proto/covey/v1/dispatcher.proto`, so that `covey.wire.
 
 from covey import limits
 from covey.model.assignments import Assignments, TaskReport
+from covey.model.audit import AuditReport
 from covey.model.objects import ClusterVersion, NodeDescription, Part
 from covey.model.states import NodeRole
 from covey.model.tables import NetworkTable, NetworkTableDelta
@@ -100,7 +101,22 @@ class LogSubscription(Part, frozen=True):
     cancel: bool = False
 
 
-Up = Register | Heartbeat | StatusReport | TablesApplied | NodeDescription
+class AuditQuestion(Part, frozen=True):
+    """The manager wants the node audited, and with `repair`, put right what may be."""
+
+    audit_id: str = ""
+    repair: bool = False
+
+
+class AuditAnswer(Part, frozen=True):
+    """The answer to an `AuditQuestion`. `refusal` says why there is no report."""
+
+    audit_id: str = ""
+    report: AuditReport = AuditReport()
+    refusal: str = ""
+
+
+Up = Register | Heartbeat | StatusReport | TablesApplied | NodeDescription | AuditAnswer
 Down = (
     SessionStarted
     | StatusAcknowledged
@@ -112,4 +128,5 @@ Down = (
     | Alive
     | Membership
     | Withdrawn
+    | AuditQuestion
 )

@@ -1,3 +1,4 @@
+from covey.v1 import audit_pb2 as _audit_pb2
 from covey.v1 import objects_pb2 as _objects_pb2
 from covey.v1 import specs_pb2 as _specs_pb2
 from covey.v1 import types_pb2 as _types_pb2
@@ -489,3 +490,101 @@ class RemoveNetworkRequest(_message.Message):
 class RemoveNetworkResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class AuditClusterRequest(_message.Message):
+    __slots__ = ("nodes", "repair")
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    REPAIR_FIELD_NUMBER: _ClassVar[int]
+    nodes: _containers.RepeatedScalarFieldContainer[str]
+    repair: bool
+    def __init__(self, nodes: _Optional[_Iterable[str]] = ..., repair: _Optional[bool] = ...) -> None: ...
+
+class AuditClusterResponse(_message.Message):
+    __slots__ = ("nodes", "managers")
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    MANAGERS_FIELD_NUMBER: _ClassVar[int]
+    nodes: _containers.RepeatedCompositeFieldContainer[AuditedNode]
+    managers: _audit_pb2.AuditReport
+    def __init__(self, nodes: _Optional[_Iterable[_Union[AuditedNode, _Mapping]]] = ..., managers: _Optional[_Union[_audit_pb2.AuditReport, _Mapping]] = ...) -> None: ...
+
+class AuditedNode(_message.Message):
+    __slots__ = ("node_id", "hostname", "report", "unanswered")
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    HOSTNAME_FIELD_NUMBER: _ClassVar[int]
+    REPORT_FIELD_NUMBER: _ClassVar[int]
+    UNANSWERED_FIELD_NUMBER: _ClassVar[int]
+    node_id: str
+    hostname: str
+    report: _audit_pb2.AuditReport
+    unanswered: str
+    def __init__(self, node_id: _Optional[str] = ..., hostname: _Optional[str] = ..., report: _Optional[_Union[_audit_pb2.AuditReport, _Mapping]] = ..., unanswered: _Optional[str] = ...) -> None: ...
+
+class InspectNetworkRequest(_message.Message):
+    __slots__ = ("network",)
+    NETWORK_FIELD_NUMBER: _ClassVar[int]
+    network: str
+    def __init__(self, network: _Optional[str] = ...) -> None: ...
+
+class InspectNetworkResponse(_message.Message):
+    __slots__ = ("version", "nodes", "services", "removal")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    SERVICES_FIELD_NUMBER: _ClassVar[int]
+    REMOVAL_FIELD_NUMBER: _ClassVar[int]
+    version: _objects_pb2.ClusterVersion
+    nodes: _containers.RepeatedCompositeFieldContainer[NetworkFollower]
+    services: _containers.RepeatedCompositeFieldContainer[NetworkService]
+    removal: str
+    def __init__(self, version: _Optional[_Union[_objects_pb2.ClusterVersion, _Mapping]] = ..., nodes: _Optional[_Iterable[_Union[NetworkFollower, _Mapping]]] = ..., services: _Optional[_Iterable[_Union[NetworkService, _Mapping]]] = ..., removal: _Optional[str] = ...) -> None: ...
+
+class NetworkFollower(_message.Message):
+    __slots__ = ("node_id", "node_name", "connected", "applied", "behind_entries", "endpoints")
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    NODE_NAME_FIELD_NUMBER: _ClassVar[int]
+    CONNECTED_FIELD_NUMBER: _ClassVar[int]
+    APPLIED_FIELD_NUMBER: _ClassVar[int]
+    BEHIND_ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
+    node_id: str
+    node_name: str
+    connected: bool
+    applied: _objects_pb2.ClusterVersion
+    behind_entries: int
+    endpoints: _containers.RepeatedCompositeFieldContainer[_objects_pb2.Endpoint]
+    def __init__(self, node_id: _Optional[str] = ..., node_name: _Optional[str] = ..., connected: _Optional[bool] = ..., applied: _Optional[_Union[_objects_pb2.ClusterVersion, _Mapping]] = ..., behind_entries: _Optional[int] = ..., endpoints: _Optional[_Iterable[_Union[_objects_pb2.Endpoint, _Mapping]]] = ...) -> None: ...
+
+class NetworkService(_message.Message):
+    __slots__ = ("service_id", "name", "aliases", "mode", "virtual_ips", "ports", "affinity", "backends")
+    SERVICE_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ALIASES_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    VIRTUAL_IPS_FIELD_NUMBER: _ClassVar[int]
+    PORTS_FIELD_NUMBER: _ClassVar[int]
+    AFFINITY_FIELD_NUMBER: _ClassVar[int]
+    BACKENDS_FIELD_NUMBER: _ClassVar[int]
+    service_id: str
+    name: str
+    aliases: _containers.RepeatedScalarFieldContainer[str]
+    mode: _types_pb2.EndpointMode
+    virtual_ips: _containers.RepeatedScalarFieldContainer[str]
+    ports: _containers.RepeatedCompositeFieldContainer[_specs_pb2.PortConfig]
+    affinity: _types_pb2.Affinity
+    backends: _containers.RepeatedCompositeFieldContainer[NetworkBackend]
+    def __init__(self, service_id: _Optional[str] = ..., name: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., mode: _Optional[_Union[_types_pb2.EndpointMode, str]] = ..., virtual_ips: _Optional[_Iterable[str]] = ..., ports: _Optional[_Iterable[_Union[_specs_pb2.PortConfig, _Mapping]]] = ..., affinity: _Optional[_Union[_types_pb2.Affinity, str]] = ..., backends: _Optional[_Iterable[_Union[NetworkBackend, _Mapping]]] = ...) -> None: ...
+
+class NetworkBackend(_message.Message):
+    __slots__ = ("task_id", "task_name", "node_id", "node_name", "addresses", "state")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_NAME_FIELD_NUMBER: _ClassVar[int]
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    NODE_NAME_FIELD_NUMBER: _ClassVar[int]
+    ADDRESSES_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    task_name: str
+    node_id: str
+    node_name: str
+    addresses: _containers.RepeatedScalarFieldContainer[str]
+    state: _types_pb2.EndpointState
+    def __init__(self, task_id: _Optional[str] = ..., task_name: _Optional[str] = ..., node_id: _Optional[str] = ..., node_name: _Optional[str] = ..., addresses: _Optional[_Iterable[str]] = ..., state: _Optional[_Union[_types_pb2.EndpointState, str]] = ...) -> None: ...

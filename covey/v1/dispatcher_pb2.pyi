@@ -1,4 +1,5 @@
 from covey.v1 import assignments_pb2 as _assignments_pb2
+from covey.v1 import audit_pb2 as _audit_pb2
 from covey.v1 import objects_pb2 as _objects_pb2
 from covey.v1 import tables_pb2 as _tables_pb2
 from covey.v1 import types_pb2 as _types_pb2
@@ -19,18 +20,20 @@ class SignOffResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class AgentMessage(_message.Message):
-    __slots__ = ("register", "heartbeat", "status_report", "tables_applied", "description")
+    __slots__ = ("register", "heartbeat", "status_report", "tables_applied", "description", "audit_answer")
     REGISTER_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
     STATUS_REPORT_FIELD_NUMBER: _ClassVar[int]
     TABLES_APPLIED_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    AUDIT_ANSWER_FIELD_NUMBER: _ClassVar[int]
     register: Register
     heartbeat: Heartbeat
     status_report: StatusReport
     tables_applied: TablesApplied
     description: _objects_pb2.NodeDescription
-    def __init__(self, register: _Optional[_Union[Register, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., status_report: _Optional[_Union[StatusReport, _Mapping]] = ..., tables_applied: _Optional[_Union[TablesApplied, _Mapping]] = ..., description: _Optional[_Union[_objects_pb2.NodeDescription, _Mapping]] = ...) -> None: ...
+    audit_answer: AuditAnswer
+    def __init__(self, register: _Optional[_Union[Register, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., status_report: _Optional[_Union[StatusReport, _Mapping]] = ..., tables_applied: _Optional[_Union[TablesApplied, _Mapping]] = ..., description: _Optional[_Union[_objects_pb2.NodeDescription, _Mapping]] = ..., audit_answer: _Optional[_Union[AuditAnswer, _Mapping]] = ...) -> None: ...
 
 class Register(_message.Message):
     __slots__ = ("description", "last_seen")
@@ -67,7 +70,7 @@ class TableVersion(_message.Message):
     def __init__(self, network_id: _Optional[str] = ..., version: _Optional[_Union[_objects_pb2.ClusterVersion, _Mapping]] = ...) -> None: ...
 
 class ManagerMessage(_message.Message):
-    __slots__ = ("session_started", "status_acknowledged", "assignments", "table", "table_delta", "log_subscription", "redirect", "alive", "membership", "withdrawn")
+    __slots__ = ("session_started", "status_acknowledged", "assignments", "table", "table_delta", "log_subscription", "redirect", "alive", "membership", "withdrawn", "audit_question")
     SESSION_STARTED_FIELD_NUMBER: _ClassVar[int]
     STATUS_ACKNOWLEDGED_FIELD_NUMBER: _ClassVar[int]
     ASSIGNMENTS_FIELD_NUMBER: _ClassVar[int]
@@ -78,6 +81,7 @@ class ManagerMessage(_message.Message):
     ALIVE_FIELD_NUMBER: _ClassVar[int]
     MEMBERSHIP_FIELD_NUMBER: _ClassVar[int]
     WITHDRAWN_FIELD_NUMBER: _ClassVar[int]
+    AUDIT_QUESTION_FIELD_NUMBER: _ClassVar[int]
     session_started: SessionStarted
     status_acknowledged: StatusAcknowledged
     assignments: _assignments_pb2.Assignments
@@ -88,7 +92,8 @@ class ManagerMessage(_message.Message):
     alive: Alive
     membership: Membership
     withdrawn: Withdrawn
-    def __init__(self, session_started: _Optional[_Union[SessionStarted, _Mapping]] = ..., status_acknowledged: _Optional[_Union[StatusAcknowledged, _Mapping]] = ..., assignments: _Optional[_Union[_assignments_pb2.Assignments, _Mapping]] = ..., table: _Optional[_Union[_tables_pb2.NetworkTable, _Mapping]] = ..., table_delta: _Optional[_Union[_tables_pb2.NetworkTableDelta, _Mapping]] = ..., log_subscription: _Optional[_Union[LogSubscription, _Mapping]] = ..., redirect: _Optional[_Union[Redirect, _Mapping]] = ..., alive: _Optional[_Union[Alive, _Mapping]] = ..., membership: _Optional[_Union[Membership, _Mapping]] = ..., withdrawn: _Optional[_Union[Withdrawn, _Mapping]] = ...) -> None: ...
+    audit_question: AuditQuestion
+    def __init__(self, session_started: _Optional[_Union[SessionStarted, _Mapping]] = ..., status_acknowledged: _Optional[_Union[StatusAcknowledged, _Mapping]] = ..., assignments: _Optional[_Union[_assignments_pb2.Assignments, _Mapping]] = ..., table: _Optional[_Union[_tables_pb2.NetworkTable, _Mapping]] = ..., table_delta: _Optional[_Union[_tables_pb2.NetworkTableDelta, _Mapping]] = ..., log_subscription: _Optional[_Union[LogSubscription, _Mapping]] = ..., redirect: _Optional[_Union[Redirect, _Mapping]] = ..., alive: _Optional[_Union[Alive, _Mapping]] = ..., membership: _Optional[_Union[Membership, _Mapping]] = ..., withdrawn: _Optional[_Union[Withdrawn, _Mapping]] = ..., audit_question: _Optional[_Union[AuditQuestion, _Mapping]] = ...) -> None: ...
 
 class Redirect(_message.Message):
     __slots__ = ("leader", "managers")
@@ -161,3 +166,21 @@ class LogOptions(_message.Message):
     no_stdout: bool
     no_stderr: bool
     def __init__(self, follow: _Optional[bool] = ..., tail: _Optional[int] = ..., since_ns: _Optional[int] = ..., no_stdout: _Optional[bool] = ..., no_stderr: _Optional[bool] = ...) -> None: ...
+
+class AuditQuestion(_message.Message):
+    __slots__ = ("audit_id", "repair")
+    AUDIT_ID_FIELD_NUMBER: _ClassVar[int]
+    REPAIR_FIELD_NUMBER: _ClassVar[int]
+    audit_id: str
+    repair: bool
+    def __init__(self, audit_id: _Optional[str] = ..., repair: _Optional[bool] = ...) -> None: ...
+
+class AuditAnswer(_message.Message):
+    __slots__ = ("audit_id", "report", "refusal")
+    AUDIT_ID_FIELD_NUMBER: _ClassVar[int]
+    REPORT_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    audit_id: str
+    report: _audit_pb2.AuditReport
+    refusal: str
+    def __init__(self, audit_id: _Optional[str] = ..., report: _Optional[_Union[_audit_pb2.AuditReport, _Mapping]] = ..., refusal: _Optional[str] = ...) -> None: ...

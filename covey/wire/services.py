@@ -149,6 +149,16 @@ class Control:
     remove_network = Unary(
         name, "RemoveNetwork", control_pb2.RemoveNetworkRequest, control_pb2.RemoveNetworkResponse, OPERATORS
     )
+    inspect_network = Unary(
+        name,
+        "InspectNetwork",
+        control_pb2.InspectNetworkRequest,
+        control_pb2.InspectNetworkResponse,
+        OPERATORS,
+    )
+    audit_cluster = ServerStream(
+        name, "AuditCluster", control_pb2.AuditClusterRequest, control_pb2.AuditClusterResponse, OPERATORS
+    )
 
 
 class Dispatcher:

@@ -8,6 +8,7 @@ import socket
 from pathlib import Path
 
 from agent.network.firewall import Balance, Base, Chain, Hook, Table, Target, ToAddress, ToPort
+from agent.network.io.nftables import readback
 from agent.network.io.nftables.messages import BEGIN, END
 from agent.network.io.nftables.transactions import encode_operation
 from agent.network.io.wire import Channel
@@ -24,16 +25,33 @@ _DNS_PORT = 53
 
 def redirect_port_53(path: Path, udp_port: int, tcp_port: int) -> None:
     """Replace the table in the namespace at `path`. Raises OSError with the kernel's reason."""
+    channel = _channel(path)
+    try:
+        step = ReplaceTable(str(path), _table(udp_port, tcp_port))
+        failures = channel.transaction(BEGIN, encode_operation(step), END)
+    finally:
+        channel.close()
+    if failures:
+        raise OSError(failures[0].number, f"nftables rules for port 53: {failures[0]}", str(path))
+
+
+def redirected(path: Path, udp_port: int, tcp_port: int) -> bool:
+    """Tell whether the table stands in the namespace at `path`, as it should. Raises OSError if nobody can tell."""
+    channel = _channel(path)
+    try:
+        return readback.tables(channel, {TABLE}).get(TABLE) == _table(udp_port, tcp_port).view()
+    finally:
+        channel.close()
+
+
+def _channel(path: Path) -> Channel:
+    return Channel(netns.socket_inside(path, socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER))
+
+
+def _table(udp_port: int, tcp_port: int) -> Table:
     to_us = ToAddress(f"{limits.dns_address}/32")
     rules = tuple(
         (to_us, ToPort(protocol, _DNS_PORT), Balance((Target(limits.dns_address, port),)))
         for protocol, port in (("udp", udp_port), ("tcp", tcp_port))
     )
-    table = Table(TABLE, (Chain("output", rules, Base("nat", Hook.OUTPUT, _PRIORITY)),))
-    channel = Channel(netns.socket_inside(path, socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER))
-    try:
-        failures = channel.transaction(BEGIN, encode_operation(ReplaceTable(str(path), table)), END)
-    finally:
-        channel.close()
-    if failures:
-        raise OSError(failures[0].number, f"nftables rules for port 53: {failures[0]}", str(path))
+    return Table(TABLE, (Chain("output", rules, Base("nat", Hook.OUTPUT, _PRIORITY)),))

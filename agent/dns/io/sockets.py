@@ -10,7 +10,7 @@ from covey import limits
 from covey.io import netns
 
 from ..feed import Upstream
-from .redirect import redirect_port_53
+from .redirect import redirect_port_53, redirected
 
 _LISTEN_BACKLOG = 16
 _NON_BLOCKING_UDP = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
@@ -62,7 +62,7 @@ def listen(path: Path, udp_port: int = 0, tcp_port: int = 0) -> Listening:
         try:
             tcp.listen(_LISTEN_BACKLOG)
             listening = Listening(udp, tcp, namespace)
-            redirect_port_53(path, listening.udp_port, listening.tcp_port)
+            lead(path, listening)
         except BaseException:
             tcp.close()
             raise
@@ -70,6 +70,22 @@ def listen(path: Path, udp_port: int = 0, tcp_port: int = 0) -> Listening:
         udp.close()
         raise
     return listening
+
+
+def lead(path: Path, listening: Listening) -> None:
+    """Lead 127.0.0.11:53 of the namespace at `path` to these sockets. Raises OSError with the kernel's reason."""
+    redirect_port_53(path, listening.udp_port, listening.tcp_port)
+
+
+def unled(path: Path, listening: Listening) -> str:
+    """Why 127.0.0.11:53 of the namespace at `path` does not lead to these sockets; empty if it does."""
+    try:
+        if namespace_at(path) != listening.namespace:
+            return "they are open in another namespace"
+        stands = redirected(path, listening.udp_port, listening.tcp_port)
+    except OSError as error:
+        return str(error)
+    return "" if stands else "its rules are missing, or others than they should be"
 
 
 def _bound(path: Path, kind: int, port: int) -> socket.socket:

@@ -1,12 +1,13 @@
 """Reading what `containers-storage` prints: images, layers and OCI image configurations."""
 
+from collections.abc import Collection
 from typing import TypeVar
 
 import msgspec
 from msgspec import Struct, field
 from msgspec.json import Decoder
 
-from agent.images.seam import ImageConfig, ImageHealthcheck
+from agent.images.seam import ImageConfig, ImageHealthcheck, Unused
 from covey.errors import Corrupt
 
 
@@ -29,6 +30,7 @@ class StoredLayer(Struct, frozen=True):
 
     id: str
     parent: str = ""
+    bytes: int = field(default=0, name="diff-size")
 
 
 class _Health(Struct, frozen=True):
@@ -94,6 +96,20 @@ def lowerdirs(text: bytes, top: str, root: str) -> tuple[str, ...]:
         out.append(f"{root}/overlay/{layer}/diff")
         layer = parents[layer]
     return tuple(out)
+
+
+def unused(image_list: bytes, layer_list: bytes, in_use: Collection[str]) -> Unused:
+    """The images that are not in use, and the layers that only they need, or none does."""
+    every = images(image_list)
+    parents = {layer.id: layer for layer in _decoded(_LAYERS, layer_list, "layer list") or ()}
+    needed: set[str] = set()
+    for image in every:
+        layer = image.layer if image.id in in_use else ""
+        while layer in parents and layer not in needed:
+            needed.add(layer)
+            layer = parents[layer].parent
+    size = sum(max(layer.bytes, 0) for id, layer in parents.items() if id not in needed)
+    return Unused(sum(image.id not in in_use for image in every), size)
 
 
 def configuration(text: bytes) -> tuple[str, str, ImageConfig]:

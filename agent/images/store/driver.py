@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from agent.images.seam import LocalImage
+from agent.images.seam import LocalImage, Unused
 from covey import limits
 from covey.errors import InvalidArgument, Unavailable
 from covey.io.architecture import architecture
@@ -15,7 +15,7 @@ from covey.io.registry import authfile, explain, is_insecure, skopeo
 from covey.model.reference import Reference, parse
 from covey.model.specs import RegistryAuth
 
-from .answers import StoredImage, configuration, images, lowerdirs
+from .answers import StoredImage, configuration, images, lowerdirs, unused
 from .commands import Store
 
 _log = logging.getLogger(__name__)
@@ -78,6 +78,14 @@ class SkopeoImages:
             await self._storage("delete-image", image_id)
         self._known = {name: image for name, image in self._known.items() if image.id not in gone}
         return sorted(gone)
+
+    async def unused(self, in_use: Sequence[str]) -> Unused:
+        """See the seam."""
+        if not self._root.exists():
+            return Unused()
+        listed = await self._storage("images", "--json")
+        layers = await self._storage("layers", "--json")
+        return unused(listed.stdout, layers.stdout, in_use)
 
     async def _find_or_pull(self, reference: Reference, auth: RegistryAuth | None) -> LocalImage:
         if self._policy is None:

@@ -86,6 +86,11 @@ def location(cgroup: str) -> str:
     return "/" + "/".join((*levels, f"{prefix}-{name}.scope"))
 
 
+def parent_of(cgroup: str) -> str:
+    """The path of the cgroup that the containers' own are in, from one of theirs in a runtime specification."""
+    return location(cgroup).rpartition("/")[0]
+
+
 def processes(trees: Sequence[Hierarchy], path: str) -> set[int]:
     """The pids in cgroup `path` and below, in any hierarchy."""
     pids: set[int] = set()
@@ -175,7 +180,11 @@ def make(tree: Hierarchy, path: str) -> None:
 def children(tree: Hierarchy, path: str, prefix: str) -> list[str]:
     """The cgroups right below `path` whose names begin with `prefix`."""
     with suppress(FileNotFoundError):
-        names = sorted(each.name for each in _place(tree, path).iterdir() if each.name.startswith(prefix))
+        names = sorted(
+            each.name
+            for each in _place(tree, path).iterdir()
+            if each.name.startswith(prefix) and each.is_dir()
+        )
         return [f"{path}/{name}" for name in names]
     return []
 

@@ -5,23 +5,25 @@ import logging
 import os
 import shutil
 import signal as signals
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
+from agent.audit.look import Look
 from agent.runtime.seam import Container, ContainerState, ExecResult, Exit, Observed
 from covey import limits
 from covey.errors import CoveyError, FailedPrecondition, NotFound, Unavailable
 from covey.io.process import Finished, run
 
-from . import cgroups, logs
+from . import cgroups, logs, remains
 from .bundle import Bundle, Phase, Record
 from .host import Host, probe, process_start
-from .io.conmon import explain, launch, reopen_log
+from .io.conmon import conmon_argv, explain, launch
 from .io.execution import Executor
+from .io.logkeeping import keep_logs
 from .io.watch import container_exit, open_process
 from .mounts import unmount
 from .preparation import Preparation, check_id
@@ -31,8 +33,6 @@ _R = TypeVar("_R")
 _log = logging.getLogger(__name__)
 _CLEAN_UP_TRIES = 50
 _CLEAN_UP_PAUSE_S = 0.02
-_REOPEN_TRIES = 50
-_REOPEN_PAUSE_S = 0.002
 _KILLED = 128 + signals.SIGKILL
 _EXIT_NOTICE_S = 0.1
 
@@ -91,7 +91,7 @@ class OciRuntime:
         _log.info("%s", self._host.describe())
         for directory in sorted(each for each in self._containers.iterdir() if each.is_dir()):
             await self._take_over(Bundle(directory))
-        self._log_keeper = asyncio.create_task(self._keep_logs())
+        self._log_keeper = asyncio.create_task(keep_logs(self._running))
 
     async def close(self) -> None:
         """Let go of everything, what is under way excepted; containers and their conmons go on."""
@@ -123,7 +123,10 @@ class OciRuntime:
         async with self._places:
             record = await asyncio.to_thread(self._prepare, container, bundle)
             try:
-                pid = await launch(self._conmon_argv(bundle, record), bundle.directory, self._place_conmon)
+                argv = conmon_argv(
+                    self._host, bundle, record, self._runtime_options(), self._preparation.by_systemd
+                )
+                pid = await launch(argv, bundle.directory, self._place_conmon)
                 conmon_pid = bundle.read_pid(bundle.conmon_pid)
                 record = msgspec.structs.replace(
                     record,
@@ -257,21 +260,6 @@ class OciRuntime:
                     shutil.rmtree(bundle.directory)
             raise
 
-    def _conmon_argv(self, bundle: Bundle, record: Record) -> Sequence[str]:
-        here = str(bundle.directory)
-        argv = [self._host.conmon, "--api-version", "1", "-c", bundle.id, "-u", bundle.id, "-n", bundle.id]
-        argv += ["-r", self._host.runtime, "-b", here, "-p", str(bundle.pid), "-P", str(bundle.conmon_pid)]
-        argv += ["--exit-dir", str(bundle.exit_dir), "--full-attach", "--no-sync-log"]
-        argv += ["-l", f"k8s-file:{bundle.log}"]
-        if record.log_bytes_max:
-            # For the time no agent is there. It counts on when the log is begun anew: see logs.py.
-            argv += ["--log-size-max", str(limits.container_log_overrun * record.log_bytes_max)]
-        if self._preparation.by_systemd:
-            argv.append("-s")
-        for argument in self._runtime_options():
-            argv += ["--runtime-arg", argument]
-        return argv
-
     def _runtime_options(self) -> Sequence[str]:
         options = ["--root", str(self._runtime_root)]
         return [*options, "--systemd-cgroup"] if self._preparation.by_systemd else options
@@ -367,22 +355,42 @@ class OciRuntime:
             return [str(error)]
         return []
 
-    async def _keep_logs(self) -> None:
-        """Have logs that reached their bound begun anew, now and then."""
-        while True:
-            await asyncio.sleep(limits.container_log_check_ms / 1000)
-            for entry in list(self._entries.values()):
-                try:
-                    if entry.pidfd >= 0 and logs.hold(entry.bundle, entry.record):
-                        reopen_log(str(entry.bundle.control))
-                        await self._hold_new_log(entry)
-                except OSError as error:  # a full disk, say; the others' logs must not grow for it
-                    _log.warning("the log of container %s cannot be begun anew: %s", entry.record.id, error)
+    async def audit(self, is_known: Callable[[str], bool]) -> Look:
+        """See the seam."""
+        return await asyncio.to_thread(remains.look, self._ground, self._living(), is_known)
 
-    @staticmethod
-    async def _hold_new_log(entry: _Entry) -> None:
-        for _ in range(_REOPEN_TRIES):
-            if logs.is_replaced(entry.bundle):
-                logs.hold(entry.bundle, entry.record)
-                return
-            await asyncio.sleep(_REOPEN_PAUSE_S)
+    async def clear(self, is_known: Callable[[str], bool]) -> None:
+        """See the seam."""
+        found = await asyncio.to_thread(remains.left, self._ground, self._living(), is_known)
+        for id in sorted(found.ids):
+            if id not in self._entries and not is_known(id):
+                async with self._places:
+                    await asyncio.shield(self._to_the_end(self._clean_up(self._bundle(id))))
+        for id in sorted(found.mounted):
+            await self._unmount(self._bundle(id))
+        for path in sorted(found.cgroups):
+            await asyncio.to_thread(cgroups.remove, self._host.trees, path)
+        for entry in list(self._entries.values()):
+            if entry.pidfd >= 0:
+                await self._executor.sweep(entry.bundle, cgroups.location(entry.record.cgroup))
+
+    def _running(self) -> Sequence[tuple[Bundle, Record]]:
+        return [(entry.bundle, entry.record) for entry in self._entries.values() if entry.pidfd >= 0]
+
+    @property
+    def _ground(self) -> remains.Ground:
+        parent = cgroups.parent_of(self._preparation.cgroup("id"))
+        executor = self._executor
+        return remains.Ground(
+            self._containers, self._runtime_root, parent, self._host.trees, executor.tree, executor.PREFIX
+        )
+
+    def _living(self) -> dict[str, remains.Living]:
+        return {id: self._lives(entry) for id, entry in self._entries.items()}
+
+    def _lives(self, entry: _Entry) -> remains.Living:
+        cgroup = cgroups.location(entry.record.cgroup)
+        mounted = True if entry.pidfd >= 0 else None
+        if entry.unmounting is not None and entry.unmounting.done():
+            mounted = False
+        return remains.Living(cgroup, mounted, *self._executor.of_container(cgroup))

@@ -15,7 +15,9 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from agent.runtime.oci.bundle import Bundle, Record
 from agent.runtime.oci.complaints import message_of
+from agent.runtime.oci.host import Host
 from covey import limits
 from covey.errors import CoveyError, InvalidArgument, Unavailable
 from covey.io.process import ended, readable
@@ -30,6 +32,25 @@ class _Answer(Struct):
     data: int = -1
     pid: int = -1
     message: str = ""
+
+
+def conmon_argv(
+    host: Host, bundle: Bundle, record: Record, runtime_options: Sequence[str], by_systemd: bool
+) -> Sequence[str]:
+    """The command line by which conmon creates a container and stays with it."""
+    here = str(bundle.directory)
+    argv = [host.conmon, "--api-version", "1", "-c", bundle.id, "-u", bundle.id, "-n", bundle.id]
+    argv += ["-r", host.runtime, "-b", here, "-p", str(bundle.pid), "-P", str(bundle.conmon_pid)]
+    argv += ["--exit-dir", str(bundle.exit_dir), "--full-attach", "--no-sync-log"]
+    argv += ["-l", f"k8s-file:{bundle.log}"]
+    if record.log_bytes_max:
+        # For the time no agent is there. It counts on when the log is begun anew: see logs.py.
+        argv += ["--log-size-max", str(limits.container_log_overrun * record.log_bytes_max)]
+    if by_systemd:
+        argv.append("-s")
+    for argument in runtime_options:
+        argv += ["--runtime-arg", argument]
+    return argv
 
 
 async def launch(argv: Sequence[str], directory: Path, place: Callable[[int], None]) -> int:

@@ -46,6 +46,8 @@ _OVERFLOW_PAUSE_S = 0.01  # whoever writes more than is kept is slowed down, not
 class Executor:
     """Runs commands in containers. `to_the_end` lets a coroutine finish whatever happens to its caller."""
 
+    PREFIX = _PREFIX
+
     def __init__(
         self, host: Host, argv: Sequence[str], to_the_end: Callable[[Coroutine[Any, Any, None]], Any]
     ) -> None:
@@ -57,6 +59,16 @@ class Executor:
         self._numbers = count(1)
         self._able: bool | None = None
         self._active: set[str] = set()
+
+    @property
+    def tree(self) -> cgroups.Hierarchy:
+        """The hierarchy in which commands have cgroups of their own."""
+        return self._tree
+
+    def of_container(self, cgroup: str) -> tuple[str, frozenset[str]]:
+        """The cgroup below which commands of a container have theirs, and those that are in use now."""
+        home = cgroups.home_of_execs(self._tree, cgroup)
+        return home, frozenset(path for path in self._active if path.startswith(f"{home}/"))
 
     async def run(self, bundle: Bundle, cgroup: str, argv: Sequence[str], timeout_s: float) -> ExecResult:
         """Run `argv` in the container whose cgroup is at the path `cgroup`.

@@ -1,0 +1,81 @@
+"""Judging what was seen. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from agent.runtime.seam import Observed
+from covey import limits
+from covey.model.audit import AuditReport, Finding
+from covey.model.objects import AuditCount, AuditSummary
+
+from .known import Known
+from .look import Look
+
+
+def containers(known: Known, observed: Iterable[Observed]) -> Look:
+    """Compare the tasks that have containers with the containers there are."""
+    there = {each.id for each in observed}
+    strays = sorted(there - known.tasks)
+    gone = sorted(known.boxed - there - known.moving)
+    return Look(
+        len(there | known.boxed),
+        (
+            *(Finding("container", each, "belongs to no task of this node") for each in strays),
+            *(Finding("container", each, "is gone, and its task does not know it") for each in gone),
+        ),
+    )
+
+
+def standing(first: Look, second: Look) -> Look:
+    """What both looks found: anything else was only under way."""
+    before = set(first.findings)
+    return Look(
+        second.compared,
+        tuple(dict.fromkeys(each for each in second.findings if each in before)),
+        tuple(dict.fromkeys(second.remarks)),
+    )
+
+
+def report(found: Look, left: Look | None, known: Known, unused: tuple[int, int], now_ns: int) -> AuditReport:
+    """Put a report together. `left` is what remained after a repair, None if there was none."""
+    remains = found if left is None else left
+    remaining = dict.fromkeys(remains.findings)
+    repaired = [each for each in found.findings if each not in remaining]
+    findings = [
+        *(Finding(each.kind, each.place, each.words, repaired=True) for each in repaired),
+        *remaining,
+    ]
+    listed = _bounded(findings)
+    return AuditReport(
+        at_ns=now_ns,
+        compared=remains.compared,
+        findings=listed,
+        counts=counts(remaining),
+        omitted=len(findings) - len(listed),
+        unused_images=unused[0],
+        unused_image_bytes=unused[1],
+        remarks=tuple(_short(each) for each in remains.remarks[: limits.audit_remarks_max]),
+        task_ids=tuple(sorted(known.tasks))[: limits.audit_tasks_max],
+    )
+
+
+def counts(findings: Iterable[Finding]) -> tuple[AuditCount, ...]:
+    """How many there are of each kind, in the order of kinds."""
+    return tuple(AuditCount(*each) for each in sorted(Counter(f.kind for f in findings).items()))
+
+
+def summary(told: AuditReport) -> AuditSummary:
+    """What the node says of itself after an audit that nobody asked for."""
+    return AuditSummary(told.at_ns, told.compared, told.counts, told.unused_images, told.unused_image_bytes)
+
+
+def _bounded(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    return tuple(
+        Finding(each.kind, _short(each.place), _short(each.words), each.repaired)
+        for each in findings[: limits.audit_findings_max]
+    )
+
+
+def _short(text: str) -> str:
+    most = limits.audit_words_chars_max
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -1,0 +1,76 @@
+"""What the node's namespaces hold against what they should: the plan to put that right is what is amiss."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from agent.audit.look import Look
+from covey.model.audit import Finding
+
+from .. import names, sweep
+from ..desired import Facts, whole
+from ..findings import findings, things
+from ..plan import plan
+from ..state import NODE
+from . import conntrack, sysctl
+from .nftables.messages import BODY_OFFSET, GETTABLE, message
+from .observe import observe
+from .places import Places
+from .wire import attributes, string
+
+_OURS = "covey_"
+
+
+def compare(places: Places, facts: Facts, denied: Mapping[str, str]) -> Look:
+    """Read everything back and compare it; raises OSError if the kernel does not let us."""
+    try:
+        return _compare(places, facts, denied)
+    except OSError:
+        places.close()  # whatever broke in between must not answer the next question
+        raise
+
+
+def _compare(places: Places, facts: Facts, denied: Mapping[str, str]) -> Look:
+    found = observe(places)
+    want = whole(facts)
+    have = {
+        name: replace(each, sysctls=sysctl.read(places.path(name), want[name].sysctls))
+        if name in want
+        else each
+        for name, each in found.node.items()
+    }
+    steps = plan(have, want, found.broken)
+    flows = [each for name in want if name in have for each in _flows(places, facts, name)]
+    return Look(
+        things(want) + len(flows),
+        (
+            *findings(steps, have),
+            *_strange_tables(places),
+            *(each for each in flows if each is not None),
+            *(Finding("network", id, f"is set aside, with its tasks: {why}") for id, why in denied.items()),
+        ),
+    )
+
+
+def _flows(places: Places, facts: Facts, name: str) -> Iterator[Finding | None]:
+    """Each connection through the tables of a namespace; those that lead to nobody as findings."""
+    look = sweep.of_place(facts, name, facts.networks.keys() | facts.tables.keys())
+    channel = places.filtering(name)
+    if look is None or not conntrack.count(channel):
+        return
+    for flow in conntrack.flows(channel):
+        if not look.stale(flow):
+            yield None
+            continue
+        words = f"a connection to {flow.destination} leads to {flow.answered_by}, which is gone"
+        yield Finding("conntrack", name or "the node", words)
+
+
+def _strange_tables(places: Places) -> Iterator[Finding]:
+    """Tables in the node's own namespace that bear our mark, and that nothing here makes."""
+    for _, body in places.filtering(NODE).dump(message(GETTABLE, b"")):
+        name = string(attributes(body[BODY_OFFSET:])[1])
+        if name.startswith(_OURS) and name not in names.TABLES:
+            words = (
+                f"table {name} is nothing that this version makes: `nft delete table ip {name}` removes it"
+            )
+            yield Finding("rule", "the node", words)

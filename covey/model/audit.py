@@ -1,0 +1,35 @@
+"""Audits: what a node or the managers found when they compared what should be with what is."""
+
+from covey.model.objects import AuditCount, Part
+
+
+class Finding(Part, frozen=True):
+    """One thing that is not as it should be.
+
+    `kind` is what sort of thing (`address`, `rule`, `mount`), `place` where (a namespace, a task, a path), `words`
+    what is wrong with it. `repaired`: it was put right in this audit.
+    """
+
+    kind: str = ""
+    place: str = ""
+    words: str = ""
+    repaired: bool = False
+
+
+class AuditReport(Part, frozen=True):
+    """The outcome of one audit.
+
+    `compared` is how many things were looked at. Findings are bounded: `counts` has all that remain, by kind,
+    `omitted` says how many are not listed. Of a node, `remarks` say what could not be looked at, `task_ids` are those
+    it has, and images that no task of it uses are counted, which is no fault.
+    """
+
+    at_ns: int = 0
+    compared: int = 0
+    findings: tuple[Finding, ...] = ()
+    counts: tuple[AuditCount, ...] = ()
+    omitted: int = 0
+    unused_images: int = 0
+    unused_image_bytes: int = 0
+    remarks: tuple[str, ...] = ()
+    task_ids: tuple[str, ...] = ()
