@@ -108,6 +108,7 @@ class _Manager:
             self._join_token,
             self._kept.group,
             self._config.node_id,
+            lambda network_id: self._dispatcher.followed(network_id) if self._dispatcher else None,
         )
         bindings = [*control.bindings(), *status.bindings(), *BackupServer(self._store).bindings()]
         return self._forwarding.wrap([*bindings, *self._logs.reader_bindings()])

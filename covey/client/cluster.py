@@ -26,6 +26,7 @@ from .views import (
     LogLine,
     LogOptions,
     NetworkDetail,
+    NetworkTruth,
     Plan,
     Progress,
     ServiceDetail,
@@ -235,6 +236,11 @@ class ClusterClient:
         """Return a network by id, unambiguous prefix of an id, or name."""
         answer = await self._read(Control.get_network, pb.GetNetworkRequest(network=network))
         return from_message(answer, NetworkDetail)
+
+    async def inspect_network(self, network: str) -> NetworkTruth:
+        """Return what is true of a network now, as its nodes tell the leader."""
+        answer = await self._read(Control.inspect_network, pb.InspectNetworkRequest(network=network))
+        return from_message(answer, NetworkTruth)
 
     async def remove_network(self, network_id: str) -> None:
         """Remove a network that nothing uses."""

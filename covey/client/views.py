@@ -3,7 +3,9 @@
 from enum import IntEnum
 
 from covey.model.difference import FieldChange
-from covey.model.objects import Endpoint, Network, Part, Revision, Service, Task
+from covey.model.objects import ClusterVersion, Endpoint, Network, Part, Revision, Service, Task
+from covey.model.specs import PortConfig
+from covey.model.states import Affinity, EndpointMode, EndpointState
 
 
 class ServiceDetail(Part, frozen=True):
@@ -89,6 +91,50 @@ class NetworkDetail(Part, frozen=True):
 
     network: Network = Network()
     endpoints: tuple[Endpoint, ...] = ()
+
+
+class NetworkFollower(Part, frozen=True):
+    """A node on a network, and how far it follows its table: `behind_entries` of the managers' log, -1 if unknown."""
+
+    node_id: str = ""
+    node_name: str = ""
+    connected: bool = False
+    applied: ClusterVersion = ClusterVersion()
+    behind_entries: int = 0
+    endpoints: tuple[Endpoint, ...] = ()
+
+
+class NetworkBackend(Part, frozen=True):
+    """One task of a service on a network; new connections go to it while it is ACTIVE."""
+
+    task_id: str = ""
+    task_name: str = ""
+    node_id: str = ""
+    node_name: str = ""
+    addresses: tuple[str, ...] = ()
+    state: EndpointState = EndpointState.JOINING
+
+
+class NetworkService(Part, frozen=True):
+    """A service as the nodes on a network know it, with where its connections go."""
+
+    service_id: str = ""
+    name: str = ""
+    aliases: tuple[str, ...] = ()
+    mode: EndpointMode = EndpointMode.VIP
+    virtual_ips: tuple[str, ...] = ()
+    ports: tuple[PortConfig, ...] = ()
+    affinity: Affinity = Affinity.NONE
+    backends: tuple[NetworkBackend, ...] = ()
+
+
+class NetworkTruth(Part, frozen=True):
+    """What is true of a network now. `version` is that of its newest table, `removal` what that waits for."""
+
+    version: ClusterVersion = ClusterVersion()
+    nodes: tuple[NetworkFollower, ...] = ()
+    services: tuple[NetworkService, ...] = ()
+    removal: str = ""
 
 
 class LogLine(Part, frozen=True):

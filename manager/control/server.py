@@ -8,22 +8,22 @@ from random import Random
 from msgspec.structs import replace
 
 from covey.errors import InvalidArgument, Unavailable
-from covey.model.objects import Cluster, Endpoint, JoinSecrets, Network, Node, RootCa, Task
-from covey.model.specs import ClusterSpec, NetworkSpec, NodeSpec
+from covey.model.objects import Cluster, JoinSecrets, Node, RootCa, Task
+from covey.model.specs import ClusterSpec, NodeSpec
 from covey.model.states import NodeRole
 from covey.v1 import control_pb2 as pb
 from covey.v1 import objects_pb2
 from covey.wire.codec import from_message, to_message
 from covey.wire.service import Binding, Caller, bind
 from covey.wire.services import Control
-from manager.control import clusters, networks, nodes, validate
-from manager.control.lookup import find_network, find_node
-from manager.control.networks.validate import check_network
+from manager.control import clusters, nodes, validate
+from manager.control.lookup import find_node
+from manager.control.networks.server import FollowedBy, NetworkServer
 from manager.control.paging import pages
 from manager.control.services.server import ResolveImage, ServiceServer
 from manager.roles.seam import Group, facts_of
 from manager.store.driver import Store
-from manager.store.view import BY_NETWORK, BY_NODE, BY_SERVICE
+from manager.store.view import BY_NODE, BY_SERVICE
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,8 @@ class ControlServer:
 
     `resolve_image` asks a registry for a digest; `join_token` gives (and may first replace) a token.
     `group` is asked whether it can do without a manager; None where no Raft group keeps the log.
-    `node_id` is this manager's; a history says on which host somebody was root.
+    `node_id` is this manager's; a history says on which host somebody was root. `followed` says what the dispatcher
+    has heard of a network's nodes.
     """
 
     def __init__(
@@ -46,10 +47,12 @@ class ControlServer:
         join_token: JoinToken,
         group: Group | None = None,
         node_id: str = "",
+        followed: FollowedBy = lambda _: None,
     ) -> None:
         self._store = store
         self._dice = dice
         self._services = ServiceServer(store, dice, resolve_image, node_id)
+        self._networks = NetworkServer(store, dice, followed)
         self._join_token = join_token
         self._group = group
 
@@ -57,6 +60,7 @@ class ControlServer:
         """List the methods this serves."""
         return [
             *self._services.bindings(),
+            *self._networks.bindings(),
             bind(Control.get_cluster, self._get_cluster),
             bind(Control.update_cluster, self._update_cluster),
             bind(Control.get_join_token, self._get_join_token),
@@ -65,10 +69,6 @@ class ControlServer:
             bind(Control.update_node, self._update_node),
             bind(Control.remove_node, self._remove_node),
             bind(Control.list_tasks, self._list_tasks),
-            bind(Control.create_network, self._create_network),
-            bind(Control.list_networks, self._list_networks),
-            bind(Control.get_network, self._get_network),
-            bind(Control.remove_network, self._remove_network),
         ]
 
     async def _get_cluster(self, request: pb.GetClusterRequest, caller: Caller) -> pb.GetClusterResponse:
@@ -136,35 +136,3 @@ class ControlServer:
         for page in pages(wanted):
             yield pb.ListTasksResponse(tasks=[to_message(task, objects_pb2.Task) for task in page])
             await asyncio.sleep(0)  # there may be many thousands, and heartbeats do not wait
-
-    # --- networks ---
-
-    async def _create_network(
-        self, request: pb.CreateNetworkRequest, caller: Caller
-    ) -> pb.CreateNetworkResponse:
-        spec = from_message(request.spec, NetworkSpec)
-        check_network(spec)
-        network = await self._store.update(lambda draft: networks.create_network(draft, spec, self._dice))
-        log.info("%s created network %s (%s)", caller, spec.name, network.id)
-        return pb.CreateNetworkResponse(network_id=network.id)
-
-    async def _list_networks(
-        self, request: pb.ListNetworksRequest, caller: Caller
-    ) -> AsyncIterator[pb.ListNetworksResponse]:
-        for page in pages([to_message(network, objects_pb2.Network) for network in self._store.all(Network)]):
-            yield pb.ListNetworksResponse(networks=page)
-
-    async def _get_network(self, request: pb.GetNetworkRequest, caller: Caller) -> pb.GetNetworkResponse:
-        network = find_network(self._store, request.network)
-        endpoints = self._store.find(Endpoint, BY_NETWORK, network.id)
-        return pb.GetNetworkResponse(
-            network=to_message(network, objects_pb2.Network),
-            endpoints=[to_message(endpoint, objects_pb2.Endpoint) for endpoint in endpoints],
-        )
-
-    async def _remove_network(
-        self, request: pb.RemoveNetworkRequest, caller: Caller
-    ) -> pb.RemoveNetworkResponse:
-        await self._store.update(lambda draft: networks.remove_network(draft, request.network_id))
-        log.info("%s removed network %s", caller, request.network_id)
-        return pb.RemoveNetworkResponse()

@@ -41,6 +41,7 @@ from manager.dispatcher.events import (
     WriteNode,
     WriteStatuses,
 )
+from manager.dispatcher.followed import Followed, followed
 from manager.dispatcher.sessions import Sessions
 from manager.dispatcher.writes import parts, write_node, write_statuses
 from manager.store.draft import Draft
@@ -161,6 +162,10 @@ class Dispatcher:
     def session_of(self, node_id: str) -> str:
         """Return the id of a node's session, if one has started here; else an empty one."""
         return self.machine.session_of(node_id)
+
+    def followed(self, network_id: str) -> Followed:
+        """Tell which nodes follow which version of a network's table."""
+        return followed(self.machine, network_id)
 
     async def run(self) -> None:
         """Run until cancelled or broken."""

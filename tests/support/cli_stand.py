@@ -15,6 +15,7 @@ from covey.errors import FailedPrecondition, Unavailable
 from covey.io.registry import Resolved
 from covey.model.objects import (
     Cluster,
+    ClusterVersion,
     Network,
     Node,
     NodeDescription,
@@ -34,6 +35,7 @@ from covey.wire.services import Control, NodeDaemon
 from manager.backup import open_archive
 from manager.backup.server import BackupServer
 from manager.control.server import ControlServer
+from manager.dispatcher.followed import Followed
 from manager.leader.driver import lead
 from manager.store.draft import Draft
 from manager.store.driver import Store
@@ -96,7 +98,14 @@ class CliStand:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         store = await open_alone(self.root / "state", "c" * 25)
         await store.update(_first_content)
-        control = ControlServer(store, Random(2), _resolve, _token, node_id="m1".ljust(25, "0"))
+        control = ControlServer(
+            store,
+            Random(2),
+            _resolve,
+            _token,
+            node_id="m1".ljust(25, "0"),
+            followed=lambda _: Followed(ClusterVersion(1, 9), {"m1".ljust(25, "0"): ClusterVersion(1, 7)}),
+        )
         people = [
             *control.bindings(),
             *BackupServer(store).bindings(),
