@@ -11,7 +11,7 @@ start deadline: what is missing from then on is not the managers' doing.
 * Without a rollout, no task is taken down at all.
 * Drained node: a replicated service's task is not taken down before another one is prepared in its place (start-first:
   runs well), until the deadline has passed. A rollout that takes it down before that counts it.
-* What people ask for while a plan is on its way to the log, that plan does not heed: it is judged by what was known.
+* What happens while a plan is on its way to the log, that plan does not heed: it is judged by what was known.
 * Scaling down leaves as many places as are wanted.
 * Who is told to stop gets no new connections from the same commit on.
 * A job begins nothing in a place that has completed in the same iteration, nor beyond its total; and what is said to
@@ -56,8 +56,8 @@ class Rollouts:
     world: "World"
     down: dict[str, dict[Place, set[str]]] = field(default_factory=lambda: defaultdict(dict))
     drained_ms: dict[str, float] = field(default_factory=dict)
-    done: set[tuple[Place, int]] = field(default_factory=set)
-    base: dict[str, int] = field(default_factory=dict)  # on what state a task was last told to stop
+    done: dict[tuple[Place, int], int] = field(default_factory=dict)  # and as of which index that is known
+    base: dict[str, int] = field(default_factory=dict)  # on what state a task was last planned
     until: dict[str, int] = field(default_factory=dict)  # when a rollout, or the drain of a node, last ended
     followers: set[str] = field(
         default_factory=set
@@ -66,7 +66,7 @@ class Rollouts:
     def planned(self, transaction: Transaction, index: int) -> None:
         """Hear that a leader proposes what it has planned on the state of an index."""
         for task in transaction.put:
-            if isinstance(task, Task) and not task.desired_state.wants_up:
+            if isinstance(task, Task):
                 self.base[task.id] = index
 
     def _unheard(self, id: str, task: Task) -> bool:
@@ -268,10 +268,11 @@ class Rollouts:
                 raise Violated(f"task {after.id} is made for place {after.slot} of a job of {total}")
         if after.status.state is TaskState.COMPLETE and after.id not in self.world.runs.ended_well:
             raise Violated(f"task {after.id} is said to have completed, and has not")
-        if before is None and (place, iteration) in self.done:
+        known = self.done.get((place, iteration))
+        if before is None and known is not None and known <= self.base[after.id]:
             raise Violated(f"task {after.id} is made for place {place[1:]}, which has completed")
         if after.status.state is TaskState.COMPLETE and not (place[2] and tables.get(Node, place[2]) is None):
-            self.done.add((place, iteration))
+            self.done.setdefault((place, iteration), tables.index)
 
 
 def runs_well(task: Task) -> bool:
