@@ -22,6 +22,8 @@ from covey.wire import server as wire
 from covey.wire.service import Binding, Method
 from covey.wire.services import Raft
 from covey.wire.tls import LoadIdentity
+from manager.allocator.allocator import Allocator
+from manager.audit.server import AuditServer
 from manager.backup.server import BackupServer
 from manager.ca import AuthorityServer, join_token, rotate_token
 from manager.ca.admission import the_cluster
@@ -33,6 +35,7 @@ from manager.founding.aside import put_aside
 from manager.founding.driver import write_content
 from manager.keeping import Elsewhere, Keeping, open_kept
 from manager.leader.driver import lead
+from manager.leader.machine import Leader as Planner
 from manager.leadership import while_leading
 from manager.logs.server import LogsServer
 from manager.raft.seam import Removed
@@ -87,6 +90,8 @@ class _Manager:
         self._authority = AuthorityServer(store, kept.managers, kept.store_access)
         self._logs = LogsServer(store, self._tell, self._session_of, self._dice)
         self._leader = Leader(store, lambda: self._dispatcher is not None, identity, kept.silent_ms)
+        self._planner: Planner | None = None  # the leader's, once it has read everything
+        self._audit = AuditServer(store, lambda: self._dispatcher, self._allocator, self._dice)
         self._forwarding = Forwarding(store, self._leader, kept.silent_ms)
 
     # --- what the listeners serve ---
@@ -111,10 +116,13 @@ class _Manager:
             lambda network_id: self._dispatcher.followed(network_id) if self._dispatcher else None,
         )
         bindings = [*control.bindings(), *status.bindings(), *BackupServer(self._store).bindings()]
+        bindings += self._audit.bindings()
         return self._forwarding.wrap([*bindings, *self._logs.reader_bindings()])
 
     def _for_nodes(self) -> list[Binding]:
-        dispatching = DispatcherServer(lambda: self._dispatcher, self._elsewhere, self._dice)
+        dispatching = DispatcherServer(
+            lambda: self._dispatcher, self._elsewhere, self._dice, self._audit.answered
+        )
         bindings = [
             *dispatching.bindings(),
             *self._logs.broker_bindings(),
@@ -178,14 +186,20 @@ class _Manager:
         try:
             async with asyncio.TaskGroup() as parts:
                 parts.create_task(dispatcher.run(), name="dispatcher")
-                parts.create_task(lead(self._store, self._dice), name="planners")
+                parts.create_task(lead(self._store, self._dice, self._planning), name="planners")
                 parts.create_task(run_roles(self._store, self._kept.group), name="roles")
                 parts.create_task(self._kept.watch_current(self._store), name="epoch")
                 self._dispatcher = dispatcher  # from here on this manager takes what only a leader may
         finally:
-            self._dispatcher = None
+            self._dispatcher = self._planner = None
             dispatcher.send_elsewhere(self._elsewhere())
             self._logs.step_down()
+
+    def _planning(self, planner: Planner) -> None:
+        self._planner = planner
+
+    def _allocator(self) -> Allocator | None:
+        return self._planner.allocator if self._planner is not None else None
 
     def _elsewhere(self) -> Redirect:
         standing = self._store.standing

@@ -55,7 +55,8 @@ def report(found: Look, left: Look | None, known: Known, unused: tuple[int, int]
         unused_images=unused[0],
         unused_image_bytes=unused[1],
         remarks=tuple(_short(each) for each in remains.remarks[: limits.audit_remarks_max]),
-        task_ids=tuple(sorted(known.tasks))[: limits.audit_tasks_max],
+        task_ids=tuple(sorted(known.held))[: limits.audit_tasks_max],
+        omitted_tasks=max(0, len(known.held) - limits.audit_tasks_max),
     )
 
 

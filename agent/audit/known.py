@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from agent.tasks.lifecycle import Box
+from agent.tasks.lifecycle import Box, Goal
 from agent.tasks.record import Record
 
 
@@ -11,12 +11,14 @@ from agent.tasks.record import Record
 class Known:
     """`tasks` are all that the node has to do with, `boxed` those with a container.
 
-    Something is being done about those in `moving`: of them nothing can be said.
+    Something is being done about those in `moving`: of them nothing can be said. `held` are those that the managers
+    have not forgotten.
     """
 
     tasks: frozenset[str] = frozenset()
     boxed: frozenset[str] = frozenset()
     moving: frozenset[str] = frozenset()
+    held: frozenset[str] = frozenset()
     images: frozenset[str] = frozenset()
 
 
@@ -27,5 +29,6 @@ def known(records: Iterable[Record]) -> Known:
         tasks=frozenset(r.task.id for r in each),
         boxed=frozenset(r.task.id for r in each if r.box is not Box.ABSENT),
         moving=frozenset(r.task.id for r in each if r.busy is not None),
+        held=frozenset(r.task.id for r in each if r.goal is not Goal.FORGET),
         images=frozenset(r.image.id for r in each if r.image is not None),
     )

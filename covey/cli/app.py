@@ -32,6 +32,7 @@ _COMMANDS = {
     "node": "node",
     "service": "service",
     "network": "network",
+    "system": "system",
 }
 _PLUGINS = "covey.commands"
 

@@ -6,6 +6,7 @@ from contextlib import aclosing, asynccontextmanager
 
 from covey import limits
 from covey.errors import FailedPrecondition, Unavailable
+from covey.model.audit import AuditReport
 from covey.model.objects import Cluster, Network, Node, Revision, Task
 from covey.model.specs import ClusterSpec, NetworkSpec, NodeSpec, ServiceSpec
 from covey.model.states import NodeRole
@@ -21,6 +22,8 @@ from .daemon import connect_daemon
 from .host import Host
 from .patience import NOT_DONE, patiently
 from .views import (
+    AuditedNode,
+    ClusterAudit,
     ClusterStatus,
     Explanation,
     LogLine,
@@ -73,6 +76,18 @@ class ClusterClient:
         async with aclosing(self._channel.stream(Control.backup, pb.BackupRequest())) as pieces:
             async for piece in pieces:
                 yield piece.data
+
+    async def audit(self, nodes: Sequence[str] = (), *, repair: bool = False) -> ClusterAudit:
+        """Have nodes (none given: all) and managers audited; with `repair`, nodes put right what they may."""
+        found: list[AuditedNode] = []
+        managers: AuditReport | None = None
+        request = pb.AuditClusterRequest(nodes=nodes, repair=repair)
+        async with aclosing(self._channel.stream(Control.audit_cluster, request)) as answers:
+            async for answer in answers:
+                found += [from_message(each, AuditedNode) for each in answer.nodes]
+                if answer.HasField("managers"):
+                    managers = from_message(answer.managers, AuditReport)
+        return ClusterAudit(tuple(sorted(found, key=lambda each: (each.hostname, each.node_id))), managers)
 
     async def join_token(self, role: NodeRole, rotate: bool = False) -> str:
         """Return the token that lets a host join with `role`; `rotate` replaces it first."""

@@ -2,6 +2,7 @@
 
 from enum import IntEnum
 
+from covey.model.audit import AuditReport
 from covey.model.difference import FieldChange
 from covey.model.objects import ClusterVersion, Endpoint, Network, Part, Revision, Service, Task
 from covey.model.specs import PortConfig
@@ -84,6 +85,22 @@ class Progress(Part, frozen=True):
 
     detail: ServiceDetail = ServiceDetail()
     tasks: tuple[Task, ...] = ()
+
+
+class AuditedNode(Part, frozen=True):
+    """What a node found when it audited itself; `unanswered` says why nothing is known."""
+
+    node_id: str = ""
+    hostname: str = ""
+    report: AuditReport = AuditReport()
+    unanswered: str = ""
+
+
+class ClusterAudit(Part, frozen=True):
+    """An audit of the cluster: its nodes, and what the managers keep (None if they did not come to say)."""
+
+    nodes: tuple[AuditedNode, ...] = ()
+    managers: AuditReport | None = None
 
 
 class NetworkDetail(Part, frozen=True):

@@ -21,7 +21,8 @@ class AuditReport(Part, frozen=True):
 
     `compared` is how many things were looked at. Findings are bounded: `counts` has all that remain, by kind,
     `omitted` says how many are not listed. Of a node, `remarks` say what could not be looked at, `task_ids` are those
-    it has, and images that no task of it uses are counted, which is no fault.
+    it is to have (`omitted_tasks` more are not listed), and images that no task of it uses are counted, which is no
+    fault.
     """
 
     at_ns: int = 0
@@ -33,3 +34,4 @@ class AuditReport(Part, frozen=True):
     unused_image_bytes: int = 0
     remarks: tuple[str, ...] = ()
     task_ids: tuple[str, ...] = ()
+    omitted_tasks: int = 0

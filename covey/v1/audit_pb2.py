@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from covey.v1 import objects_pb2 as covey_dot_v1_dot_objects__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x63ovey/v1/audit.proto\x12\x08\x63ovey.v1\x1a\x16\x63ovey/v1/objects.proto\"G\n\x07\x46inding\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\r\n\x05place\x18\x02 \x01(\t\x12\r\n\x05words\x18\x03 \x01(\t\x12\x10\n\x08repaired\x18\x04 \x01(\x08\"\xe0\x01\n\x0b\x41uditReport\x12\r\n\x05\x61t_ns\x18\x01 \x01(\x03\x12\x10\n\x08\x63ompared\x18\x02 \x01(\x03\x12#\n\x08\x66indings\x18\x03 \x03(\x0b\x32\x11.covey.v1.Finding\x12$\n\x06\x63ounts\x18\x04 \x03(\x0b\x32\x14.covey.v1.AuditCount\x12\x0f\n\x07omitted\x18\x05 \x01(\x03\x12\x15\n\runused_images\x18\x06 \x01(\x03\x12\x1a\n\x12unused_image_bytes\x18\x07 \x01(\x03\x12\x0f\n\x07remarks\x18\x08 \x03(\t\x12\x10\n\x08task_ids\x18\t \x03(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x63ovey/v1/audit.proto\x12\x08\x63ovey.v1\x1a\x16\x63ovey/v1/objects.proto\"G\n\x07\x46inding\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\r\n\x05place\x18\x02 \x01(\t\x12\r\n\x05words\x18\x03 \x01(\t\x12\x10\n\x08repaired\x18\x04 \x01(\x08\"\xf7\x01\n\x0b\x41uditReport\x12\r\n\x05\x61t_ns\x18\x01 \x01(\x03\x12\x10\n\x08\x63ompared\x18\x02 \x01(\x03\x12#\n\x08\x66indings\x18\x03 \x03(\x0b\x32\x11.covey.v1.Finding\x12$\n\x06\x63ounts\x18\x04 \x03(\x0b\x32\x14.covey.v1.AuditCount\x12\x0f\n\x07omitted\x18\x05 \x01(\x03\x12\x15\n\runused_images\x18\x06 \x01(\x03\x12\x1a\n\x12unused_image_bytes\x18\x07 \x01(\x03\x12\x0f\n\x07remarks\x18\x08 \x03(\t\x12\x10\n\x08task_ids\x18\t \x03(\t\x12\x15\n\romitted_tasks\x18\n \x01(\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,5 +35,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FINDING']._serialized_start=58
   _globals['_FINDING']._serialized_end=129
   _globals['_AUDITREPORT']._serialized_start=132
-  _globals['_AUDITREPORT']._serialized_end=356
+  _globals['_AUDITREPORT']._serialized_end=379
 # @@protoc_insertion_point(module_scope)

@@ -1,5 +1,6 @@
 """Who holds which address on which network: a cache of what endpoints and services in the store say."""
 
+from collections.abc import Iterator
 from ipaddress import IPv4Address
 
 from covey.model.objects import Endpoint, Network, Service, Subnet
@@ -81,6 +82,23 @@ class Addresses:
     def holds(self, network_id: str, number: int) -> bool:
         """Tell whether somebody holds an address of a network, or nobody may."""
         return any(pool.holds(number) for pool in self._pools.get(network_id, ()))
+
+    def differences(self, right: "Addresses") -> Iterator[str]:
+        """Say where this cache differs from one that is `right`."""
+        for holder in sorted(self._held.keys() | right._held.keys()):
+            here, there = self._held.get(holder, ()), right._held.get(holder, ())
+            if here != there:
+                yield f"{holder} holds {_text(there)}, and is thought to hold {_text(here)}"
+        for network_id in sorted(self._pools.keys() | right._pools.keys()):
+            pools = zip(self._pools.get(network_id, ()), right._pools.get(network_id, ()), strict=False)
+            if self._subnets.get(network_id) != right._subnets.get(network_id):
+                yield f"the subnets of network {network_id} are not those that addresses are given of"
+            elif not all(mine.same_as(other) for mine, other in pools):
+                yield f"addresses of network {network_id} are held by nobody, or given though somebody holds them"
+
+
+def _text(held: tuple[Held, ...]) -> str:
+    return ", ".join(f"number {number} of network {network_id}" for network_id, number in held) or "none"
 
 
 def _hold(pools: list[Pool] | tuple[()], number: int) -> None:

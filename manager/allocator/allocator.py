@@ -1,6 +1,6 @@
 """The allocator: what has changed, and in which order it is dealt with."""
 
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from ipaddress import IPv4Address
 from random import Random
 
@@ -143,6 +143,11 @@ class Allocator:
                 self._addresses.observe_network(network.id, allocated)
             if network.spec.ingress and allocated.vni:
                 self._dirty_nodes.update(node.id for node in draft.all(Node))
+
+    def differences(self, right: "Allocator") -> Iterator[str]:
+        """Say where what is thought to be taken differs from an allocator that is `right`."""
+        yield from self._addresses.differences(right._addresses)
+        yield from self._ports.differences(right._ports)
 
     def _plan_nodes(self, draft: Draft) -> None:
         ingress = draft.get(Network, self._ingress_id) if self._ingress_id else None

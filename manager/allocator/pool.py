@@ -46,6 +46,10 @@ class Pool:
             assert self._held[place], f"{IPv4Address(number)} was held"
             self._held[place] -= 1
 
+    def same_as(self, other: "Pool") -> bool:
+        """Tell whether the same addresses are held as in another pool of the same subnet."""
+        return self._held == other._held
+
     def continue_after(self, number: int) -> None:
         """Have the search go on after this address, which was given last."""
         place = self._place(number)

@@ -62,6 +62,16 @@ class Ports:
         else:
             self._names.pop(id, None)
 
+    def differences(self, right: "Ports") -> Iterator[str]:
+        """Say where this cache differs from one that is `right`."""
+        for id in sorted(self._of.keys() | right._of.keys()):
+            if self._of.get(id) != right._of.get(id):
+                yield f"the published ports of service {id} are not those it is thought to have"
+        for mine, other in ((self._ingress, right._ingress), (self._host, right._host)):
+            for protocol, number in sorted(mine.keys() | other.keys()):
+                if mine.get((protocol, number)) != other.get((protocol, number)):
+                    yield f"port {number}/{protocol.name} is thought to be others' than it is"
+
     def _book(self, port: PortConfig) -> dict[Port, set[str]]:
         return self._ingress if port.publish_mode is PublishMode.INGRESS else self._host
 

@@ -13,7 +13,14 @@ from covey.ids import new_id
 from covey.model.assignments import TaskReport
 from covey.model.objects import ClusterVersion, NodeDescription
 from covey.v1 import objects_pb2
-from covey.v1.dispatcher_pb2 import AgentMessage, ManagerMessage, Redirect, SignOffRequest, SignOffResponse
+from covey.v1.dispatcher_pb2 import (
+    AgentMessage,
+    AuditAnswer,
+    ManagerMessage,
+    Redirect,
+    SignOffRequest,
+    SignOffResponse,
+)
 from covey.wire import services
 from covey.wire.codec import from_message
 from covey.wire.service import Binding, Caller, bind
@@ -32,15 +39,25 @@ from manager.dispatcher.events import (
 log = logging.getLogger(__name__)
 
 
+Audited = Callable[[str, AuditAnswer], None]
+"""Hear what a node's agent answers to an audit."""
+
+
 class DispatcherServer:
     """Serves `covey.v1.Dispatcher`. A session speaks for the node its certificate names, and no other.
 
-    `leading` gives the dispatcher while this manager leads; else agents are sent `elsewhere`.
+    `leading` gives the dispatcher while this manager leads; else agents are sent `elsewhere`. `audited` hears what they
+    answer to audits.
     """
 
     def __init__(
-        self, leading: Callable[[], Dispatcher | None], elsewhere: Callable[[], Redirect], dice: Random
+        self,
+        leading: Callable[[], Dispatcher | None],
+        elsewhere: Callable[[], Redirect],
+        dice: Random,
+        audited: Audited = lambda _node_id, _answer: None,
     ) -> None:
+        self._audited = audited
         self._leading = leading
         self._elsewhere = elsewhere
         self._dice = dice
@@ -69,7 +86,7 @@ class DispatcherServer:
             return
         session_id = new_id(self._dice)
         outbox = dispatcher.open(session_id)
-        reader = asyncio.create_task(_read(messages, session_id, caller, dispatcher))
+        reader = asyncio.create_task(_read(messages, session_id, caller, dispatcher, self._audited))
         reader.add_done_callback(lambda _: outbox.end(""))
         try:
             while (message := await outbox.next()) is not None:
@@ -87,10 +104,17 @@ class DispatcherServer:
 
 
 async def _read(
-    messages: AsyncIterable[AgentMessage], session_id: str, caller: Caller, dispatcher: Dispatcher
+    messages: AsyncIterable[AgentMessage],
+    session_id: str,
+    caller: Caller,
+    dispatcher: Dispatcher,
+    audited: Audited,
 ) -> None:
     registered = False
     async for message in messages:
+        if registered and message.WhichOneof("kind") == "audit_answer":
+            audited(caller.node_id, message.audit_answer)
+            continue
         event = _event(message, session_id, caller)
         if isinstance(event, Registered) is registered:
             rule = "a session begins with one register message, and has no second"

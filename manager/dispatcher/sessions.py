@@ -4,7 +4,7 @@ Order of effects: writes come before the messages that depend on them, and an ac
 `StatusesWritten` has said that the store has them. Everything else may be performed in the order given.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -116,6 +116,14 @@ class Sessions:
         """Return the version of a network's table in force on each node with a live session that has it."""
         live = (self.sessions[id] for id in self.by_node.values())
         return {s.node_id: s.applied[network_id] for s in live if network_id in s.applied}
+
+    def behind(self) -> Iterator[tuple[tuple[str, str], tuple[ClusterVersion, ClusterVersion]]]:
+        """Say which nodes follow an older table than they were sent: ((node, network), (sent, in force))."""
+        for session in self.sessions.values():
+            for network_id, sent in session.tables.items() if session.started else ():
+                applied = session.applied.get(network_id, _NEVER)
+                if applied < sent:
+                    yield (session.node_id, network_id), (sent, applied)
 
     def session_of(self, node_id: str) -> str:
         """Return the id of a node's session if it has started: before that its agent takes no messages."""

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 
 from covey import errors, limits
@@ -17,7 +17,7 @@ from .machine import Changed, Commit, Committed, Leader, Refused, Took
 _log = logging.getLogger(__name__)
 
 
-async def lead(store: Store, dice: Random) -> None:
+async def lead(store: Store, dice: Random, begun: Callable[[Leader], None] = lambda _: None) -> None:
     """Plan until cancelled, or until the store is closed; raises what stops the store, if that was a failure."""
     while True:
         watch = store.watch()
@@ -26,6 +26,7 @@ async def lead(store: Store, dice: Random) -> None:
             _index, objects = store.objects()  # as of the watch, which was opened in the same breath
             for _turn in leader.read(objects):
                 await asyncio.sleep(0)
+            begun(leader)
             await _plan(store, watch, leader)
             return
         except Lagged as error:

@@ -87,6 +87,11 @@ class Leader:
                 for obj in view.all(kind):
                     self._observe(Change(kind, None, obj))
 
+    @property
+    def allocator(self) -> Allocator:
+        """Who knows what addresses and ports are taken, for audits."""
+        return self._allocator
+
     def read(self, objects: Mapping[Kind, Mapping[str, Object]]) -> Iterator[None]:
         """Observe everything there is, by and by; commits since then are to be told afterwards, in order."""
         for kind in KINDS:
