@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from covey.errors import InvalidArgument
 from covey.model import template
+from covey.model.jobs import extent
 from covey.model.objects import Node, NodeDescription, Task
 from covey.model.specs import ContainerSpec, Mount, Platform, ServiceSpec
 from covey.model.states import MountKind
@@ -57,9 +58,14 @@ def source_fault(kind: MountKind, text: str) -> str:
 
 def target_fault(text: str) -> str:
     """Judge where a mount is seen in the container."""
-    if not text.startswith("/") or not text.rstrip("/"):
-        return "is not an absolute path inside the container"
-    return _text_fault(text)
+    if not text.startswith("/") or mounted_at(text) == "/":
+        return "is not an absolute path inside the container; write it like /data"
+    return _text_fault(text) or _upward(text)
+
+
+def mounted_at(target: str) -> str:
+    """Where a mount really is, however its target is written: `/data//x/` and `/data/./x` are one place."""
+    return "/" + "/".join(part for part in target.split("/") if part not in ("", "."))
 
 
 def _text_fault(text: str) -> str:
@@ -70,10 +76,6 @@ def _filled_source_fault(kind: MountKind, text: str) -> str:
     if not text:
         return "is empty; see that the labels it names are there"  # else it would be an anonymous volume
     return source_fault(kind, text) or _upward(text)
-
-
-def _filled_target_fault(text: str) -> str:
-    return target_fault(text) or _upward(text)
 
 
 def _upward(text: str) -> str:
@@ -98,9 +100,7 @@ def check_container(spec: ServiceSpec) -> None:
         _check(spec, f"env {name}", value, _text_fault, _text_fault)
     for mount in container.mounts:
         kind = mount.kind
-        _check(
-            spec, "mount target", mount.target, target_fault, _filled_target_fault
-        )  # first: it names the mount
+        _check(spec, "mount target", mount.target, target_fault, target_fault)  # first: it names the mount
         _check(
             spec,
             "mount source",
@@ -123,8 +123,9 @@ def _check(spec: ServiceSpec, field: str, text: str, plain: Fault, filled: Fault
 
 
 def _sample(spec: ServiceSpec) -> Facts:
-    """Facts that a task of the service might have."""
-    slot = 0 if spec.mode.kind.everywhere else 1
+    """Facts that a task of the service might have: that of the longest name."""
+    most = extent(spec.mode)[0] if spec.mode.kind.job else spec.mode.replicas
+    slot = 0 if spec.mode.kind.everywhere else max(most, 1)
     node = Node(id=_ID, description=NodeDescription(hostname="node", platform=Platform("linux", "amd64")))
     return template.facts_of(spec, Task(id=_ID, service_id=_ID, node_id=_ID, slot=slot), node)
 
@@ -147,7 +148,7 @@ def expanded(container: ContainerSpec, facts: Facts) -> ContainerSpec:
     mounts = tuple(_mounted(mount, facts) for mount in container.mounts)
     seen = set[str]()
     for mount, asked in zip(mounts, container.mounts, strict=True):
-        target = mount.target.rstrip("/")
+        target = mounted_at(mount.target)
         if target in seen:
             raise InvalidArgument(f"mount target: {asked.target!r} becomes {target!r}, as another one does")
         seen.add(target)
@@ -181,7 +182,7 @@ def _mounted(mount: Mount, facts: Facts) -> Mount:
     return replace(
         mount,
         source=_filled("mount source", mount.source, facts, fault),
-        target=_filled("mount target", mount.target, facts, _filled_target_fault),
+        target=_filled("mount target", mount.target, facts, target_fault),
         labels={
             key: _filled("volume-label", value, facts, _text_fault) for key, value in mount.labels.items()
         },

@@ -40,7 +40,7 @@ def check_container(spec: ServiceSpec) -> None:
     check_not_negative("stop-grace-period", container.stop_grace_ns, "0 kills at once")
     for mount in container.mounts:
         _check_mount(mount)
-    targets = [mount.target.rstrip("/") for mount in container.mounts]
+    targets = [expansion.mounted_at(mount.target) for mount in container.mounts]
     check_unique("mount", targets, "is mounted on twice; choose another target")
     for field, names in (("cap-add", container.capability_add), ("cap-drop", container.capability_drop)):
         for name in names:

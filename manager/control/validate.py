@@ -1,35 +1,29 @@
 """Is a spec sound in itself? Pure; raises `InvalidArgument` naming the field, the value and the remedy."""
 
-import re
-
 import msgspec
 
 from covey import limits
-from covey.model import constraint
 from covey.model.specs import (
     EndpointSpec,
     NodeSpec,
-    Placement,
     PortConfig,
     RestartPolicy,
     ServiceSpec,
     TaskSpec,
 )
-from covey.model.states import EndpointMode, Protocol, PublishMode, ServiceModeKind
+from covey.model.states import EndpointMode, Protocol, PublishMode
 
 from .containers import check_container
+from .placement import check_placement
 from .refusal import (
     check_labels,
     check_name,
     check_not_negative,
     check_unique,
-    is_word,
     refuse,
 )
 from .resources import check_resources
 from .rollouts import check_mode, check_rollouts
-
-_SPREAD = re.compile(r"(node|engine)\.labels\.\S+")
 
 
 def check_service(spec: ServiceSpec, vxlan_port: int = limits.vxlan_port) -> None:
@@ -43,7 +37,7 @@ def check_service(spec: ServiceSpec, vxlan_port: int = limits.vxlan_port) -> Non
     check_mode(spec.mode)
     check_container(spec)
     _check_task(spec.task)
-    _check_placement(spec.task.placement, spec.mode.kind)
+    check_placement(spec.task.placement, spec.mode.kind)
     check_rollouts(spec)
     _check_endpoint(spec.endpoint)
     _check_own_ports(spec.endpoint, vxlan_port)
@@ -72,27 +66,6 @@ def _check_restart(restart: RestartPolicy) -> None:
     check_not_negative("restart-window", restart.window_ns, "0 counts every attempt")
 
 
-def _check_placement(placement: Placement, kind: ServiceModeKind) -> None:
-    constraint.parse_all(placement.constraints)
-    for preference in placement.preferences:
-        if not _SPREAD.fullmatch(preference.spread):
-            raise refuse("placement-pref", preference.spread, "is not node.labels.NAME or engine.labels.NAME")
-    most = placement.max_replicas_per_node
-    check_not_negative("replicas-max-per-node", most, "0 means no bound")
-    if most and kind.everywhere:
-        raise refuse(
-            "replicas-max-per-node", most, "has no meaning where every node has one task; leave it out"
-        )
-    for platform in placement.platforms:
-        if not is_word(platform.os or platform.architecture) or not all(
-            is_word(part) for part in (platform.os, platform.architecture) if part
-        ):
-            text = f"{platform.os}/{platform.architecture}"
-            raise refuse(
-                "platform", text, "is not an operating system and an architecture; write linux/amd64"
-            )
-
-
 def _check_endpoint(endpoint: EndpointSpec) -> None:
     check_not_negative("drain-time", endpoint.drain_ns, "0 asks a task to stop at once")
     for port in endpoint.ports:
@@ -100,8 +73,8 @@ def _check_endpoint(endpoint: EndpointSpec) -> None:
         if endpoint.mode is EndpointMode.DNSRR and port.publish_mode is PublishMode.INGRESS:
             remedy = "cannot go with dnsrr; use mode=host, or endpoint-mode vip"
             raise refuse("publish", port.published_port, remedy)
-    published = [(p.protocol.name.lower(), p.published_port) for p in endpoint.ports if p.published_port]
-    check_unique("publish", published, "is published twice")
+    published = [f"{p.published_port}/{p.protocol.name.lower()}" for p in endpoint.ports if p.published_port]
+    check_unique("publish", published, "is published twice; choose another port for one of them")
 
 
 def _check_own_ports(endpoint: EndpointSpec, vxlan_port: int) -> None:

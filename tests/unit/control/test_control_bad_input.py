@@ -27,6 +27,7 @@ from covey.model.specs import (
     Resources,
     ServiceMode,
     ServiceSpec,
+    SpreadPreference,
     TmpfsOptions,
     UpdateConfig,
 )
@@ -45,6 +46,10 @@ def health(*test: str, **fields: int) -> ServiceSpec:
 
 def reserved(*generic: GenericResource) -> ServiceSpec:
     return task(resources=ResourceRequirements(reservations=Resources(generic=generic)))
+
+
+def asking(*constraints: str) -> ServiceSpec:
+    return task(placement=Placement(constraints=constraints))
 
 
 def job(**changes: Any) -> ServiceSpec:
@@ -169,7 +174,45 @@ UNSOUND = {
     "mount: '/d' is mounted on twice": container(
         mounts=(Mount(source="/a", target="/d"), Mount(source="/b", target="/d/"))
     ),
+    "mount: '/d/e' is mounted on twice; choose another target": container(
+        mounts=(Mount(source="/a", target="/d//e"), Mount(source="/b", target="/d/./e/"))
+    ),
+    "mount target: '/.' is not an absolute path inside the container; write it like /data": container(
+        mounts=(Mount(source="/a", target="/."),)
+    ),
+    "mount target: '/d/../..' leads upward; have no .. in it": container(
+        mounts=(Mount(source="/a", target="/d/../.."),)
+    ),
+    f"hostname: '{{{{.Service.Name}}}}-{{{{.Task.Slot}}}}' becomes '{'w' * 60}-1000', which is not a host name": replace(
+        container(hostname="{{.Service.Name}}-{{.Task.Slot}}"), name="w" * 60, mode=ServiceMode(replicas=1000)
+    ),
     # placement and the rest
+    "publish: '80/tcp' is published twice; choose another port for one of them": ports(
+        PortConfig(target_port=80, published_port=80),
+        PortConfig(target_port=81, published_port=80, publish_mode=PublishMode.HOST),
+    ),
+    "constraint: 'node.role == worker' contradicts 'node.role == manager': no node is both; leave one out": asking(
+        "node.role==manager", "node.role==worker"
+    ),
+    "constraint: 'node.labels.a != B' contradicts 'node.labels.a == b'": asking("node.labels.a!=B", "node.labels.a==b"),
+    "constraint: 'node.platform.arch == arm64' contradicts 'node.platform.arch == x86_64'": asking(
+        "node.platform.arch==x86_64", "node.platform.arch==arm64"
+    ),
+    "constraint: 'node.ip == 10.2.0.0/16' contradicts 'node.ip == 10.1.0.0/16'": asking(
+        "node.ip==10.1.0.0/16", "node.ip==10.2.0.0/16"
+    ),
+    "constraint: 'node.ip != 10.0.0.0/8' contradicts 'node.ip == 10.1.0.0/16'": asking(
+        "node.ip!=10.0.0.0/8", "node.ip==10.1.0.0/16"
+    ),
+    "constraint: 'node.role != manager, node.role != worker' leaves no node": asking(
+        "node.role!=worker", "node.role!=manager"
+    ),
+    "placement-pref: 'node.labels.rack' is given twice": task(
+        placement=Placement(preferences=(SpreadPreference("node.labels.rack"),) * 2)
+    ),
+    "placement-pref: 'node.labels.a==b' is not node.labels.NAME or engine.labels.NAME; write": task(
+        placement=Placement(preferences=(SpreadPreference("node.labels.a==b"),))
+    ),
     "replicas-max-per-node: -1 is negative": task(placement=Placement(max_replicas_per_node=-1)),
     "platform: '/' is not an operating system and an architecture; write linux/amd64": task(
         placement=Placement(platforms=(Platform(),))
@@ -206,6 +249,10 @@ def test_what_cannot_be_is_refused_with_field_value_and_remedy(sentence: str) ->
         container(registry_auth=RegistryAuth("alice", "")),
         container(registry_auth=RegistryAuth("", "token")),
         container(hostname="{{.Node.Labels.name}}"),
+        asking("node.labels.a==b", "node.labels.a == B", "node.labels.a!=c", "node.labels.b==c"),
+        asking("node.platform.arch==x86_64", "node.platform.arch==amd64"),
+        asking("node.ip==10.1.0.0/16", "node.ip==10.1.2.0/24", "node.ip!=10.1.2.3", "node.ip!=fd00::/8"),
+        task(placement=Placement(preferences=(SpreadPreference("Node.Labels.a"), SpreadPreference("engine.labels.a")))),
     ],
 )
 def test_what_can_be_passes(sound: ServiceSpec) -> None:
