@@ -18,7 +18,7 @@ from random import SystemRandom
 
 import covey.wire  # noqa: F401  before grpc is imported by anything: it sets what TLS versions grpc takes
 from agent.dns.client import DnsFeed
-from agent.dns.resolv import search_of, upstreams_of
+from agent.dns.resolv import options_of, search_of, upstreams_of
 from agent.driver import Agent, Parts
 from agent.images.store.driver import SkopeoImages
 from agent.network.driver import NetlinkNetworks, Settings
@@ -160,7 +160,7 @@ def _facts(config: NodeConfig) -> NodeFacts:
     path = Path(config.resolv_conf)
     text = path.read_text() if path.exists() else ""
     name = config.node_name or socket.gethostname()
-    return NodeFacts(config.node_id, name, upstreams_of(text), search_of(text))
+    return NodeFacts(config.node_id, name, upstreams_of(text), search_of(text), options_of(text))
 
 
 def _connect(config: NodeConfig, address: str) -> Channel:

@@ -15,8 +15,11 @@ def resolv_conf(resolver: Resolver) -> str:
     options = [option for option in resolver.options if not option.startswith("ndots:")]
     options.append(f"ndots:{resolver.ndots or 0}")
     lines = [f"nameserver {limits.dns_address}"]
-    if resolver.search:
-        lines.append("search " + " ".join(resolver.search))
+    search = [
+        domain for domain in resolver.search if domain != "."
+    ]  # `--dns-search .` is Docker's way to say none
+    if search:
+        lines.append("search " + " ".join(search))
     lines.append("options " + " ".join(options))
     return "\n".join(lines) + "\n"
 
@@ -48,6 +51,13 @@ def search_of(text: str) -> tuple[str, ...]:
         if words and words[0] in ("search", "domain"):
             search = tuple(word for word in words[1:] if word != ".")
     return search
+
+
+def options_of(text: str) -> tuple[str, ...]:
+    """Return the options a resolv.conf names, but for `ndots`, which is meant for the node's own search domains."""
+    words = [line.split() for line in text.splitlines()]
+    found = dict.fromkeys(option for each in words if each and each[0] == "options" for option in each[1:])
+    return tuple(option for option in found if not option.startswith("ndots:"))
 
 
 def _is_address(text: str) -> bool:

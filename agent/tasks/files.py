@@ -30,6 +30,7 @@ class NodeFacts(Struct, frozen=True):
     name: str = ""
     upstreams: tuple[Upstream, ...] = ()
     search: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
 
 
 def hostname_of(task_id: str, spec: ContainerSpec) -> str:
@@ -73,12 +74,12 @@ def resolver_of(sandbox: Sandbox, netns: str, spec: ContainerSpec, node: NodeFac
     dns = spec.dns
     upstreams = node.upstreams if has_way_out(sandbox) else ()
     search = node.search
-    options: tuple[str, ...] = ()
+    options = node.options
     if dns is not None:
         if dns.nameservers:
             upstreams = tuple(Upstream(address, from_node=False) for address in dns.nameservers)
         search = dns.search or search
-        options = dns.options
+        options = dns.options or options
     overlays = [a.network for a in sandbox.attachments if not a.network.spec.ingress]
     return Resolver(
         task_id=sandbox.task_id,

@@ -20,7 +20,7 @@ from agent.dns.feed import (
     frame,
 )
 from agent.dns.outbox import Outbox
-from agent.dns.resolv import ndots_of, resolv_conf, search_of, upstreams_of
+from agent.dns.resolv import ndots_of, options_of, resolv_conf, search_of, upstreams_of
 from agent.dns.seam import Names
 from covey import limits
 from covey.errors import FailedPrecondition, PeerFault, Unavailable
@@ -211,6 +211,12 @@ def test_resolv_conf_of_the_node() -> None:
     assert [up.address for up in upstreams_of(text)] == ["127.0.0.53", "fe80::1%eth0"]
     assert len(upstreams_of("\n".join(f"nameserver 192.0.2.{n}" for n in range(9)))) == 3
     assert search_of(text) == ("a", "b")
+
+
+def test_no_search_domains_and_the_nodes_options() -> None:
+    assert "search" not in resolv_conf(Resolver("t", "/ns", search=(".",)))
+    text = "options edns0 ndots:5 trust-ad\noptions timeout:2 edns0\n# options rotate\n"
+    assert options_of(text) == ("edns0", "trust-ad", "timeout:2")
 
 
 def test_a_table_is_followed_once_the_server_has_answered_its_newest_version() -> None:
