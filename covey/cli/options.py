@@ -100,11 +100,14 @@ def example(*lines: str) -> str:
     )
 
 
-def filters(known: str, **values: Iterable[str]) -> Callable[[F], F]:
-    """Add `--filter`; `known` names the keys, space-separated, and `values` those of a key that has few."""
+def filters(known: str, *, short: bool = True, **values: Iterable[str]) -> Callable[[F], F]:
+    """Add `--filter`; `known` names the keys, space-separated, and `values` those of a key that has few.
+
+    Where -f has another meaning, there is no `short` form.
+    """
     from_text = Parsed("filter", lambda text: _filter(text, tuple(known.split()), values))
     return click.option(
-        "-f",
+        *(("-f",) if short else ()),
         "--filter",
         "filters",
         type=from_text,

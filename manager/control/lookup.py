@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from covey.errors import InvalidArgument, NotFound
+from covey.model import predefined
 from covey.model.objects import Network, Node, Service
 from manager.store.view import BY_NAME, View
 
@@ -16,10 +17,12 @@ def find_service(view: View, text: str) -> Service:
 
 
 def find_network(view: View, text: str) -> Network:
-    """Find a network by id, name or unambiguous prefix of an id.
+    """Find a network by id, name or unambiguous prefix of an id; those that every node has, too.
 
     One that is being removed is found by its name as well: it is listed, and its name is not given again meanwhile.
     """
+    if (own := predefined.find(text)) is not None:
+        return own
     for network in view.all(Network) if not view.find(Network, BY_NAME, text) else ():
         if network.pending_delete and network.spec.name.casefold() == text.casefold():
             return network

@@ -32,6 +32,7 @@ from covey.v1 import control_pb2, node_pb2
 from covey.wire import server as wire
 from covey.wire.service import Binding, Caller, bind
 from covey.wire.services import Control, NodeDaemon
+from manager.audit.server import AuditServer
 from manager.backup import open_archive
 from manager.backup.server import BackupServer
 from manager.control.server import ControlServer
@@ -109,6 +110,7 @@ class CliStand:
         people = [
             *control.bindings(),
             *BackupServer(store).bindings(),
+            *AuditServer(store, lambda: None, lambda: None, Random(4)).bindings(),
             bind(Control.get_cluster_status, self._status),
         ]
         servers = [

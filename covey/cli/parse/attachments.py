@@ -53,7 +53,22 @@ def subnet(text: str) -> str:
     try:
         return str(ipaddress.ip_network(text))
     except ValueError as error:
-        raise InvalidArgument(f"{text!r} is not a subnet ({error}): write it like 10.1.0.0/24") from None
+        raise InvalidArgument(f"{text!r} is not a subnet ({error}): {_meant(text)}") from None
+
+
+def _meant(text: str) -> str:
+    try:
+        return f"did you mean {ipaddress.ip_network(text, strict=False)}?"
+    except ValueError:
+        return "write it like 10.1.0.0/24"
+
+
+def kept_address(text: str) -> tuple[str, str]:
+    """Read what `--aux-address` takes: `NAME=ADDRESS`, an address of a subnet that nobody gets."""
+    name, equals, ip = text.partition("=")
+    if not name.strip() or not equals:
+        raise InvalidArgument(f"{text!r} is not NAME=ADDRESS, such as router=10.1.0.9")
+    return name, address(ip)
 
 
 def manager_address(text: str) -> str:

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from covey.errors import AlreadyExists, FailedPrecondition, NotFound, Refused
 from covey.ids import new_id
+from covey.model import predefined
 from covey.model.objects import Cluster, Endpoint, Network, Node, Revision, Service, Task
 from covey.model.specs import ClusterSpec, NetworkSpec
 from covey.model.states import PublishMode
@@ -85,6 +86,8 @@ def _check_no_node_within(view: View, spec: NetworkSpec) -> None:
 def remove_network(draft: Draft, network_id: str) -> None:
     """Remove a network: at once if nothing is on it, else it goes once its last task has ended."""
     network = draft.get(Network, network_id)
+    if predefined.find(network_id) is not None:
+        raise FailedPrecondition(f"network {network_id} cannot be removed: every node has it")
     if network is None:
         raise NotFound(f"there is no network {network_id!r}")
     if network.pending_delete:

@@ -79,6 +79,32 @@ def test_networks(stand: CliStand) -> None:
     assert shown["network"]["spec"]["labels"] == {"a": "b"}
 
 
+def test_networks_in_detail_and_pruned(stand: CliStand) -> None:
+    aux = ("--aux-address", "router=10.98.0.7", "--opt", "com.docker.network.driver.mtu=1400")
+    covey(stand, "network", "create", "--subnet", "10.98.0.0/24", *aux, "busy")
+    covey(stand, "network", "create", "--label", "ci", "spare")
+    covey(stand, "service", "create", "-q", "--name", "on", "--network", "name=busy,alias=x", "img:1")
+    (shown,) = json.loads(covey(stand, "network", "inspect", "--verbose", "busy")[0])
+    assert shown["network"]["subnets"][0]["reserved"] == {"router": "10.98.0.7"}
+    assert shown["version"] == {"epoch": 1, "index": 9}
+    assert all(node["behind_entries"] in (2, -1) for node in shown["nodes"])
+    assert [service["name"] for service in shown["services"]] == ["on"]
+    assert "Service on (vip), at 10.98.0." in covey(stand, "network", "inspect", "-v", "--pretty", "busy")[0]
+
+    names = [row["spec"]["name"] for row in listed(stand, "network", "ls")]
+    assert {"bridge", "host", "none", "busy", "ingress"} <= set(names)
+    spare = listed(stand, "network", "ls", "--filter", "dangling=true", "--filter", "label=ci")
+    assert [row["spec"]["name"] for row in spare] == ["spare"]
+    _, err = covey(stand, "network", "prune", code=130)
+    assert "removes all networks that no service uses" in err
+    assert covey(stand, "network", "prune", "-f", "--filter", "label=ci")[0] == "spare\n"
+    _, err = covey(stand, "network", "rm", "host", "spare", code=1)
+    assert "every node has it" in err
+    assert "there is no network 'spare'" in err
+    assert covey(stand, "network", "rm", "-f", "spare")[0] == ""
+    covey(stand, "service", "rm", "on")
+
+
 def test_nodes(stand: CliStand) -> None:
     assert {node["description"]["hostname"] for node in listed(stand, "node", "ls")} == {"m1", "w1"}
     assert " * " in covey(stand, "node", "ls")[0].splitlines()[1]

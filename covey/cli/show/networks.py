@@ -1,0 +1,93 @@
+"""Networks for reading: a row of a list, and all that is true of one."""
+
+from covey.client.views import NetworkFollower, NetworkService, NetworkTruth
+from covey.model import predefined
+from covey.model.objects import Network
+
+from ..options import word
+from . import text
+
+HEADERS = ("NETWORK ID", "NAME", "DRIVER", "SCOPE", "SUBNET", "STATE")
+
+
+def scope(item: Network) -> str:
+    """Say whether a network spans the cluster, or every node has its own."""
+    return "local" if item.spec.driver in predefined.NAMES else "cluster"
+
+
+def row(item: Network, tasks: int, whole: bool) -> tuple[str, ...]:
+    """Give a line of the list; `tasks` are still on a network that is being removed."""
+    subnets = ", ".join(each.cidr for each in item.subnets)
+    return (
+        text.short(item.id, whole),
+        item.spec.name,
+        item.spec.driver,
+        scope(item),
+        subnets,
+        _state(item, tasks),
+    )
+
+
+def _state(item: Network, tasks: int) -> str:
+    if item.pending_delete:
+        return f"removing, waits for {counted(tasks)}" if tasks else "removing"
+    if item.allocation_error:
+        return text.first_line(item.allocation_error)
+    return "ready" if item.vni or scope(item) == "local" else "being made"
+
+
+def counted(tasks: int) -> str:
+    """Count tasks: `1 task`, `2 tasks`."""
+    return f"{tasks} task" if tasks == 1 else f"{tasks} tasks"
+
+
+def pretty(item: Network, truth: NetworkTruth) -> str:
+    """Write what nodes follow, and where services' connections go."""
+    nodes = [("NODE", "CONNECTED", "TABLE", "BEHIND", "ENDPOINTS"), *(_node(each) for each in truth.nodes)]
+    parts = [
+        f"Network {item.spec.name} ({item.id})",
+        f"Newest table: version {truth.version.index}"
+        if truth.version.index
+        else "No node needs its table now.",
+        *([f"It is being removed, and {truth.removal}."] if truth.removal else []),
+        text.table(nodes[0], nodes[1:]) if truth.nodes else "No node is on it.",
+        *(_service(each) for each in truth.services),
+    ]
+    return "\n\n".join(parts)
+
+
+def _node(node: NetworkFollower) -> tuple[str, ...]:
+    addresses = [address for each in node.endpoints for address in each.addresses]
+    behind = "unknown" if node.behind_entries < 0 else "nothing"
+    if node.behind_entries > 0:
+        behind = f"{node.behind_entries} {'entry' if node.behind_entries == 1 else 'entries'}"
+    applied = str(node.applied.index) if node.applied.index else "none"
+    return (
+        node.node_name or node.node_id,
+        "yes" if node.connected else "no",
+        applied,
+        behind,
+        text.some(addresses),
+    )
+
+
+def _service(service: NetworkService) -> str:
+    about = [f"Service {service.name} ({word(service.mode)})"]
+    if service.virtual_ips:
+        about.append(f"at {', '.join(service.virtual_ips)}")
+    if service.aliases:
+        about.append(f"also called {', '.join(service.aliases)}")
+    ports = [
+        f"{port.published_port or '*'}->{port.target_port}/{port.protocol.name.lower()}"
+        for port in service.ports
+    ]
+    if ports:
+        about.append(f"ports {', '.join(ports)}")
+    headline = ", ".join(about)
+    if not service.backends:
+        return f"{headline}\nno task is on it"
+    rows = [
+        (each.task_name, word(each.state), each.node_name or each.node_id, ", ".join(each.addresses))
+        for each in service.backends
+    ]
+    return f"{headline}\n{text.table(('TASK', 'STATE', 'NODE', 'ADDRESS'), rows)}"
