@@ -46,9 +46,12 @@ class Host:
         return self.node.description.resources.memory_bytes - self.memory_bytes
 
     def free(self, kind: str) -> int:
-        """How many of a kind of generic resource nobody has been given."""
+        """How many of a kind of generic resource nobody has been given.
+
+        What was given by number counts against names too: a host that now names them has no more than before.
+        """
         counted = sum(has.count for has in self._counted(kind)) - self.given[kind, ""]
-        return max(counted, 0) + len(self._free_names(kind))
+        return max(counted + len(self._free_names(kind)), 0)
 
     def has(self, kind: str) -> int:
         """How many of a kind of generic resource there are, given or not."""

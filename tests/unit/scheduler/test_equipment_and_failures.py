@@ -67,6 +67,21 @@ def test_counted_ones_are_counted() -> None:
     assert [task.generic for task in cluster.running(disks)] == [(GenericResource(kind="ssd", count=2),)] * 2
 
 
+def test_what_was_given_by_number_is_not_given_again_by_name() -> None:
+    """A host that names what it had counted has no more of it, and nobody is placed there to be evicted at once."""
+    cluster = equipped(a=(GenericResource(kind="gpu", count=2),))
+    first = cluster.create(wanting("gpu", 1, replicas=1))
+    cluster.run()
+    cluster.describe("a", generic=GPUS)
+    second = cluster.create(wanting("gpu", 1, replicas=2, name="late"))
+    cluster.run(5)
+    assert given(cluster, first) == [""]
+    assert given(cluster, second) == ["GPU-a"]
+    assert len(cluster.tasks(second)) == 2, (
+        "the one without room waits, and is not placed and stopped in turn"
+    )
+
+
 def test_a_new_leader_knows_what_was_given() -> None:
     cluster = equipped(a=GPUS)
     first = cluster.create(wanting("gpu", 1))
