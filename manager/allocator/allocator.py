@@ -45,6 +45,7 @@ class Allocator:
         self._unsettled: set[str] = set()  # services that lack something, or hold what they will give up
         self._dirty_nodes: set[str] = set()
         self._dirty_tasks: dict[str, None] = {}  # in the order in which they came
+        self._leaving: dict[str, None] = {}  # tasks that are to stop: nobody may be sent to them any more
         self._blocked: dict[str, None] = {}
         self._try_again = False  # something changed that may help the blocked
         self._retries: dict[str, None] = {}  # those of them that have yet to be tried again
@@ -52,8 +53,9 @@ class Allocator:
     @property
     def busy(self) -> bool:
         """Tell whether there is something to look at now."""
-        dirty = self._dirty_networks or self._dirty_services or self._dirty_nodes or self._dirty_tasks
-        return bool(dirty) or bool(self._retries) or (self._try_again and bool(self._blocked))
+        dirty = self._dirty_networks or self._dirty_services or self._dirty_nodes
+        tasks = self._leaving or self._dirty_tasks or self._retries or (self._try_again and self._blocked)
+        return bool(dirty or tasks)
 
     @property
     def blocked(self) -> Container[str]:
@@ -91,7 +93,10 @@ class Allocator:
                 return
         if after is None:
             self._blocked.pop(id, None)
-        self._dirty_tasks[id] = None
+        leaves = (
+            isinstance(after, Task) and not after.desired_state.wants_up and not after.status.state.terminal
+        )
+        (self._leaving if leaves else self._dirty_tasks)[id] = None
 
     def _observe_network(self, id: str, after: object) -> None:
         network = after if isinstance(after, Network) else None
@@ -117,7 +122,8 @@ class Allocator:
     def plan(self, draft: Draft, now_ns: int, objects_max: int) -> None:
         """Give what is lacking; about `objects_max` tasks at most, the rest is dealt with next time.
 
-        That holds for tasks that are tried again, too: a freed port may be what ten thousand wait for.
+        That holds for tasks that are tried again, too: a freed port may be what ten thousand wait for. Tasks
+        that are to stop do not count: whoever stops them in this draft has their endpoints drain with it.
         """
         if self._dirty_networks:
             self._plan_networks(draft)
@@ -220,16 +226,18 @@ class Allocator:
         return tuple(vips), lack
 
     def _plan_tasks(self, draft: Draft, now_ns: int, objects_max: int) -> None:
-        todo = list(self._dirty_tasks)[:objects_max]
+        dirty = list(self._dirty_tasks)[:objects_max]
+        todo = list(dict.fromkeys((*self._leaving, *dirty)))
+        self._leaving.clear()
         for task_id in todo:
-            del self._dirty_tasks[task_id]
+            self._dirty_tasks.pop(task_id, None)
             if endpoints.settle(draft, self._addresses, task_id):
                 self._try_again = True
                 self._dirty_services |= self._unsettled
         if self._try_again:
             self._retries.update(self._blocked)  # behind those whose turn has not come since the last time
         self._try_again = False
-        for task_id in dict.fromkeys((*todo, *list(self._retries)[: max(objects_max - len(todo), 0)])):
+        for task_id in dict.fromkeys((*todo, *list(self._retries)[: max(objects_max - len(dirty), 0)])):
             self._retries.pop(task_id, None)
             task = draft.get(Task, task_id)
             if task is None or task.status.state > TaskState.PENDING or not task.desired_state.wants_up:

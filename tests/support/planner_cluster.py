@@ -70,6 +70,7 @@ class PlannerCluster:
         self.silent: set[str] = set()  # nodes whose agents say nothing
         self.interfere: Callable[[], None] | None = None  # what happens while a plan is on its way
         self.news: deque[Commit] = deque()  # committed, and the leader has not heard of it yet
+        self.narrow = False  # passes are made to have room for few objects
         self.commits = 0
         self.refusals = 0
         self.write(lambda draft: draft.put(Cluster(id=new_id(self.dice), spec=spec or ClusterSpec())))
@@ -229,7 +230,8 @@ class PlannerCluster:
                 self.leader.step(Committed())
                 wake_at_ms = self.leader.wake_at_ms
                 more = wake_at_ms is not None and wake_at_ms <= self.now_ms + limits.planner_debounce_ms
-                small = self.refusals > 0  # then a pass has room for fewer objects, and may have left some
+                # after a refusal a pass has room for fewer objects, and may have left some
+                small = self.narrow or self.refusals > 0
                 self.check(at_rest=self.interfere is None and not (more and small))
 
     def check(self, *, at_rest: bool) -> None:

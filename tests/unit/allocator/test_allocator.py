@@ -161,6 +161,7 @@ def test_very_many_tasks_that_waited_for_one_port_are_freed_in_bounded_passes(
 ) -> None:
     monkeypatch.setattr(limits, "planner_pass_objects_max", 50)
     cluster = cluster_with()
+    cluster.narrow = True
     port = EndpointSpec(ports=(PortConfig(target_port=80, published_port=8080),))
     first = cluster.create(replace(spec(), endpoint=port))
     cluster.run(1)
@@ -180,3 +181,31 @@ def test_very_many_tasks_that_waited_for_one_port_are_freed_in_bounded_passes(
     cluster.run(2)
     assert len(cluster.running(second)) == 200
     assert max(sizes) <= limits.planner_pass_objects_max
+
+
+class Watched(PlannerCluster):
+    """Looks after every commit whether somebody who is to stop would still be sent connections."""
+
+    def check(self, *, at_rest: bool) -> None:
+        for task in self.tables.all(Task):
+            if not task.desired_state.wants_up and not task.status.state.terminal:
+                on = self.tables.find(Endpoint, BY_TASK, task.id)
+                assert all(each.state is EndpointState.DRAINING for each in on)
+
+
+def test_who_is_to_stop_gets_no_traffic_from_that_very_commit_on_however_small_a_pass_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "planner_pass_objects_max", 3)
+    cluster = Watched(ingress=True)
+    cluster.network("a")
+    cluster.node("n1")
+    ids = [cluster.create(spec("net-a", name=f"web{n}", replicas=5)) for n in range(3)]
+    cluster.run(1)
+    cluster.silent = {"n1"}
+    for task in cluster.tasks(ids[0]):
+        cluster.report(task, TaskState.FAILED)
+    for id in ids[1:]:
+        cluster.scale(id, 1)
+    cluster.plan()
+    assert sum(not task.desired_state.wants_up for id in ids[1:] for task in cluster.tasks(id)) == 8
