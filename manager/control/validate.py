@@ -11,7 +11,7 @@ from covey.model.specs import (
     ServiceSpec,
     TaskSpec,
 )
-from covey.model.states import EndpointMode, Protocol, PublishMode
+from covey.model.states import Affinity, EndpointMode, MeshMode, Protocol, PublishMode
 
 from .containers import check_container
 from .placement import check_placement
@@ -68,6 +68,9 @@ def _check_restart(restart: RestartPolicy) -> None:
 
 def _check_endpoint(endpoint: EndpointSpec) -> None:
     check_not_negative("drain-time", endpoint.drain_ns, "0 asks a task to stop at once")
+    if endpoint.affinity is not Affinity.NONE:
+        remedy = "is not supported so far: connections go to the tasks in turn; leave it out"
+        raise refuse("affinity", endpoint.affinity.name.lower(), remedy)
     for port in endpoint.ports:
         _check_port(port)
         if endpoint.mode is EndpointMode.DNSRR and port.publish_mode is PublishMode.INGRESS:
@@ -102,3 +105,8 @@ def _check_port(port: PortConfig) -> None:
     if not 0 <= port.published_port <= 65535:
         remedy = "is not a port; use 1 to 65535, or leave it out to have one chosen"
         raise refuse("publish", port.published_port, remedy)
+    if port.published_address:
+        remedy = "is one address of a node, and ports answer on all of them so far; leave it out"
+        raise refuse("publish address", port.published_address, remedy)
+    if port.mesh is not MeshMode.PRESERVE:
+        raise refuse("publish mesh", port.mesh.name.lower(), "is no way to answer ports so far; leave it out")

@@ -31,7 +31,16 @@ from covey.model.specs import (
     TmpfsOptions,
     UpdateConfig,
 )
-from covey.model.states import FailureAction, MountKind, Protocol, PublishMode, ServiceModeKind, UpdateOrder
+from covey.model.states import (
+    Affinity,
+    FailureAction,
+    MeshMode,
+    MountKind,
+    Protocol,
+    PublishMode,
+    ServiceModeKind,
+    UpdateOrder,
+)
 from manager.control import validate
 from tests.support.sound_service import SOUND, container, of_mode, ports, task
 
@@ -252,7 +261,11 @@ def test_what_cannot_be_is_refused_with_field_value_and_remedy(sentence: str) ->
         asking("node.labels.a==b", "node.labels.a == B", "node.labels.a!=c", "node.labels.b==c"),
         asking("node.platform.arch==x86_64", "node.platform.arch==amd64"),
         asking("node.ip==10.1.0.0/16", "node.ip==10.1.2.0/24", "node.ip!=10.1.2.3", "node.ip!=fd00::/8"),
-        task(placement=Placement(preferences=(SpreadPreference("Node.Labels.a"), SpreadPreference("engine.labels.a")))),
+        task(
+            placement=Placement(
+                preferences=(SpreadPreference("Node.Labels.a"), SpreadPreference("engine.labels.a"))
+            )
+        ),
     ],
 )
 def test_what_can_be_passes(sound: ServiceSpec) -> None:
@@ -295,6 +308,9 @@ BAD: dict[str, object] = {
         for field in ("parallelism", "delay_ns", "monitor_ns", "start_deadline_ns", "max_failure_ratio")
     },
     "endpoint.drain_ns": -1,
+    "endpoint.affinity": Affinity.CLIENT,
+    "endpoint.ports[].published_address": "192.0.2.1",
+    "endpoint.ports[].mesh": MeshMode.LOCAL,
     "endpoint.ports[].name": "a b",
     "endpoint.ports[].protocol": Protocol.SCTP,
     "endpoint.ports[].target_port": 0,
