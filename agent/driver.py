@@ -76,7 +76,11 @@ class Agent:
             parts.connect, self._spawn, parts.runtime.log_path, tasks.is_over, tasks.node.node_id
         )
         self.auditor = Auditor(
-            parts.runtime, parts.images, parts.networks, parts.names, lambda: known(tasks.records.values())
+            parts.runtime,
+            parts.images,
+            parts.networks,
+            parts.names,
+            lambda: known(tasks.records.values(), tasks.held.revisions),
         )
         self._long: dict[str, asyncio.Task[None]] = {}  # actions that may be called off, by their tasks
 

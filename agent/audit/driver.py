@@ -102,7 +102,7 @@ class Auditor:
         looks = (
             self._part("containers", self._containers),
             self._part("what containers left behind", lambda: self._runtime.audit(self._is_known)),
-            self._part("networks", self._networks.audit),
+            self._part("networks", lambda: self._networks.audit(pids=self._known().pids)),
             self._part("names", self._names.audit),
         )
         return together([await each for each in looks])
@@ -134,7 +134,7 @@ class Auditor:
         steps: tuple[tuple[str, Callable[[], Coroutine[None, None, object]]], ...] = (
             ("containers", self._remove_strays),
             ("what containers left behind", lambda: self._runtime.clear(self._is_known)),
-            ("networks", lambda: self._networks.audit(repair=True)),
+            ("networks", lambda: self._networks.audit(repair=True, pids=self._known().pids)),
             ("names", lambda: self._names.audit(repair=True)),
         )
         for what, step in steps:

@@ -1,10 +1,15 @@
 """What the agent knows of its tasks, as far as audits ask."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
+from agent.runtime.seam import HOST_NETNS
+from agent.tasks.container import image_reference
 from agent.tasks.lifecycle import Box, Goal
 from agent.tasks.record import Record
+from covey.model.objects import Revision
+
+NONE: Mapping[str, Revision] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +17,8 @@ class Known:
     """`tasks` are all that the node has to do with, `boxed` those with a container.
 
     Something is being done about those in `moving`: of them nothing can be said. `held` are those that the managers
-    have not forgotten.
+    have not forgotten; `pids` are of containers that have not ended, and have a network of
+    their own; `images` are ids and references.
     """
 
     tasks: frozenset[str] = frozenset()
@@ -20,15 +26,29 @@ class Known:
     moving: frozenset[str] = frozenset()
     held: frozenset[str] = frozenset()
     images: frozenset[str] = frozenset()
+    pids: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
-def known(records: Iterable[Record]) -> Known:
-    """What the records say now."""
+def known(records: Iterable[Record], revisions: Mapping[str, Revision] = NONE) -> Known:
+    """What the records say now, and the revisions of their tasks: an agent that took over knows no images' ids."""
     each = tuple(records)
     return Known(
         tasks=frozenset(r.task.id for r in each),
         boxed=frozenset(r.task.id for r in each if r.box is not Box.ABSENT),
         moving=frozenset(r.task.id for r in each if r.busy is not None),
         held=frozenset(r.task.id for r in each if r.goal is not Goal.FORGET),
-        images=frozenset(r.image.id for r in each if r.image is not None),
+        images=frozenset(_images(each, revisions)),
+        pids={
+            r.task.id: r.pid
+            for r in each
+            if r.box in (Box.CREATED, Box.RUNNING) and r.pid and r.netns != HOST_NETNS
+        },
     )
+
+
+def _images(records: Iterable[Record], revisions: Mapping[str, Revision]) -> Iterator[str]:
+    for record in records:
+        if record.image is not None:
+            yield record.image.id
+        if record.task.revision_id in revisions:
+            yield image_reference(revisions[record.task.revision_id].spec.task.container)

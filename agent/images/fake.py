@@ -50,4 +50,4 @@ class FakeImages:
 
     async def unused(self, in_use: Sequence[str]) -> Unused:
         """Count all others; they have no size."""
-        return Unused(len({image.id for image in self.here.values()} - set(in_use)))
+        return Unused(len({each.id for ref, each in self.here.items() if not {ref, each.id} & set(in_use)}))

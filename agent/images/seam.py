@@ -75,5 +75,5 @@ class Images(Protocol):
         ...
 
     async def unused(self, in_use: Sequence[str]) -> Unused:
-        """Count the images whose id is not in `in_use`."""
+        """Count the images of which neither the id nor a reference is in `in_use`."""
         ...

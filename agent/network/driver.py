@@ -8,7 +8,7 @@ namespace, which in production is the host's.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -39,7 +39,7 @@ from .io.places import Places
 from .io.sweeping import Sweeper
 from .plan import plan
 from .probe import port_of, shared_port
-from .seam import NetworkFault, Networks, Sandbox
+from .seam import NOBODY, NetworkFault, Networks, Sandbox
 from .state import NODE, Netns
 
 R = TypeVar("R")
@@ -196,15 +196,16 @@ class NetlinkNetworks:
         self._sweeper.sweep(self._tables)
         return frozenset(self._denials.said)
 
-    async def audit(self, *, repair: bool = False) -> Look:
+    async def audit(self, *, repair: bool = False, pids: Mapping[str, int] = NOBODY) -> Look:
         """See `Networks.audit`."""
 
         def work() -> Look:
             if repair:
+                self._places.find_again({id: pid for id, pid in pids.items() if id in self._sandboxes})
                 self._have = None
                 self._converge(None)
             facts = self._facts and self._current_facts()
-            return compare(self._places, facts, self._denials.said) if facts else Look()
+            return compare(self._places, facts, self._denials.said, pids) if facts else Look()
 
         if repair:
             self._sweeper.sweep(self._tables)

@@ -1,7 +1,7 @@
 """The fake make: networks in memory, with the same rules as the real ones and a switch to fail."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from agent.audit.look import Look
@@ -11,7 +11,7 @@ from covey.model.objects import Network
 from covey.model.tables import NetworkTable
 
 from .desired.facts import check
-from .seam import Networks, Sandbox
+from .seam import NOBODY, Networks, Sandbox
 
 
 @dataclass(slots=True)
@@ -85,7 +85,7 @@ class FakeNetworks:
         self.sandboxes = {sandbox.task_id: sandbox for sandbox in sandboxes}
         return self.denied
 
-    async def audit(self, *, repair: bool = False) -> Look:
+    async def audit(self, *, repair: bool = False, pids: Mapping[str, int] = NOBODY) -> Look:
         """Give what was planted in `amiss`; a repair takes it away."""
         if repair:
             self.amiss.clear()

@@ -3,7 +3,7 @@
 Makes: `driver.NetlinkNetworks` (kernel namespaces) and `fake.FakeNetworks` (memory, for tests).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +12,8 @@ from covey.errors import CoveyError
 from covey.model.objects import Endpoint, Network
 from covey.model.specs import PortConfig
 from covey.model.tables import NetworkTable
+
+NOBODY: Mapping[str, int] = {}
 
 
 class NetworkFault(CoveyError):
@@ -39,11 +41,13 @@ class Sandbox:
 
     The ingress attachment, if any, may stand anywhere: it is always built after the others.
     `host_ports` are the ports published in host mode: this node alone forwards them to this task.
+    With `closed` there is nothing in it but loopback.
     """
 
     task_id: str
     attachments: tuple[Attachment, ...] = ()
     host_ports: tuple[PortConfig, ...] = ()
+    closed: bool = False
 
 
 class Networks(Protocol):
@@ -102,8 +106,11 @@ class Networks(Protocol):
         """
         ...
 
-    async def audit(self, *, repair: bool = False) -> Look:
-        """Read everything back and say what differs from what should be; with `repair`, make it so first."""
+    async def audit(self, *, repair: bool = False, pids: Mapping[str, int] = NOBODY) -> Look:
+        """Read everything back and say what differs from what should be; with `repair`, make it so first.
+
+        `pids` are the first processes of tasks' containers: a namespace that lost its name is found through them.
+        """
         ...
 
     async def close(self) -> None:

@@ -21,15 +21,19 @@ class LogLimits(Struct, frozen=True, gc=False):
     files: int = limits.container_log_files
 
 
+HOST_NETNS = "host"
+"""In the place of a path: the network namespace that the runtime itself is in, the node's."""
+
+
 class Container(Struct, frozen=True, kw_only=True):
     """Everything a runtime needs to run one container; nothing is looked up elsewhere.
 
     `layers` are directories, the topmost first, as overlayfs wants its `lowerdir`. `args` is the whole
     argv. `user` is as an image writes it (`name`, `uid`, `name:group`, `uid:gid`, or empty for root) and is
     looked up in the image's own passwd and group; `groups` are further ones. `capabilities` is the final
-    set (`agent.runtime.capabilities.resolve`). `netns` is the path of the network namespace to join, or
-    empty for a fresh one with nothing in it. `resolv_conf` and `hosts` are file contents; empty means the
-    image's own file stays. `stop_signal` is kept for whoever takes the container over
+    set (`agent.runtime.capabilities.resolve`). `netns` is the path of the network namespace to join,
+    empty for a fresh one with nothing in it, or `HOST_NETNS`. `resolv_conf` and `hosts` are file contents;
+    empty means the image's own file stays. `stop_signal` is kept for whoever takes the container over
     (`Observed.stop_signal`). An anonymous volume (kind volume, no source) is the container's own and goes
     with it.
     """

@@ -57,6 +57,28 @@ def delete(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
+def bind(path: Path, pid: int) -> None:
+    """Bind the namespace that process `pid` is in to `path`, in place of whatever is there.
+
+    Raises OSError if there is no such process.
+    """
+    with open(f"/proc/{pid}/ns/net", "rb") as held:
+        delete(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444))
+        source = f"/proc/self/fd/{held.fileno()}"
+        if _libc.mount(os.fsencode(source), os.fsencode(path), b"none", _MS_BIND, None) != 0:
+            number = ctypes.get_errno()
+            path.unlink(missing_ok=True)
+            raise OSError(number, os.strerror(number), str(path))
+
+
+def holds(path: Path, pid: int) -> bool:
+    """Tell whether process `pid` is in the namespace bound to `path`. Raises OSError if either is not there."""
+    here, there = os.stat(path), os.stat(f"/proc/{pid}/ns/net")
+    return (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
+
+
 def exists(path: Path) -> bool:
     """Tell whether a namespace is bound to `path`; a plain file (left by a reboot) is none."""
     try:

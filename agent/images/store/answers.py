@@ -1,6 +1,6 @@
 """Reading what `containers-storage` prints: images, layers and OCI image configurations."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import TypeVar
 
 import msgspec
@@ -8,7 +8,8 @@ from msgspec import Struct, field
 from msgspec.json import Decoder
 
 from agent.images.seam import ImageConfig, ImageHealthcheck, Unused
-from covey.errors import Corrupt
+from covey.errors import Corrupt, InvalidArgument
+from covey.model.reference import parse
 
 
 class StoredImage(Struct, frozen=True):
@@ -98,18 +99,27 @@ def lowerdirs(text: bytes, top: str, root: str) -> tuple[str, ...]:
     return tuple(out)
 
 
+def _names(text: str) -> Iterator[str]:
+    """The name under which the store has what is referred to by `text`; none if that is an id."""
+    try:
+        yield parse(text).pull_name
+    except InvalidArgument:
+        return
+
+
 def unused(image_list: bytes, layer_list: bytes, in_use: Collection[str]) -> Unused:
     """The images that are not in use, and the layers that only they need, or none does."""
-    every = images(image_list)
+    every, names = images(image_list), {name for each in in_use for name in _names(each)}
     parents = {layer.id: layer for layer in _decoded(_LAYERS, layer_list, "layer list") or ()}
     needed: set[str] = set()
+    used = {each.id for each in every if each.id in in_use or not names.isdisjoint(each.names or ())}
     for image in every:
-        layer = image.layer if image.id in in_use else ""
+        layer = image.layer if image.id in used else ""
         while layer in parents and layer not in needed:
             needed.add(layer)
             layer = parents[layer].parent
     size = sum(max(layer.bytes, 0) for id, layer in parents.items() if id not in needed)
-    return Unused(sum(image.id not in in_use for image in every), size)
+    return Unused(len(every) - len(used), size)
 
 
 def configuration(text: bytes) -> tuple[str, str, ImageConfig]:

@@ -18,18 +18,20 @@ from .places import Places
 from .wire import attributes, string
 
 _OURS = "covey_"
+_ANY_FAMILY = 0
+_FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}
 
 
-def compare(places: Places, facts: Facts, denied: Mapping[str, str]) -> Look:
+def compare(places: Places, facts: Facts, denied: Mapping[str, str], pids: Mapping[str, int]) -> Look:
     """Read everything back and compare it; raises OSError if the kernel does not let us."""
     try:
-        return _compare(places, facts, denied)
+        return _compare(places, facts, denied, pids)
     except OSError:
         places.close()  # whatever broke in between must not answer the next question
         raise
 
 
-def _compare(places: Places, facts: Facts, denied: Mapping[str, str]) -> Look:
+def _compare(places: Places, facts: Facts, denied: Mapping[str, str], pids: Mapping[str, int]) -> Look:
     found = observe(places)
     want = whole(facts)
     have = {
@@ -45,6 +47,10 @@ def _compare(places: Places, facts: Facts, denied: Mapping[str, str]) -> Look:
         (
             *findings(steps, have),
             *_strange_tables(places),
+            *(
+                Finding("namespace", name, "is not the one that its container is in")
+                for name in places.strayed({id: pid for id, pid in pids.items() if id in found.node})
+            ),
             *(each for each in flows if each is not None),
             *(Finding("network", id, f"is set aside, with its tasks: {why}") for id, why in denied.items()),
         ),
@@ -67,10 +73,10 @@ def _flows(places: Places, facts: Facts, name: str) -> Iterator[Finding | None]:
 
 def _strange_tables(places: Places) -> Iterator[Finding]:
     """Tables in the node's own namespace that bear our mark, and that nothing here makes."""
-    for _, body in places.filtering(NODE).dump(message(GETTABLE, b"")):
-        name = string(attributes(body[BODY_OFFSET:])[1])
-        if name.startswith(_OURS) and name not in names.TABLES:
-            words = (
-                f"table {name} is nothing that this version makes: `nft delete table ip {name}` removes it"
-            )
-            yield Finding("rule", "the node", words)
+    asked = message(GETTABLE, b"")
+    every = asked._replace(body=bytes((_ANY_FAMILY,)) + asked.body[1:])
+    for _, body in places.filtering(NODE).dump(every):
+        family, name = _FAMILIES.get(body[0], ""), string(attributes(body[BODY_OFFSET:])[1])
+        if name.startswith(_OURS) and name.removesuffix("6") not in names.TABLES:
+            way = f"`nft delete table {family} {name}` removes it"
+            yield Finding("rule", "the node", f"table {name} is nothing that this version makes: {way}")

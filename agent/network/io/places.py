@@ -4,10 +4,11 @@ Each channel is one socket, opened once inside its namespace. Link indexes are r
 address or FDB entry needs one, and forgotten with the link.
 """
 
+import logging
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from covey.io import netns
@@ -16,6 +17,7 @@ from ..state import NODE
 from . import rtnetlink as rt
 from .wire import Channel, Message, text
 
+_log = logging.getLogger(__name__)
 _NETLINK_NETFILTER = 12
 _OWN = Path("/proc/self/ns/net")
 
@@ -39,6 +41,23 @@ class Places:
         for each in sorted(self._directory.iterdir()) if self._directory.is_dir() else ():
             (good if netns.exists(each) else broken).append(each.name)
         return good, broken
+
+    def strayed(self, pids: Mapping[str, int]) -> Iterator[str]:
+        """The names bound to a namespace that is not the one in which the process of that name is."""
+        for name, pid in pids.items():
+            with suppress(OSError):  # one of the two is gone: somebody else tells of that
+                if not netns.holds(self._directory / name, pid):
+                    yield name
+
+    def find_again(self, pids: Mapping[str, int]) -> None:
+        """Bind the namespaces in which these processes are, by name, where they are not or no longer bound."""
+        missing = {name for name in pids if not netns.exists(self._directory / name)}
+        for name in missing | set(self.strayed(pids)):
+            self.forget(name)
+            try:
+                netns.bind(self._directory / name, pids[name])
+            except OSError as error:
+                _log.warning("the namespace of %s is lost, a new one is made: %s", name, error)
 
     @contextmanager
     def opened(self, name: str) -> Iterator[int]:
