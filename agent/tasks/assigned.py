@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from agent.network.seam import Attachment, Sandbox
 from covey.errors import Unavailable
-from covey.model import expansion, template
+from covey.model import expansion, predefined, template
 from covey.model.assignments import Assignments, AssignmentSet
 from covey.model.objects import Endpoint, Network, Node, Revision, Task
 from covey.model.specs import RegistryAuth
@@ -91,6 +91,8 @@ class Held:
         places = dict(self.of_task.get(task.id, {}))
         attachments = []
         for wanted in revision.spec.task.networks:
+            if wanted.target in predefined.NAMES:
+                continue
             endpoint, network = places.pop(wanted.target, None), self.networks.get(wanted.target)
             if endpoint is not None and network is not None:
                 attachments.append(Attachment(network, endpoint))
@@ -100,7 +102,8 @@ class Held:
             if network_id in self.networks:
                 attachments.append(Attachment(self.networks[network_id], places[network_id]))
         ports = tuple(p for p in revision.spec.endpoint.ports if p.publish_mode is PublishMode.HOST)
-        return Sandbox(task.id, tuple(attachments), ports)
+        closed = predefined.kind_of(revision.spec.task.networks) == predefined.NONE
+        return Sandbox(task.id, tuple(attachments), ports, closed)
 
 
 def without_credentials(revision: Revision) -> Revision:

@@ -14,15 +14,15 @@ from agent.dns.resolv import resolv_conf
 from agent.images.seam import ImageConfig, LocalImage
 from agent.network.seam import Sandbox
 from agent.runtime.capabilities import resolve
-from agent.runtime.seam import Container
+from agent.runtime.seam import HOST_NETNS, Container
 from covey.errors import InvalidArgument
-from covey.model import generic
+from covey.model import generic, predefined
 from covey.model.names import task_name
 from covey.model.objects import Revision, Task
 from covey.model.specs import ContainerSpec, Mount
 from covey.model.states import MountKind
 
-from .files import NodeFacts, hostname_of, hosts_file
+from .files import NodeFacts, hostname_of, hosts_file, own_resolv_conf
 
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _RTMIN, _RTMAX = 34, 64  # as glibc's; the numbers signal(7) calls by name
@@ -43,7 +43,7 @@ def container_of(
     image: LocalImage,
     sandbox: Sandbox,
     netns: str,
-    resolver: Resolver,
+    resolver: Resolver | None,
 ) -> Container:
     """Everything the runtime must know to run `task`.
 
@@ -51,7 +51,8 @@ def container_of(
         InvalidArgument: spec and image together say nothing that can be run.
     """
     spec = revision.spec.task.container
-    hostname = hostname_of(task.id, spec)
+    shared = shares_node(revision)
+    hostname = hostname_of(task.id, spec, node if shared else None)
     stop_signal = spec.stop_signal or image.config.stop_signal
     signal_number(stop_signal)
     return Container(
@@ -73,12 +74,19 @@ def container_of(
         sysctls=spec.sysctls,
         ulimits=spec.ulimits,
         oom_score_adj=spec.oom_score_adj,
-        netns=netns,
-        resolv_conf=resolv_conf(resolver),
+        netns=HOST_NETNS if shared else netns,
+        resolv_conf=resolv_conf(resolver)
+        if resolver is not None
+        else own_resolv_conf(spec, node, shared=shared),
         hosts=hosts_file(hostname, sandbox, spec.hosts),
         labels={**image.config.labels, **spec.labels, **_own_labels(task, revision)},
         stop_signal=stop_signal,
     )
+
+
+def shares_node(revision: Revision) -> bool:
+    """Tell whether tasks of a revision are in the node's own network."""
+    return predefined.kind_of(revision.spec.task.networks) == predefined.HOST
 
 
 def signal_number(text: str) -> int:

@@ -126,22 +126,22 @@ class Pull:
 
 @dataclass(frozen=True, slots=True)
 class Attach:
-    """Build the task's network namespace. The result is its path."""
+    """Build the task's network namespace; without a `sandbox` it shares the node's. The result is its path."""
 
     task_id: str
-    sandbox: Sandbox
+    sandbox: Sandbox | None
 
 
 @dataclass(frozen=True, slots=True)
 class Create:
     """Make the container and serve it names; what half of a container is there is removed first.
 
-    The result is the container's pid.
+    The result is the container's pid. Without a `resolver` it asks the node's own name servers, or none.
     """
 
     task_id: str
     container: Container
-    resolver: Resolver
+    resolver: Resolver | None
 
 
 @dataclass(frozen=True, slots=True)

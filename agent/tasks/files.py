@@ -10,7 +10,7 @@ from agent.dns.resolv import ndots_of
 from agent.network.desired.task import has_way_out
 from agent.network.seam import Sandbox
 from covey.errors import InvalidArgument
-from covey.model.specs import ContainerSpec
+from covey.model.specs import ContainerSpec, DnsConfig
 
 _LOCAL = """\
 127.0.0.1\tlocalhost
@@ -33,9 +33,12 @@ class NodeFacts(Struct, frozen=True):
     options: tuple[str, ...] = ()
 
 
-def hostname_of(task_id: str, spec: ContainerSpec) -> str:
-    """The container's host name: the user's, or the first twelve characters of the task's id."""
-    return spec.hostname or task_id[:12]
+def hostname_of(task_id: str, spec: ContainerSpec, node: NodeFacts | None = None) -> str:
+    """The container's host name: the user's, or the first twelve characters of the task's id.
+
+    With a `node`, whose network it shares, it is called as the node is, as with Docker.
+    """
+    return spec.hostname or (node.name if node is not None else "") or task_id[:12]
 
 
 def hosts_file(hostname: str, sandbox: Sandbox, extra: Iterable[str]) -> str:
@@ -63,6 +66,19 @@ def _extra_line(text: str) -> str:
     if not all(words[1:]) or len(words) < 2:
         raise InvalidArgument(f"host {text!r} has no name; write NAME:IP")
     return f"{words[0]}\t{' '.join(words[1:])}"
+
+
+def own_resolv_conf(spec: ContainerSpec, node: NodeFacts, *, shared: bool) -> str:
+    """The text of /etc/resolv.conf where we serve no names: the user's servers, or the node's if it `shared` is."""
+    dns = spec.dns or DnsConfig()
+    servers = dns.nameservers or tuple(each.address for each in node.upstreams)
+    lines = [f"nameserver {server}" for server in servers] if shared else ["# this container has no network"]
+    search = [domain for domain in dns.search or node.search if domain != "."]
+    if shared and search:
+        lines.append("search " + " ".join(search))
+    if shared and (options := dns.options or node.options):
+        lines.append("options " + " ".join(options))
+    return "\n".join(lines) + "\n"
 
 
 def resolver_of(sandbox: Sandbox, netns: str, spec: ContainerSpec, node: NodeFacts) -> Resolver:

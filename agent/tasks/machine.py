@@ -117,8 +117,9 @@ class Tasks:
         self.held.load(event.assigned)
         self.records, strays = recovered(self.held, event)
         standing = [r for r in self.records.values() if r.attached]
-        sandboxes = tuple(self._standing(record) for record in standing)
-        resolvers = tuple(self._orders.resolver(r, s) for r, s in zip(standing, sandboxes, strict=True))
+        sandboxes = tuple(self._standing(record) for record in standing if not self._orders.shares(record))
+        served = (self._orders.resolver(self.records[box.task_id], box) for box in sandboxes)
+        resolvers = tuple(resolver for resolver in served if resolver is not None)
         self._out.append(Rebuild(tuple(self.held.networks.values()), sandboxes, resolvers))
         if strays:
             self._out.append(Sweep(strays))
@@ -143,7 +144,7 @@ class Tasks:
         record.awaited = frozenset(attachment.network.id for attachment in sandbox.attachments)
         record.start_by_ms = self.now_ms + limits.task_table_wait_ms
         ends = record.goal >= Goal.STOP and record.leaving.linger_ms
-        return Sandbox(sandbox.task_id, sandbox.attachments) if ends else sandbox
+        return Sandbox(sandbox.task_id, sandbox.attachments, (), sandbox.closed) if ends else sandbox
 
     def _assign(self, message: Assignments) -> None:
         before = set(self.held.networks)

@@ -8,7 +8,7 @@ from agent.network.seam import Sandbox
 from covey.model.states import HealthState
 
 from .assigned import WITHHELD, Held
-from .container import container_of, image_reference, signal_number
+from .container import container_of, image_reference, shares_node, signal_number
 from .events import Action, Attach, Close, Create, Discard, Drain, Pull, Release, Signal, Start
 from .files import NodeFacts, resolver_of
 from .lifecycle import Act, Goal
@@ -39,7 +39,7 @@ class Orders:
                 sandbox = self.sandbox(record)
                 record.attached = True  # from here on something may stand
                 record.awaited = frozenset(a.network.id for a in sandbox.attachments)
-                return Attach(task_id, sandbox)
+                return Attach(task_id, None if self.shares(record) else sandbox)
             case Act.CREATE:
                 return self._create(record)
             case Act.START:
@@ -75,8 +75,14 @@ class Orders:
         """The task's whole network, or with `complete` False as much of it as is known."""
         return self.held.sandbox(record.task, self.held.revision_of(record.task), complete=complete)
 
-    def resolver(self, record: Record, sandbox: Sandbox) -> Resolver:
-        """How names are looked up in the task's container."""
+    def shares(self, record: Record) -> bool:
+        """Whether the task's container is in the node's own network, and has none of its own."""
+        return shares_node(self.held.revision_of(record.task))
+
+    def resolver(self, record: Record, sandbox: Sandbox) -> Resolver | None:
+        """How names are looked up in the task's container; None if it asks the node's own servers, or nobody."""
+        if sandbox.closed or self.shares(record):
+            return None
         spec = self.held.revision_of(record.task).spec.task.container
         return resolver_of(sandbox, record.netns, spec, self.node)
 

@@ -192,7 +192,7 @@ class Allocator:
             error = str(refusal)
         vips: tuple[VirtualIp, ...] = ()
         if revision.spec.endpoint.mode is EndpointMode.VIP:
-            targets = [attachment.target for attachment in revision.spec.task.networks]
+            targets = endpoints.overlays_of(revision.spec)
             vips, lack = self._virtual_ips(draft, service, targets)
             error = error or lack
         if error:

@@ -6,6 +6,7 @@ from random import Random
 from msgspec.structs import replace
 
 from covey.ids import new_id
+from covey.model import predefined
 from covey.model.objects import Endpoint, Network, Task
 from covey.model.specs import ServiceSpec
 from covey.model.states import EndpointState, HealthState, PublishMode, TaskState
@@ -15,9 +16,14 @@ from manager.store.view import BY_TASK
 from .addresses import Addresses
 
 
+def overlays_of(spec: ServiceSpec) -> list[str]:
+    """The networks a service names that give addresses: not those that every node has of itself."""
+    return [each.target for each in spec.task.networks if each.target not in predefined.NAMES]
+
+
 def networks_of(spec: ServiceSpec, ingress_id: str) -> list[str]:
     """The networks a task of this spec stands on, in the order of its interfaces."""
-    networks = [attachment.target for attachment in spec.task.networks]
+    networks = overlays_of(spec)
     if any(port.publish_mode is PublishMode.INGRESS for port in spec.endpoint.ports):
         networks.append(ingress_id)
     return networks

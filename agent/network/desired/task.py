@@ -29,8 +29,10 @@ DESTINATION_NAT = -100  # the priority at which iptables and others translate de
 
 
 def has_way_out(sandbox: Sandbox) -> bool:
-    """Tell whether the task gets a gateway interface: not if all its networks are internal."""
+    """Tell whether the task gets a gateway interface: not if all its networks are internal, or it is closed."""
     attached = overlays(sandbox)
+    if sandbox.closed:
+        return False
     return not attached or not all(each.network.spec.internal for each in attached)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from agent.runtime.seam import Container
+from agent.runtime.seam import HOST_NETNS, Container
 from covey.errors import AlreadyExists, InvalidArgument, Unavailable
 from covey.model.specs import Mount, TmpfsOptions
 from covey.model.states import MountKind
@@ -165,7 +165,7 @@ def _check(container: Container, host: Host) -> None:
         )
     if not container.cwd.startswith("/"):
         raise InvalidArgument(f"working directory {container.cwd!r} must be absolute")
-    if container.netns and not os.path.exists(container.netns):
+    if container.netns not in ("", HOST_NETNS) and not os.path.exists(container.netns):
         raise Unavailable(f"network namespace {container.netns} does not exist")
     seen: set[str] = set()
     for mount in container.mounts:

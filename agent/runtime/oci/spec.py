@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from agent.runtime.seam import Container
+from agent.runtime.seam import HOST_NETNS, Container
 from covey.errors import InvalidArgument
 from covey.model.specs import Ulimit
 
@@ -161,13 +161,15 @@ def _clamp(value: int, top: int) -> int:
 
 
 def _namespaces(container: Container, host: Host) -> list[dict[str, str]]:
-    network = {"type": "network", "path": container.netns} if container.netns else {"type": "network"}
+    network = [{"type": "network", "path": container.netns} if container.netns else {"type": "network"}]
+    if container.netns == HOST_NETNS:
+        network = []  # what is not named is shared with the runtime
     kinds = ["pid", "ipc", "uts", "mount"]
     if host.layout is Layout.V2:
         kinds.append(
             "cgroup"
         )  # on v1 Docker leaves it out too: the mounts below already show only what is ours
-    return [network, *({"type": kind} for kind in kinds)]
+    return [*network, *({"type": kind} for kind in kinds)]
 
 
 def _resources(container: Container, host: Host) -> dict[str, object]:

@@ -10,7 +10,7 @@ from agent.dns.seam import Names
 from agent.health.checks import Probe, Probed
 from agent.images.seam import Images
 from agent.network.seam import Networks
-from agent.runtime.seam import ExecResult, Exit, Runtime
+from agent.runtime.seam import HOST_NETNS, ExecResult, Exit, Runtime
 from agent.tasks.events import (
     Action,
     Attach,
@@ -105,7 +105,7 @@ class Hands:
             case Pull(_, reference, auth):
                 return await self.images.ensure(reference, auth)
             case Attach(_, sandbox):
-                return await self.networks.attach(sandbox)
+                return await self.networks.attach(sandbox) if sandbox is not None else HOST_NETNS
             case Create():
                 return await self._create(action)
             case Start(task_id):
@@ -125,12 +125,15 @@ class Hands:
 
     async def _create(self, action: Create) -> int:
         """Make the container while the DNS server opens its sockets."""
-        self.names.set_resolver(action.resolver)
+        if action.resolver is not None:
+            self.names.set_resolver(action.resolver)
         try:
             pid = await self.runtime.create(action.container)
         except AlreadyExists:  # half of a former try; never started, or the agent would know it
             await self.runtime.remove(action.task_id)
             pid = await self.runtime.create(action.container)
+        if action.resolver is None:
+            return pid
         try:
             await self.names.ready(action.task_id)
         except CoveyError:

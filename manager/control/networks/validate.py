@@ -7,7 +7,7 @@ from ipaddress import IPv4Network
 
 from covey import limits
 from covey.model import network_options, predefined
-from covey.model.specs import IpamConfig, NetworkSpec
+from covey.model.specs import IpamConfig, NetworkSpec, ServiceSpec
 from manager.control.refusal import check_labels, check_name, is_number, is_word, refuse
 
 
@@ -35,6 +35,33 @@ def check_network(spec: NetworkSpec) -> None:
     for names in (network_options.MTU, network_options.VNI):
         if len([name for name in names if name in spec.options]) > 1:
             raise refuse("opt", " and ".join(names), "are the same; give one of them")
+
+
+def check_predefined(spec: ServiceSpec) -> None:
+    """Check what a service asks for beside a network that every node has of itself; its networks are named by id."""
+    kind = predefined.kind_of(spec.task.networks)
+    if not kind:
+        return
+    for attachment in spec.task.networks:
+        if attachment.target != kind:
+            remedy = f"goes with no other network such as {attachment.target!r}; leave one of them out"
+            if kind == predefined.BRIDGE:
+                remedy = (
+                    "is where tasks are that name no network, and the way out of the others; leave it out"
+                )
+            raise refuse("network", kind, remedy)
+        if attachment.aliases:
+            raise refuse("network alias", attachment.aliases[0], f"is nobody's name on {kind}; leave it out")
+    if kind != predefined.BRIDGE and spec.endpoint.ports:
+        port = spec.endpoint.ports[0]
+        why = "the task's ports are the node's" if kind == predefined.HOST else "nothing reaches the task"
+        remedy = f"cannot be published with network {kind}: {why}; leave it out"
+        raise refuse("publish", port.published_port or port.target_port, remedy)
+    for name in spec.task.container.sysctls if kind == predefined.HOST else ():
+        if name.replace("/", ".").startswith("net."):
+            raise refuse(
+                "sysctl", name, "is the node's with network host; set it on the node, or leave it out"
+            )
 
 
 def _check_kind(spec: NetworkSpec) -> None:

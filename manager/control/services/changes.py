@@ -7,12 +7,13 @@ from msgspec.structs import replace
 
 from covey.errors import Conflict, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
 from covey.ids import new_id
-from covey.model import reference
+from covey.model import predefined, reference
 from covey.model.objects import Network, Revision, Service
 from covey.model.specs import NetworkAttachmentSpec, PortConfig, ServiceSpec
 from covey.model.states import PublishMode
 from manager.control.feasible import check_feasible
 from manager.control.lookup import find_network
+from manager.control.networks.validate import check_predefined
 from manager.orchestrator.revisions import (
     adopt,
     find_rollback,
@@ -146,11 +147,14 @@ def _with_networks(draft: Draft, spec: ServiceSpec) -> ServiceSpec:
     for attachment in spec.task.networks:
         network = find_network(draft, attachment.target)
         _check_joinable(network)
-        draft.require(network)  # lest it is removed at the same moment
+        if network.id not in predefined.NAMES:
+            draft.require(network)  # lest it is removed at the same moment
         attachments.append(NetworkAttachmentSpec(target=network.id, aliases=attachment.aliases))
     if len({attachment.target for attachment in attachments}) < len(attachments):
         raise InvalidArgument("network: one network is named twice; give it once, with all its aliases")
-    return replace(spec, task=replace(spec.task, networks=tuple(attachments)))
+    joined = replace(spec, task=replace(spec.task, networks=tuple(attachments)))
+    check_predefined(joined)
+    return joined
 
 
 def _check_joinable(network: Network) -> None:
@@ -166,13 +170,13 @@ def _check_ports(draft: Draft, service_id: str, wanted: Collection[PortConfig]) 
 
     The allocator decides all the same: what is asked for at the same moment is told apart there.
     """
-    numbers = {(port.protocol, port.published_port): port for port in wanted if port.published_port}
-    for other in draft.all(Service) if numbers else ():
+    numbered = [port for port in wanted if port.published_port]
+    for other in draft.all(Service) if numbered else ():
         if other.id == service_id or other.pending_delete:
             continue
         for port in (*other.ports, *current_revision(draft, other).spec.endpoint.ports):
-            mine = numbers.get((port.protocol, port.published_port))
-            if mine is not None and PublishMode.INGRESS in (mine.publish_mode, port.publish_mode):
+            met = [mine.publish_mode for mine in numbered if mine.meets(port)]
+            if met and PublishMode.INGRESS in (*met, port.publish_mode):
                 text = f"{port.published_port}/{port.protocol.name.lower()}"
                 raise ResourceExhausted(f"port {text} is taken by service {other.name}; publish another one")
 

@@ -85,7 +85,7 @@ def test_what_a_service_cannot_join_is_refused(tables: Tables) -> None:
         Network(id="ing", spec=NetworkSpec(name="ingress", ingress=True)),
         Network(id="old", spec=NetworkSpec(name="old"), pending_delete=True),
     )
-    for target, kind in (("ingress", InvalidArgument), ("old", FailedPrecondition), ("none", NotFound)):
+    for target, kind in (("ingress", InvalidArgument), ("old", FailedPrecondition), ("nosuch", NotFound)):
         spec = replace(SPEC, task=replace(SPEC.task, networks=(NetworkAttachmentSpec(target=target),)))
         with pytest.raises(kind):
             create_service(Draft(tables), spec, Random(1))

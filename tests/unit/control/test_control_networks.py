@@ -6,14 +6,38 @@ import pytest
 from msgspec.structs import replace
 
 from covey.errors import AlreadyExists, FailedPrecondition, InvalidArgument
-from covey.model.objects import Endpoint, Network, Node, NodeDescription, Object, Revision, Service, Subnet
-from covey.model.specs import EndpointSpec, IpamConfig, NetworkSpec, PortConfig, ServiceSpec
+from covey.model.objects import (
+    Endpoint,
+    Network,
+    Node,
+    NodeDescription,
+    NodeStatus,
+    Object,
+    Revision,
+    Service,
+    Subnet,
+    Task,
+)
+from covey.model.specs import (
+    ContainerSpec,
+    EndpointSpec,
+    IpamConfig,
+    NetworkAttachmentSpec,
+    NetworkSpec,
+    PortConfig,
+    ServiceSpec,
+    TaskSpec,
+)
+from covey.model.states import NodeState, PublishMode, TaskState
 from manager.allocator.addresses import Addresses
 from manager.control.lookup import find_network
 from manager.control.networks import create_network, remove_network
 from manager.control.networks.validate import check_network
+from manager.control.services import create_service
 from manager.store.draft import Draft
 from manager.store.tables import Tables
+from manager.store.view import BY_SERVICE, BY_TASK
+from tests.support.planner_cluster import PlannerCluster
 
 
 def aux(**reserved: str) -> NetworkSpec:
@@ -184,6 +208,54 @@ def test_the_ingress_network_is_replaced_once_nobody_publishes_by_it() -> None:
     removed(tables, "ingress")
     ipam = (IpamConfig(subnet="10.11.0.0/16"),)
     created(tables, NetworkSpec(name="other", ingress=True, ipam=ipam, options={"mtu": "1400"}))
+
+
+def joining(*targets: str, **endpoint: object) -> ServiceSpec:
+    networks = tuple(NetworkAttachmentSpec(target) for target in targets)
+    spec = ServiceSpec(name="web", task=TaskSpec(container=ContainerSpec(image="web:1"), networks=networks))
+    return replace(spec, endpoint=EndpointSpec(**endpoint))  # type: ignore[arg-type]
+
+
+PORT = (PortConfig(target_port=80, published_port=8080, publish_mode=PublishMode.HOST),)
+SYSCTL = ContainerSpec(image="web:1", sysctls={"net.core.somaxconn": "1"})
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        (joining("host", "net"), "network: 'host' goes with no other network such as 'net'"),
+        (joining("net", "bridge"), "network: 'bridge' is where tasks are that name no network"),
+        (
+            joining("HOST", ports=PORT),
+            "publish: 8080 cannot be published with network host: the task's ports",
+        ),
+        (joining("none", ports=PORT), "publish: 8080 cannot be published with network none: nothing reaches"),
+        (
+            replace(joining(), task=TaskSpec(networks=(NetworkAttachmentSpec("host", ("db",)),))),
+            "network alias: 'db' is nobody's name on host",
+        ),
+        (
+            replace(joining(), task=TaskSpec(SYSCTL, networks=(NetworkAttachmentSpec("host"),))),
+            "sysctl: 'net.core.somaxconn' is the node's with network host",
+        ),
+    ],
+)
+def test_what_contradicts_a_network_that_every_node_has_is_refused(spec: ServiceSpec, says: str) -> None:
+    tables = stored(net("net"), Node(id="n1", status=NodeStatus(state=NodeState.READY)))
+    with pytest.raises(InvalidArgument, match=says):
+        create_service(Draft(tables), spec, Random(1))
+
+
+@pytest.mark.parametrize("name", ["host", "none", "bridge"])
+def test_tasks_on_a_network_that_every_node_has_need_no_address(name: str) -> None:
+    cluster = PlannerCluster()
+    cluster.node("n1")
+    service_id = cluster.create(joining(name))
+    cluster.run(2)
+    (task,) = cluster.tables.find(Task, BY_SERVICE, service_id)
+    assert task.status.state is TaskState.RUNNING
+    assert not list(cluster.tables.find(Endpoint, BY_TASK, task.id))
+    assert not cluster.service(service_id).virtual_ips
 
 
 def test_a_second_ingress_network_waits_until_the_first_is_gone() -> None:

@@ -12,7 +12,7 @@ from agent.runtime.oci.host import Host, choose_runtime
 from agent.runtime.oci.seccomp import Profile, compile_profile
 from agent.runtime.oci.spec import BoundMount, clamped, environment, rlimits, specification
 from agent.runtime.oci.users import Identity
-from agent.runtime.seam import Container
+from agent.runtime.seam import HOST_NETNS, Container
 from covey.errors import InvalidArgument, Unavailable
 from covey.model.specs import Resources, Ulimit
 
@@ -179,3 +179,13 @@ def test_the_seccomp_profile_is_decided_for_one_set_of_capabilities() -> None:
     assert out["syscalls"][-1]["errnoRet"] == 1
     more: Any = compile_profile(PROFILE, ["CAP_SYS_ADMIN"], "amd64", (6, 2))
     assert [rule["names"][0] for rule in more["syscalls"]] == ["read", "old", "y", "new", "admin"]
+
+
+def test_the_network_namespace_is_joined_fresh_or_the_nodes() -> None:
+    def network(netns: str) -> list[dict[str, str]]:
+        namespaces = spec(Container(id="c", layers=("/l",), args=("a",), netns=netns))["linux"]["namespaces"]
+        return [each for each in namespaces if each["type"] == "network"]
+
+    assert network("/run/netns/t1") == [{"type": "network", "path": "/run/netns/t1"}]
+    assert network("") == [{"type": "network"}]
+    assert network(HOST_NETNS) == []
