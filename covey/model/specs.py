@@ -246,6 +246,13 @@ class PortConfig(Spec, frozen=True):
     published_address: str = ""
     mesh: MeshMode = MeshMode.PRESERVE
 
+    def meets(self, other: "PortConfig") -> bool:
+        """Tell whether both have the same number on the same address of a host, or on all of them."""
+        apart = self.published_address and other.published_address
+        return (self.protocol, self.published_port) == (other.protocol, other.published_port) and not (
+            apart and self.published_address != other.published_address
+        )
+
 
 class EndpointSpec(Spec, frozen=True):
     """How a service is reached.
