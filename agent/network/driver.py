@@ -201,6 +201,7 @@ class NetlinkNetworks:
 
         def work() -> Look:
             if repair:
+                self._places.close()  # an open channel would keep a namespace, and its VNI, that lost its name
                 self._places.find_again({id: pid for id, pid in pids.items() if id in self._sandboxes})
                 self._have = None
                 self._converge(None)

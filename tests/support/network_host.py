@@ -27,6 +27,7 @@ class Call(msgspec.Struct):
     networks: list[Network] = []
     tables: list[NetworkTable] = []
     sandboxes: list[Sandbox] = []
+    pids: dict[str, int] = {}
 
 
 class Answer(msgspec.Struct):
@@ -53,6 +54,9 @@ async def perform(driver: NetlinkNetworks, call: Call) -> str:
             await driver.forget(call.name)
         case "reconcile":
             return " ".join(sorted(await driver.reconcile(call.networks, call.tables, call.sandboxes)))
+        case "audit":
+            found = await driver.audit(repair=call.name == "repair", pids=call.pids)
+            return "\n".join(f"{each.kind}\t{each.place}\t{each.words}" for each in found.findings)
         case "examine":
             subnets = [each.cidr for network in call.networks for each in network.subnets]
             return "\n".join(str(each) for each in findings(survey(Path(call.name)), subnets, 4789))

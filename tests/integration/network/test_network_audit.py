@@ -1,0 +1,170 @@
+"""Audits of a node's networks: each kind of fault is planted, found, put right, and nothing else is touched."""
+
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+from covey.io import netns
+from covey.model.states import EndpointState
+from tests.support.network_bed import INGRESS, NET, PUBLISHED, Bed, Host, ask_tcp, connect, greet, run_in
+
+pytestmark = pytest.mark.root
+
+BOX = f"net-{NET.id}"
+Fault = Callable[[Host], None]
+
+
+def amiss(host: Host, *, repair: bool = False, **pids: int) -> list[tuple[str, str]]:
+    """What an audit finds: kinds and places."""
+    told = host.ask("audit", name="repair" if repair else "", pids=pids)
+    print(told)
+    return [(kind, place) for kind, place, _ in (line.split("\t") for line in told.splitlines())]
+
+
+def inside(host: Host, name: str, command: str) -> None:
+    path = host.path if not name else host.netns_dir / name
+    run_in(path, *command.split())
+
+
+def lose_table(host: Host) -> None:
+    inside(host, "", "nft delete table ip covey_mesh")
+
+
+def lose_namespace(host: Host) -> None:
+    netns.delete(host.netns_dir / BOX)
+
+
+def leave_namespace(host: Host) -> None:
+    netns.create(host.netns_dir / "nobody")
+
+
+def leave_link(host: Host) -> None:
+    inside(host, "", "ip link add covey_x type bridge")
+
+
+FAULTS: dict[str, tuple[str, str | Fault, tuple[str, str]]] = {
+    "forward": ("bridge fdb del 02:42:0a:07:00:02 dev vx0", BOX, ("FDB", BOX)),
+    "another forward": (
+        "bridge fdb replace 02:42:0a:07:00:02 dev vx0 dst 192.0.2.77 self permanent",
+        BOX,
+        ("FDB", BOX),
+    ),
+    "neighbour": ("ip neigh del 10.7.0.2 dev vx0", BOX, ("neighbour", BOX)),
+    "strange neighbour": (
+        "ip neigh add 10.7.0.99 lladdr 02:42:0a:07:00:63 nud permanent dev vx0",
+        BOX,
+        ("neighbour", BOX),
+    ),
+    "address": ("ip addr add 10.9.9.9/24 dev eth0", "t1", ("address", "t1")),
+    "route": ("ip route del default", "t1", ("route", "t1")),
+    "VIP": ("nft delete table ip covey_vip", "t1", ("VIP", "t1")),
+    "strange rule": ("nft add rule ip covey_mesh prerouting counter", "", ("rule", "the node")),
+    "table": ("", lose_table, ("rule", "the node")),
+    "link down": ("ip link set br0 down", BOX, ("link", BOX)),
+    "mtu": ("ip link set eth0 mtu 1300", "t1", ("link", "t1")),
+    "link": ("", leave_link, ("link", "the node")),
+    "namespace": ("", leave_namespace, ("namespace", "nobody")),
+    "lost namespace": ("", lose_namespace, ("namespace", BOX)),
+}
+
+
+def plant(host: Host, fault: str) -> tuple[str, str]:
+    command, where, expected = FAULTS[fault]
+    if callable(where):
+        where(host)
+    else:
+        inside(host, where, command)
+    return expected
+
+
+def of_the_owner(host: Host) -> tuple[str, list[str]]:
+    link = run_in(host.path, "ip", "addr", "show", "ownlink")
+    return link, sorted(run_in(host.path, "nft", "list", "tables").splitlines())
+
+
+def test_each_fault_is_found_and_put_right_and_nothing_else(bed: Bed) -> None:
+    first, second, _ = bed.hosts
+    bed.attach(first, "t1", None)
+    bed.attach(second, "t2", EndpointState.ACTIVE)
+    bed.push()
+    for name in ("link", "table"):  # the owner's own
+        inside(first, "", f"ip link add own{name} type bridge")
+    inside(first, "", "nft add table ip own")
+    inside(first, "", "ip addr add 198.51.100.7/32 dev ownlink")
+    assert amiss(first) == []
+    owners = of_the_owner(first)
+
+    for fault in FAULTS:
+        expected = plant(first, fault)
+        found = amiss(first)
+        assert expected in found, fault
+        assert len({place for _, place in found}) == 1 or fault == "lost namespace", f"{fault}: {found}"
+        assert amiss(first) == found, "looking changes nothing"
+        assert amiss(first, repair=True) == [], fault
+    assert of_the_owner(first) == owners
+    assert ask_tcp(first.task_path("t1"), "10.7.0.2", 80)
+    assert ask_tcp(bed.outside, first.address, PUBLISHED)
+
+
+def test_many_faults_at_once(bed: Bed) -> None:
+    first, second, _ = bed.hosts
+    bed.attach(first, "t1", None)
+    bed.attach(second, "t2", EndpointState.ACTIVE)
+    bed.push()
+    expected = {
+        plant(first, fault) for fault in ("forward", "neighbour", "address", "route", "table", "link")
+    }
+    assert set(amiss(first)) == expected
+    assert amiss(first, repair=True) == []
+    assert ask_tcp(first.task_path("t1"), "10.7.0.2", 80)
+
+
+def test_a_strange_table_of_ours_is_told_and_left(bed: Bed) -> None:
+    (host, *_) = bed.hosts
+    inside(host, "", "nft add table ip6 covey_old")
+    assert amiss(host, repair=True) == [("rule", "the node")]
+    assert "covey_old" in run_in(host.path, "nft", "list", "tables")
+
+
+def test_the_namespace_of_a_living_container_is_found_again(bed: Bed) -> None:
+    """Its name was unbound, and an agent that did not know made an empty one: the container's is the right one."""
+    first, second, _ = bed.hosts
+    bed.attach(first, "t1", None)
+    bed.attach(second, "t2", EndpointState.ACTIVE)
+    bed.push()
+    path = first.task_path("t1")
+    with subprocess.Popen(["nsenter", f"--net={path}", "sleep", "600"]) as container:
+        try:
+            while not netns.holds(path, container.pid):
+                pass
+            netns.delete(path)
+            assert ("namespace", "t1") in amiss(first, t1=container.pid)
+            assert amiss(first, repair=True, t1=container.pid) == []
+            assert netns.holds(path, container.pid)
+
+            netns.delete(path)
+            first.reconcile()
+            assert amiss(first, t1=container.pid) == [("namespace", "t1")]
+            assert amiss(first, repair=True, t1=container.pid) == []
+            assert netns.holds(path, container.pid)
+            assert ask_tcp(path, "10.7.0.2", 80)
+        finally:
+            container.kill()
+
+
+def test_a_connection_to_nobody_is_found(bed: Bed) -> None:
+    """Its endpoint left while this node's agent was away; what sweeps at once has not looked yet."""
+    first, second, third = bed.hosts
+    bed.attach(second, "t2", EndpointState.ACTIVE)
+    bed.push()
+    with connect(bed.outside, first.address, PUBLISHED) as client:
+        assert greet(client)[0] == "t2"
+        assert amiss(first) == []
+        bed.remove(second, "t2")
+        first.stop()
+        first.start()
+        bed.attach(third, "t3", EndpointState.ACTIVE)
+        tables = [bed.table(NET), bed.table(INGRESS)]
+        first.call("reconcile", networks=[NET, INGRESS], tables=tables, sandboxes=[])
+        assert amiss(first, repair=True) == []
