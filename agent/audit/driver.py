@@ -99,13 +99,13 @@ class Auditor:
         return judging.standing(first, await self._look())
 
     async def _look(self) -> Look:
-        looks = (
-            self._part("containers", self._containers),
-            self._part("what containers left behind", lambda: self._runtime.audit(self._is_known)),
-            self._part("networks", lambda: self._networks.audit(pids=self._known().pids)),
-            self._part("names", self._names.audit),
+        parts: tuple[tuple[str, Callable[[], Coroutine[None, None, Look]]], ...] = (
+            ("containers", self._containers),
+            ("what containers left behind", lambda: self._runtime.audit(self._is_known)),
+            ("networks", lambda: self._networks.audit(pids=self._known().pids)),
+            ("names", self._names.audit),
         )
-        return together([await each for each in looks])
+        return together([await self._part(*each) for each in parts])
 
     async def _part(self, what: str, look: Callable[[], Coroutine[None, None, Look]]) -> Look:
         """One part's look, or a remark that it cannot look."""

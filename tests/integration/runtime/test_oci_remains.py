@@ -1,0 +1,90 @@
+"""What containers leave on a host is found and removed, and nothing of those that live is."""
+
+import asyncio
+
+import pytest
+
+from agent.runtime.oci import cgroups
+from agent.runtime.oci.mounts import mount, unmount
+from covey.model.audit import Finding
+from tests.support.container_bed import ContainerBed
+
+pytestmark = pytest.mark.root
+
+GONE = "gone0gone0gone0gone0gone0"
+KEPT = "kept0kept0kept0kept0kept0"
+
+
+def kinds(findings: tuple[Finding, ...]) -> list[tuple[str, str]]:
+    return sorted((each.kind, each.place.rpartition("/")[2]) for each in findings)
+
+
+def test_leftovers_are_found_and_removed(bed: ContainerBed) -> None:
+    def is_known(id: str) -> bool:
+        return id in ("lives", KEPT)
+
+    async def work() -> None:
+        await bed.start_agent()
+        await bed.runtime.create(bed.container("lives", "sleep", "600"))
+        await bed.runtime.start("lives")
+        clean = await bed.runtime.audit(is_known)
+        assert clean.findings == ()
+        assert clean.compared > 0
+
+        state, run = bed.directory / "state" / "containers", bed.directory / "run" / "runtime"
+        for id in (GONE, KEPT):
+            (state / id / "rootfs").mkdir(parents=True)
+            mount("none", state / id / "rootfs", "tmpfs")
+            (run / id).mkdir()
+        tree = cgroups.tree_of_execs(bed.host.trees)
+        for path in (f"{bed.cgroup}/{GONE}", f"{bed.cgroup}/{KEPT}", f"{bed.cgroup}/lives/covey-exec-1-1"):
+            cgroups.make(tree, path)
+        try:
+            found = await bed.runtime.audit(is_known)
+            assert kinds(found.findings) == [
+                ("cgroup", GONE),
+                ("container", GONE),
+                ("container", GONE),
+                ("exec", "lives"),
+                ("mount", GONE),
+            ]
+            assert (await bed.runtime.audit(is_known)).findings == found.findings, "looking changes nothing"
+            await bed.runtime.clear(is_known)
+            assert (await bed.runtime.audit(is_known)).findings == ()
+            assert not (state / GONE).exists()
+            assert (state / KEPT / "rootfs").is_mount(), "of a task that may just be starting, nothing"
+            assert (await bed.runtime.exec("lives", ("true",), 10)).code == 0
+        finally:
+            unmount(state / KEPT / "rootfs")
+
+    asyncio.run(work())
+
+
+def test_processes_of_nobody_are_told_and_left_alone(bed: ContainerBed) -> None:
+    async def work() -> None:
+        await bed.start_agent()
+        sleeping = await asyncio.create_subprocess_exec("sleep", "600")
+        try:
+            cgroups.join((cgroups.tree_of_execs(bed.host.trees),), f"{bed.cgroup}/{GONE}", sleeping.pid)
+            await bed.runtime.clear(lambda _id: False)
+            (found,) = (await bed.runtime.audit(lambda _id: False)).findings
+            assert found.kind == "cgroup"
+            assert f"1 processes run in it (such as {sleeping.pid})" in found.words
+            assert sleeping.returncode is None
+        finally:
+            sleeping.kill()
+            await sleeping.wait()
+
+    asyncio.run(work())
+
+
+def test_a_file_system_that_is_not_mounted_is_told(bed: ContainerBed) -> None:
+    async def work() -> None:
+        await bed.start_agent()
+        await bed.runtime.create(bed.container("lives", "sleep", "600"))
+        await bed.runtime.start("lives")
+        unmount(bed.file("lives", "rootfs"))
+        (found,) = (await bed.runtime.audit(lambda _id: True)).findings
+        assert (found.kind, found.place) == ("mount", "lives")
+
+    asyncio.run(work())
