@@ -9,16 +9,19 @@ of them, in the order in which it was committed. `tests/scenarios/rewrite.py` wr
     fail web.1 [complete]       break web:2 | lose web:2        run 2s
     leader                      show web                        stop web | start web
     describe a cpus=2 gpu=x,y   keep job:1                      rollback web [2] | resume web
-    hold web:2 preparing        release web:2
+    hold web:2 preparing        release web:2               ask-network back [ingress]
+    drop-network back
 
+`ask-network` and `drop-network` are what people ask of the control API, which may refuse it.
 A job's task completes after it has run for a second, unless its image is one to `keep`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from msgspec.structs import replace
 
+from covey.errors import Refused
 from covey.model.names import place_name
 from covey.model.objects import Endpoint, Network, Node, Object, Revision, Service, Task
 from covey.model.specs import (
@@ -26,6 +29,7 @@ from covey.model.specs import (
     EndpointSpec,
     GenericResource,
     NetworkAttachmentSpec,
+    NetworkSpec,
     PortConfig,
     Resources,
     ServiceSpec,
@@ -42,6 +46,9 @@ from covey.model.states import (
     UpdateOrder,
     UpdateState,
 )
+from manager.control.lookup import find_network
+from manager.control.networks import create_network, remove_network, waits_for
+from manager.store.draft import Draft
 from tests.support import raft_scenario
 from tests.support.planner_cluster import PlannerCluster
 
@@ -107,6 +114,10 @@ class World(PlannerCluster):
                     self.node(name, cpus=cpus, memory=4 << 30, **settings)
             case "network", [name, *subnet]:
                 self.network(name, *subnet)
+            case "ask-network", [name, *ingress]:
+                self._ask(lambda draft: create_network(draft, network_spec(name, ingress), self.dice))
+            case "drop-network", [name]:
+                self._ask(lambda draft: remove_network(draft, find_network(draft, name).id))
             case "create", [name, *words]:
                 self.create(spec_with(replace(FRESH, name=name), words))
             case "update", [name, *words]:
@@ -159,6 +170,12 @@ class World(PlannerCluster):
                 self._show(f"svc-{name}")
             case _:
                 raise AssertionError(f"no such command: {verb} {' '.join(rest)}")
+
+    def _ask(self, change: Callable[[Draft], object]) -> None:
+        try:
+            self.write(change)
+        except Refused as refusal:
+            self.notes.append(f"refused: {refusal}")
 
     def _breaks(self, task: Task) -> TaskState | None:
         """Tasks of a broken image end as soon as they should start, those of a lost one on the way there."""
@@ -216,6 +233,8 @@ class World(PlannerCluster):
             if after.vni or after.allocation_error:
                 what = f"VNI {after.vni}, {', '.join(s.cidr for s in after.subnets)}"
                 yield f"network {after.spec.name}: {after.allocation_error or what}"
+        elif isinstance(after, Network) and after.pending_delete:
+            yield f"network {after.spec.name}: to be removed, {waits_for(self.tables, after)}"
         elif isinstance(before, Network) and after is None:
             yield f"network {before.spec.name}: gone"
 
@@ -266,6 +285,10 @@ class World(PlannerCluster):
 
 def port_text(port: PortConfig) -> str:
     return f"{port.published_port}:{port.target_port}/{port.protocol.name.lower()} {port.publish_mode.name.lower()}"
+
+
+def network_spec(name: str, words: list[str]) -> NetworkSpec:
+    return NetworkSpec(name=name, ingress="ingress" in words)
 
 
 def spec_with(spec: ServiceSpec, words: list[str]) -> ServiceSpec:
