@@ -93,6 +93,7 @@ class Agent:
             self._spawn(self._parts.database.run(), "agent database")
             await self._take_over()
             self._spawn(self.auditor.periodic(self.session.dice, self._audited_itself), "audits")
+            self._spawn(self._remark(), "remarks")
             while True:
                 await self._turn()
 
@@ -191,6 +192,15 @@ class Agent:
 
     def _audited_itself(self, report: AuditReport) -> None:
         self._inbox.put_nowait(talk.AuditedItself(judging.summary(report)))
+
+    async def _remark(self) -> None:
+        """Tell the managers what on this host stands in the networks' way, whenever that is something else."""
+        told: tuple[str, ...] = ()
+        while True:
+            if (remarks := self._parts.networks.remarks()) != told:
+                told = remarks
+                self._inbox.put_nowait(talk.Remarked(remarks))
+            await asyncio.sleep(limits.network_remarks_s)
 
     async def _confirm(self, network_id: str, version: ClusterVersion) -> None:
         """Say that a table is in force once names follow it, too; the kernel's next table need not wait for that."""

@@ -25,7 +25,7 @@ from . import names, sweep
 from .denials import Denials
 from .desired import Facts, gateway, namespace
 from .desired import names as wanted_names
-from .desired.facts import Host, check, overlays
+from .desired.facts import Host, check, check_mtu, overlays
 from .desired.node import forwarded_keys, host_keys
 from .desired.task import has_way_out
 from .io import sysctl
@@ -103,6 +103,8 @@ class NetlinkNetworks:
 
         def work() -> None:
             check(sandbox)
+            if self._facts is not None:
+                check_mtu(sandbox, self._facts.host)
             its_networks = [each.network.id for each in sandbox.attachments]
             self._ask_again(its_networks)
             self._claim(sandbox)
@@ -195,6 +197,10 @@ class NetlinkNetworks:
             self._looker = asyncio.get_running_loop().create_task(self._look_out())
         self._sweeper.sweep(self._tables)
         return frozenset(self._denials.said)
+
+    def remarks(self) -> tuple[str, ...]:
+        """See `Networks.remarks`."""
+        return (*self._lookout.remarks, *self._denials.said.values())
 
     async def audit(self, *, repair: bool = False, pids: Mapping[str, int] = NOBODY) -> Look:
         """See `Networks.audit`."""

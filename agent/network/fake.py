@@ -30,6 +30,7 @@ class FakeNetworks:
     denied: frozenset[str] = frozenset()
     connected: dict[int, asyncio.Event] = field(default_factory=dict[int, asyncio.Event])
     closed: bool = False
+    wrong: tuple[str, ...] = ()
     amiss: list[Finding] = field(default_factory=list[Finding])
 
     async def learn(self, network: Network) -> None:
@@ -84,6 +85,10 @@ class FakeNetworks:
         self.tables = {table.network_id: table for table in tables}
         self.sandboxes = {sandbox.task_id: sandbox for sandbox in sandboxes}
         return self.denied
+
+    def remarks(self) -> tuple[str, ...]:
+        """See `Networks.remarks`."""
+        return self.wrong
 
     async def audit(self, *, repair: bool = False, pids: Mapping[str, int] = NOBODY) -> Look:
         """Give what was planted in `amiss`; a repair takes it away."""

@@ -106,6 +106,10 @@ class Networks(Protocol):
         """
         ...
 
+    def remarks(self) -> tuple[str, ...]:
+        """Say what on this host stands in the networks' way, as far as it is known now: for people to read."""
+        ...
+
     async def audit(self, *, repair: bool = False, pids: Mapping[str, int] = NOBODY) -> Look:
         """Read everything back and say what differs from what should be; with `repair`, make it so first.
 

@@ -65,6 +65,13 @@ class Redescribed:
 
 
 @dataclass(frozen=True, slots=True)
+class Remarked:
+    """What on this host stands in the networks' way is this now."""
+
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Followed:
     """coveyd has followed what `Follow` asked for, or (not `ok`) has not."""
 
@@ -93,6 +100,7 @@ Event = (
     | TasksDropped
     | TableInForce
     | Redescribed
+    | Remarked
     | Followed
     | Audited
     | AuditedItself

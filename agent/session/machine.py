@@ -11,7 +11,7 @@ from covey import limits
 from covey.errors import PeerFault
 from covey.machine import Machine, Tick
 from covey.model.assignments import Assignments
-from covey.model.objects import ClusterVersion, NodeDescription
+from covey.model.objects import ClusterVersion, NodeDescription, NodeNetworking
 from covey.model.tables import NetworkTable, NetworkTableDelta
 
 from .candidates import Candidates
@@ -30,6 +30,7 @@ from .events import (
     HangUp,
     Heard,
     Redescribed,
+    Remarked,
     Remember,
     Send,
     StatusChanged,
@@ -104,10 +105,12 @@ class Session:
     silent_at_ms: int | None = None  # when the manager will have been silent for too long
     candidates: Candidates = field(init=False)
     following: Following = field(init=False)
+    tried: NodeNetworking = field(init=False)  # what was found out at the start, which does not change
 
     def __post_init__(self) -> None:
         self.candidates = Candidates(self.dice)
         self.following = following(self.known)
+        self.tried = self.description.networking
 
     @property
     def wake_ms(self) -> int | None:
@@ -142,6 +145,8 @@ class Session:
                 return self._table_in_force(network_id, version)
             case Redescribed(description):
                 return self._redescribe(description)
+            case Remarked(remarks):
+                return self._remark(remarks)
             case Audited(answer):
                 return (Send(self.number, answer),) if self.phase is Phase.OPEN else ()
             case AuditedItself(summary):
@@ -353,6 +358,12 @@ class Session:
             return ()  # dropped while it was being applied; or names were slow, and a newer one was not
         self.in_force[network_id] = self.unreported[network_id] = version
         return self._speak() if self.phase is Phase.OPEN else ()
+
+    def _remark(self, remarks: tuple[str, ...]) -> Sequence[Effect]:
+        known = self.description.networking
+        every = (*self.tried.remarks, *remarks)[: limits.node_remarks_max]
+        said = tuple(remark[: limits.node_remark_chars_max] for remark in every)
+        return self._redescribe(replace(self.description, networking=replace(known, remarks=said)))
 
     def _redescribe(self, description: NodeDescription) -> Sequence[Effect]:
         if description == self.description:

@@ -6,6 +6,7 @@ from ipaddress import IPv4Network, ip_address
 
 from covey import limits
 from covey.errors import FailedPrecondition
+from covey.model import network_options
 from covey.model.objects import Endpoint, Network
 from covey.model.states import EndpointState
 from covey.model.tables import EndpointRow, NetworkTable
@@ -138,8 +139,20 @@ def check(sandbox: Sandbox) -> None:
 
 def mtu(network: Network, host: Host) -> int:
     """The MTU on the network: its option `mtu`, or what VXLAN leaves of the host's."""
-    asked = network.spec.options.get("mtu", "")
-    return int(asked) if asked.isdecimal() else host.mtu - limits.vxlan_overhead_bytes
+    return network_options.mtu(network.spec.options) or host.mtu - limits.vxlan_overhead_bytes
+
+
+def check_mtu(sandbox: Sandbox, host: Host) -> None:
+    """Raise `FailedPrecondition` if packets as large as a network promises could not leave this host."""
+    for attachment in sandbox.attachments:
+        network = attachment.network
+        most, asked = host.mtu - limits.vxlan_overhead_bytes, mtu(network, host)
+        if asked > most:
+            raise FailedPrecondition(
+                f"network {network.spec.name or network.id}: its mtu {asked} and the {limits.vxlan_overhead_bytes} "
+                f"bytes around each packet are more than the {host.mtu} of this host's link with {host.vtep}; "
+                f"make the network with mtu={most} or less, or raise the link's"
+            )
 
 
 def _digest(table: NetworkTable, host: Host, device: str) -> Digest:

@@ -23,6 +23,7 @@ class Lookout:
         self._vxlan_port = vxlan_port
         self._subnets = subnets
         self._told: set[Finding] = set()
+        self.remarks: tuple[str, ...] = ()  # of the last look, for people who look at the node
         self._missing: dict[str, str] | None = None
         self._failed = ""
 
@@ -41,6 +42,7 @@ class Lookout:
             if finding not in self._told:
                 tell(finding)
         self._told = set(found)
+        self.remarks = tuple(str(finding) for finding in found)
 
 
 def tell(finding: Finding) -> None:

@@ -12,6 +12,7 @@ from agent.session.events import (
     HangUp,
     Heard,
     Redescribed,
+    Remarked,
     Remember,
     Send,
     StatusChanged,
@@ -36,7 +37,7 @@ from agent.session.messages import (
 from covey import limits
 from covey.machine import Tick
 from covey.model.assignments import Assignments, AssignmentSet, TaskReport
-from covey.model.objects import ClusterVersion, Network, NodeDescription, TaskStatus
+from covey.model.objects import ClusterVersion, Network, NodeDescription, NodeNetworking, TaskStatus
 from covey.model.states import TaskState
 from covey.model.tables import EndpointRow, NetworkTable, NetworkTableDelta, ServiceRow
 
@@ -274,6 +275,19 @@ def test_a_changed_description_is_told() -> None:
     changed = NodeDescription(hostname="host2")
     assert session.step(Redescribed(changed)) == (Send(1, changed),)
     assert session.step(Redescribed(changed)) == ()
+
+
+def test_what_stands_in_the_way_of_networks_is_told_beside_what_was_tried() -> None:
+    tried = NodeNetworking(keeps_client_address=True, remarks=("no egress hook",))
+    session = Session(NodeDescription(hostname="host1", networking=tried), ("m1:2377",), Random(1))
+    assert session.step(Remarked(("warning (route): 10.0.0.0/8 over vpn0",))) == ()  # nobody hears it yet
+    said = session.description.networking
+    assert said.keeps_client_address
+    assert said.remarks == ("no egress hook", "warning (route): 10.0.0.0/8 over vpn0")
+    session.step(Remarked(("x" * 10_000,) * 100))
+    assert len(session.description.networking.remarks) == limits.node_remarks_max
+    session.step(Remarked(()))
+    assert session.description.networking == tried
 
 
 def test_the_list_of_managers_is_taken_over() -> None:

@@ -3,11 +3,12 @@
 import socket
 
 import pytest
+from msgspec.structs import replace
 
 from agent.network import names
 from agent.network.desired import Facts, namespace, whole
 from agent.network.desired import names as wanted
-from agent.network.desired.facts import Host, check, mac
+from agent.network.desired.facts import Host, check, check_mtu, mac
 from agent.network.desired.gateway import choose
 from agent.network.firewall import Balance, OverTcp, Reject, RejectCode, Reset, Target
 from agent.network.seam import Attachment, Sandbox
@@ -205,3 +206,24 @@ def test_what_cannot_be_built_is_refused_with_the_reason() -> None:
 
 def test_a_mac_is_its_number() -> None:
     assert mac(0x0A000203) == "02:42:0a:00:02:03"
+
+
+def test_an_mtu_that_the_link_below_cannot_carry_is_refused() -> None:
+    def on(**options: str) -> Sandbox:
+        wide = replace(NET, spec=NetworkSpec(name="wide", options=options))
+        return Sandbox("t1", (at(wide, "10.1.0.2"),))
+
+    check_mtu(on(mtu="1450"), HOST)
+    check_mtu(on(), HOST)
+    with pytest.raises(
+        FailedPrecondition, match=r"network wide: its mtu 1451 .* make the network with mtu=1450"
+    ):
+        check_mtu(on(mtu="1451"), HOST)
+    with pytest.raises(FailedPrecondition, match="mtu 9000"):
+        check_mtu(on(**{"com.docker.network.driver.mtu": "9000"}), HOST)
+
+
+def test_a_task_on_no_network_has_loopback_only() -> None:
+    wish = whole(facts(Sandbox("t1", closed=True)))["t1"]
+    assert set(wish.links) == {"lo"}
+    assert not wish.routes
