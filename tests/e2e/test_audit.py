@@ -1,0 +1,111 @@
+"""`covey system audit` on a cluster: clean whatever people do with it, dirty once somebody meddles, clean again."""
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from agent.runtime.oci.mounts import mount
+from devcluster import namespaces, nodes
+from tests.support import traces
+from tests.support.stand import Stand
+
+pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
+
+GONE = "gone0gone0gone0gone0gone0"
+
+
+def audit(stand: Stand, *options: str) -> str:
+    """What an audit that finds nothing prints."""
+    return stand.covey("system", "audit", *options)
+
+
+def kinds(stand: Stand, *options: str) -> list[tuple[str, str]]:
+    """Which kinds of things are amiss, and on which node."""
+    words = stand.refused("system", "audit", "--format", "json", *options)
+    assert "exit code 1" in words
+    (told,) = json.loads(words[words.index("[") :])
+    found = [
+        (each["kind"], node["hostname"]) for node in told["nodes"] for each in node["report"]["findings"]
+    ]
+    assert not told["managers"].get("findings")
+    return sorted(found)
+
+
+def test_nothing_is_amiss_whatever_people_do(stand: Stand) -> None:
+    assert "Nothing amiss on 3 nodes" in audit(stand)
+    stand.covey("network", "create", "shop")
+    made = ("--name", "web", "--replicas", "5", "--network", "shop", "--publish", "8086:80")
+    stand.covey("service", "create", *made, f"{stand.web}:1")
+    assert "Nothing amiss on 3 nodes" in audit(stand)
+    stand.covey("service", "update", "--image", f"{stand.web}:2", "--update-parallelism", "2", "web")
+    assert "Nothing amiss on 3 nodes" in audit(stand)
+    stand.covey("service", "scale", "web=2")
+    assert "Nothing amiss on 1 node" in audit(stand, "--node", "w1")
+    stand.covey("service", "rm", "web")
+    stand.until("nothing of any task to be left", lambda: not any(remains(stand)))
+    assert "Nothing amiss on 3 nodes" in audit(stand)
+
+
+def remains(stand: Stand) -> list[str]:
+    return [each for node in stand.asked.nodes for each in traces.remains(stand.place, node)]
+
+
+def test_what_is_under_way_is_no_finding(stand: Stand) -> None:
+    stand.covey("service", "create", "--name", "web", "--publish", "8087:80", f"{stand.web}:1")
+    over = threading.Event()
+
+    def churn() -> None:
+        for number in (8, 1, 6, 2):
+            stand.covey("service", "scale", f"web={number}")
+        over.set()
+
+    changing = threading.Thread(target=churn)
+    changing.start()
+    while not over.is_set():
+        assert "Nothing amiss on 3 nodes" in audit(stand)
+        assert changing.is_alive() or over.is_set()
+    changing.join()
+
+
+def test_what_somebody_meddled_with_is_found_and_put_right(stand: Stand) -> None:
+    stand.covey("network", "create", "shop")
+    made = ("--name", "web", "--replicas", "3", "--network", "shop", "--publish", "8088:80")
+    stand.covey("service", "create", *made, f"{stand.web}:1")
+    before = {task.id for task in stand.running("web")}
+    meddle(stand)
+    expected = ["DNS", "VIP", "address", "container", "container", "mount", "namespace", "route"]
+    assert kinds(stand) == [(kind, "w1") for kind in expected]
+    assert kinds(stand) == [(kind, "w1") for kind in expected], "looking changes nothing"
+
+    assert f"{len(expected)} repaired, 0 amiss on 3 nodes" in audit(stand, "--repair")
+    assert "Nothing amiss on 3 nodes" in audit(stand)
+    assert {task.id for task in stand.running("web")} == before
+    assert stand.answers("w1", 8088)
+
+
+def meddle(stand: Stand) -> None:
+    run, state = stand.place.run("w1"), stand.place.state("w1")
+    (task,) = traces.containers(stand.place, "w1")
+    inside = run / "netns" / task
+    for command in (
+        "ip addr add 10.9.9.9/24 dev eth0",
+        "ip route del default",
+        "nft delete table ip covey_vip",
+        "nft delete table ip covey_dns",
+    ):
+        namespaces.run(inside, command.split())
+    namespaces.create(run / "netns" / "nobody")
+    rootfs: Path = state / "containers" / GONE / "rootfs"
+    rootfs.mkdir(parents=True)
+    mount("none", rootfs, "tmpfs")
+    (run / "runtime" / GONE).mkdir()
+
+
+def test_a_node_that_cannot_be_asked_is_named(stand: Stand) -> None:
+    nodes.power_loss(stand.place, "w2")
+    words = stand.refused("system", "audit")
+    assert "exit code 2" in words
+    assert "Not answered: w2" in words
+    assert "Nothing amiss on 2 nodes" in words
