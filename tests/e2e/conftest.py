@@ -33,7 +33,12 @@ def stand(session_stand: Stand) -> Iterator[Stand]:
     yield session_stand
     session_stand.power_on()
     session_stand.sweep()
-    session_stand.until("nothing of any task to be left", lambda: not remains(session_stand))
+    try:
+        session_stand.until("nothing of any task to be left", lambda: not remains(session_stand))
+    except pytest.fail.Exception:
+        pytest.fail(
+            "\n".join(("left of tasks that are gone:", *remains(session_stand), session_stand.words()))
+        )
 
 
 def remains(stand: Stand) -> list[str]:

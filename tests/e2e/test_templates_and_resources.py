@@ -91,8 +91,8 @@ REFUSED = {
     "--update-order: an update of a replicated-job": ("--mode", "replicated-job", "--update-order", "start-first"),
     "health-interval: '1us' is less than 1ms": ("--health-interval", "1us"),
     "--limit-memory 1m: the least is 4m": ("--limit-memory", "1m"),
-    "'--update-parallelism': -1": ("--update-parallelism", "-1"),
-    "'--update-max-failure-ratio': 1.1": ("--update-max-failure-ratio", "1.1"),
+    "'-1' is not a whole number from 0": ("--update-parallelism", "-1"),
+    "'--update-max-failure-ratio': 1.1 is not": ("--update-max-failure-ratio", "1.1"),
 }  # fmt: skip
 
 
