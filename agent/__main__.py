@@ -22,9 +22,10 @@ from agent.dns.resolv import options_of, search_of, upstreams_of
 from agent.driver import Agent, Parts
 from agent.images.store.driver import SkopeoImages
 from agent.network.driver import NetlinkNetworks, Settings
+from agent.network.io.trial import cannot_keep_client_address
 from agent.runtime.oci.driver import OciRuntime
 from agent.session.client import tell_coveyd
-from agent.session.description import describe
+from agent.session.description import NOT_TRIED, describe
 from agent.session.machine import Session
 from agent.session.messages import Membership
 from agent.tasks.files import NodeFacts
@@ -37,6 +38,7 @@ from covey.io import logs
 from covey.io.architecture import architecture
 from covey.model import node_config
 from covey.model.node_config import NodeConfig
+from covey.model.objects import NodeNetworking
 from covey.wire.client import Channel, connect_control
 
 log = logging.getLogger("agent")
@@ -90,10 +92,16 @@ def _raise_file_limit() -> None:
 
 
 @asynccontextmanager
-async def _workers(config: NodeConfig) -> AsyncIterator[tuple[OciRuntime, NetlinkNetworks]]:
+async def _workers(
+    config: NodeConfig, networking: NodeNetworking = NOT_TRIED
+) -> AsyncIterator[tuple[OciRuntime, NetlinkNetworks]]:
     """The parts that hold something open on the host."""
     settings = Settings(
-        config.netns_dir, config.node_id, config.data_address or config.advertise_address, config.vxlan_port
+        config.netns_dir,
+        config.node_id,
+        config.data_address or config.advertise_address,
+        config.vxlan_port,
+        networking.keeps_client_address,
     )
     networks = NetlinkNetworks(settings)
     try:
@@ -112,11 +120,15 @@ async def _serve(config: NodeConfig) -> None:
     database = Database(config.state / "agent" / "tasks.db", config.cluster_id)
     try:
         stored = database.load()
-        async with _workers(config) as (runtime, networks), DnsFeed(config.dns_socket, dice) as names:
+        networking = _try_out(config)
+        async with (
+            _workers(config, networking) as (runtime, networks),
+            DnsFeed(config.dns_socket, dice) as names,
+        ):
             images = SkopeoImages(config.state / "images", config.run, config.insecure_registries)
             follow = partial(tell_coveyd, config.daemon_socket)
             parts = Parts(runtime, images, networks, names, database, lambda a: _connect(config, a), follow)
-            session = _session(config, stored, dice)
+            session = _session(config, networking, stored, dice)
             try:
                 await _until_told(Agent(parts, session, Tasks(_facts(config)), stored))
             finally:
@@ -146,10 +158,18 @@ async def _stop(config: NodeConfig) -> None:
         await stop_everything(runtime, networks, graces)
 
 
-def _session(config: NodeConfig, stored: Stored, dice: SystemRandom) -> Session:
+def _try_out(config: NodeConfig) -> NodeNetworking:
+    """Find out what this kernel can do for networks."""
+    remark = cannot_keep_client_address(config.netns_dir.parent / "trial")
+    return NodeNetworking(keeps_client_address=not remark, remarks=(remark,) if remark else ())
+
+
+def _session(config: NodeConfig, networking: NodeNetworking, stored: Stored, dice: SystemRandom) -> Session:
     memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     cpus = len(os.sched_getaffinity(0))
-    description = describe(config, socket.gethostname(), architecture(), cpus, memory_bytes, version("covey"))
+    description = describe(
+        config, socket.gethostname(), architecture(), cpus, memory_bytes, version("covey"), networking
+    )
     remembered = stored.remembered
     managers = config.managers or remembered.managers  # coveyd is told of each change, and may know better
     known = Membership(config.role, config.managers)

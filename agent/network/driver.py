@@ -48,12 +48,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where the node's namespaces are bound, who the node is, and where its VXLAN packets come from."""
+    """Where namespaces are bound, who the node is, where its VXLAN packets come from, and what `io.trial` found."""
 
     netns_dir: Path
     node_id: str
     data_address: str
     vxlan_port: int = limits.vxlan_port
+    keeps_client_address: bool = False
 
 
 class NetlinkNetworks:
@@ -366,14 +367,8 @@ class NetlinkNetworks:
                 f"no link of this host has the data address {settings.data_address}; "
                 "give one that is there (--data-path-addr)"
             )
-        host = Host(
-            settings.node_id,
-            settings.data_address,
-            around.mtu,
-            settings.vxlan_port,
-            around.ipv6,
-            around.bridge_filter,
-        )
+        own = settings.node_id, settings.data_address, around.mtu, settings.vxlan_port
+        host = Host(*own, around.ipv6, around.bridge_filter, settings.keeps_client_address)
         standing = gateway.recover(found.node)
         if standing is None:
             standing = gateway.choose([*found.foreign_routes, *self._subnets()])

@@ -16,10 +16,18 @@ from hashlib import blake2b
 ENCODING = 1  # raise when the encoder makes other bytecode of the same statements
 
 
+class Family(IntEnum):
+    """Which packets a table sees: IPv4's, or all that one link sends (NFPROTO_*)."""
+
+    IPV4 = 2
+    LINK = 5
+
+
 class Hook(IntEnum):
-    """Where in a packet's way a chain is called (NF_INET_*)."""
+    """Where in a packet's way a chain is called (NF_INET_*; `EGRESS` is of the family `LINK`)."""
 
     PREROUTING = 0
+    EGRESS = 1
     FORWARD = 2
     OUTPUT = 3
     POSTROUTING = 4
@@ -83,6 +91,40 @@ class ToThisHost:
 
 
 @dataclass(frozen=True, slots=True)
+class SentTo:
+    """Match packets of connections that were first sent to this port, and to this address if one is given."""
+
+    protocol: str
+    port: int
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OverUdp:
+    """Match UDP, to whatever port."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unmarked:
+    """Match packets of connections that bear no mark."""
+
+
+@dataclass(frozen=True, slots=True)
+class MarkBySender:
+    """Mark the connection with the number of the endpoint that sent this frame: bytes 2 to 5 of its MAC address."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakeMark:
+    """Mark the packet as its connection is, if that is: in a chain of kind `route` it is then routed anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendToMark:
+    """Send a frame whose packet is marked to the endpoint of that number: it becomes bytes 2 to 5 of the MAC."""
+
+
+@dataclass(frozen=True, slots=True)
 class Translated:
     """Match packets of connections whose destination was changed by one of these tables (or was not)."""
 
@@ -94,6 +136,13 @@ class Dispatch:
     """Jump to the chain that the named map holds for the packet, if any."""
 
     map: str
+
+
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """Go through another chain, and come back if that decided nothing."""
+
+    chain: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +158,13 @@ class Balance:
     """Send each new connection to the next of `targets` in turn, beginning with number `start`.
 
     The counter belongs to the rule and starts with it; different namespaces begin at different places, or
-    a hundred clients with one connection each would all meet the same backend.
+    a hundred clients with one connection each would all meet the same backend. With `by_client` it is the
+    client's address that chooses, everywhere alike.
     """
 
     targets: tuple[Target, ...]
     start: int = 0
+    by_client: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +205,15 @@ Statement = (
     | ToPort
     | OverTcp
     | ToThisHost
+    | SentTo
+    | OverUdp
+    | Unmarked
+    | MarkBySender
+    | TakeMark
+    | SendToMark
     | Translated
     | Dispatch
+    | Jump
     | Balance
     | Masquerade
     | Reject
@@ -167,11 +225,15 @@ Rule = tuple[Statement, ...]
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """What makes a chain a base chain: `kind` is `filter` or `nat`; lower priorities come first."""
+    """What makes a chain a base chain: `kind` is `filter`, `nat` or `route`; lower priorities come first.
+
+    `link` is whose frames it sees, in the family `LINK`.
+    """
 
     kind: str
     hook: Hook
     priority: int
+    link: str = ""
 
 
 @dataclass(frozen=True)
@@ -196,7 +258,8 @@ class Chain:
 def _said(statement: Statement) -> str:
     """A statement as text; the long one by hand, for a digest is made for every namespace."""
     if isinstance(statement, Balance):
-        return f"{statement.start} {','.join([f'{to.address}:{to.port}' for to in statement.targets])}"
+        how = "by client" if statement.by_client else statement.start
+        return f"{how} {','.join([f'{to.address}:{to.port}' for to in statement.targets])}"
     return repr(statement)
 
 
@@ -219,11 +282,12 @@ class VerdictMap:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of the IPv4 family: the unit that one part of Covey owns."""
+    """A table: the unit that one part of Covey owns. No two have the same name, whatever their family."""
 
     name: str
     chains: tuple[Chain, ...]
     maps: tuple[VerdictMap, ...] = ()
+    family: Family = Family.IPV4
 
     def view(self) -> TableView:
         """What will be read back once the table stands."""

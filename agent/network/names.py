@@ -22,7 +22,11 @@ SANDBOX_VXLAN = "vx0"
 VIP_TABLE = "covey_vip"
 MESH_TABLE = "covey_mesh"
 GATEWAY_TABLE = "covey_gateway"
-TABLES = frozenset({VIP_TABLE, MESH_TABLE, GATEWAY_TABLE})
+RETURN_TABLE = "covey_return"
+EGRESS_TABLE = "covey_egress"
+TABLES = frozenset({VIP_TABLE, MESH_TABLE, GATEWAY_TABLE, RETURN_TABLE})
+LINK_TABLES = frozenset({EGRESS_TABLE})
+"""Tables of the family that sees one link's frames: they go with the link."""
 
 _NODE_PREFIX = "covey_"
 _SANDBOX_PREFIX = "net-"

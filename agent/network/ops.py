@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .firewall import Chain, Table
-from .state import Address, Link, Port, Route
+from .state import Address, Link, Policy, Port, Route
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +110,22 @@ class AddRoute:
 
     netns: str
     route: Route
+
+
+@dataclass(frozen=True, slots=True)
+class RemovePolicy:
+    """Take back an `AddPolicy`."""
+
+    netns: str
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class AddPolicy:
+    """Have marked packets routed by another table."""
+
+    netns: str
+    policy: Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +228,8 @@ Operation = (
     | AddAddress
     | RemoveRoute
     | AddRoute
+    | RemovePolicy
+    | AddPolicy
     | AddStatic
     | RemoveStatic
     | SetForward
@@ -234,6 +252,8 @@ PHASES: tuple[tuple[type[Operation], ...], ...] = (
     (AddAddress,),
     (RemoveRoute,),
     (AddRoute,),
+    (RemovePolicy,),
+    (AddPolicy,),
     (AddStatic, SetForward, SetNeighbour),
     (ReplaceTable, EditTable, RemoveTable),
     (RemoveStatic, RemoveForward, RemoveNeighbour),

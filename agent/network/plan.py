@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Set
 from dataclasses import replace
 from typing import TypeVar
 
-from . import ops
+from . import names, ops
 from .firewall import Table, TableView
 from .ops import Operation
 from .state import FRESH, Kind, Link, Netns, Node
@@ -102,12 +102,13 @@ def _less(have: Netns, gone: Set[str]) -> Netns:
         },
         addresses=frozenset(each for each in have.addresses if each.link not in gone),
         routes=frozenset(each for each in have.routes if each.link not in gone),
+        policies=have.policies,
         statics=frozenset(
             each for each in have.statics if each[0] not in gone and have.links[each[0]].master not in gone
         ),
         forwards={key: value for key, value in have.forwards.items() if key[0] not in gone},
         neighbours={key: value for key, value in have.neighbours.items() if key[0] not in gone},
-        tables=have.tables,
+        tables={name: view for name, view in have.tables.items() if name not in names.LINK_TABLES},
         sysctls={path: value for path, value in have.sysctls.items() if _link_of(path) not in gone},
     )
 
@@ -168,13 +169,17 @@ def _addressing(name: str, have: Netns, want: Netns) -> Iterator[Operation]:
         yield ops.RemoveAddress(name, address)
     for address in sorted(want.addresses - have.addresses):
         yield ops.AddAddress(name, address)
-    kept = {each.cidr for each in want.routes}
+    kept = {(each.table, each.cidr) for each in want.routes}
     for route in sorted(have.routes - want.routes):
-        if route.cidr not in kept and route.link not in renumbered:
+        if (route.table, route.cidr) not in kept and route.link not in renumbered:
             yield ops.RemoveRoute(name, route)
     for route in sorted(want.routes):
         if route not in have.routes or route.link in renumbered:
             yield ops.AddRoute(name, route)
+    for policy in sorted(have.policies - want.policies):
+        yield ops.RemovePolicy(name, policy)
+    for policy in sorted(want.policies - have.policies):
+        yield ops.AddPolicy(name, policy)
 
 
 def _bridging(name: str, have: Netns, want: Netns) -> Iterator[Operation]:

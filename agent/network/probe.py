@@ -89,9 +89,9 @@ def shared_port(key: str, program: str) -> Finding:
 
 
 def port_of(key: str) -> str:
-    """`tcp 8080`, as firewall maps have it, as people write it: `8080/tcp`."""
-    protocol, _, number = key.partition(" ")
-    return f"{number}/{protocol}"
+    """`tcp 8080`, as firewall maps have it, as people write it: `8080/tcp`, and `192.0.2.1:8080/tcp`."""
+    protocol, number, *address = key.split()
+    return ":".join([*address, f"{number}/{protocol}"])
 
 
 def _overlaps(subnet: str, routes: Iterable[tuple[str, str]]) -> list[Finding]:

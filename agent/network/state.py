@@ -12,6 +12,7 @@ from enum import StrEnum
 from .firewall import Table, TableView
 
 NODE = ""
+MAIN = 254  # the number of the routing table that has all routes, if not said otherwise
 
 
 class Kind(StrEnum):
@@ -67,11 +68,25 @@ class Address:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Route:
-    """A route by way of a gateway; those that come with addresses are the kernel's own affair."""
+    """A route by way of a gateway; those that come with addresses are the kernel's own affair.
+
+    `onlink`: the gateway is there although no address of the link says so. `table` is the kernel's number.
+    """
 
     cidr: str
     via: str
     link: str
+    onlink: bool = False
+    table: int = MAIN
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Policy:
+    """Which packets a routing table other than the main one is asked for: those marked `mark` under `mask`."""
+
+    mark: int
+    mask: int
+    table: int
 
 
 LinkMac = tuple[str, str]
@@ -90,6 +105,7 @@ class Netns:
     links: Mapping[str, Link] = field(default_factory=dict[str, Link])
     addresses: frozenset[Address] = frozenset()
     routes: frozenset[Route] = frozenset()
+    policies: frozenset[Policy] = frozenset()
     statics: frozenset[LinkMac] = frozenset()
     forwards: Mapping[LinkMac, str] = field(default_factory=dict[LinkMac, str])
     neighbours: Mapping[LinkIp, str] = field(default_factory=dict[LinkIp, str])

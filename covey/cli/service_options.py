@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from covey.model.states import EndpointMode, FailureAction, RestartCondition, UpdateOrder
+from covey.model.states import Affinity, EndpointMode, FailureAction, RestartCondition, UpdateOrder
 
 from .options import Named, Number, Parsed
 from .parse import amounts, attachments, environment, mounts, others, pairs, ports
@@ -85,6 +85,11 @@ SCALARS = (
         "--endpoint-mode",
         Named(EndpointMode),
         "What the service's name is: one virtual address, or all tasks'. [default: vip]",
+    ),
+    Scalar(
+        "--affinity",
+        Named(Affinity),
+        "Whether a client's connections all go to the same task: client, or none. [default: none]",
     ),
     Scalar(
         "--entrypoint", Parsed("command", others.command), "The command that replaces the image's entrypoint."

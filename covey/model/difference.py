@@ -24,7 +24,7 @@ from .specs import (
     SpreadPreference,
     Ulimit,
 )
-from .states import PublishMode, ServiceModeKind
+from .states import MeshMode, PublishMode, ServiceModeKind
 
 _HIDDEN: Final = "(hidden)"
 _CREDENTIALS: Final = "task.container.registry_auth"
@@ -45,6 +45,7 @@ _NAMES: Final = {
     "mode.total_completions": "replicas",
     "endpoint.mode": "endpoint-mode",
     "endpoint.drain_ns": "drain-time",
+    "endpoint.affinity": "affinity",
     "endpoint.ports": "publish",
     "labels": "label",
     "task.force_update": "force",
@@ -200,7 +201,11 @@ def _test_text(test: tuple[str, ...]) -> str:
 def _port(port: PortConfig) -> tuple[str, str]:
     key = f"{port.target_port}/{port.protocol.name.lower()}"
     where = "every node" if port.publish_mode is PublishMode.INGRESS else "nodes with a task"
-    return key, f"{port.published_port or 'any port'} on {where}" + (f" ({port.name})" if port.name else "")
+    if port.published_address:
+        where = f"{port.published_address} of {where}"
+    said = [port.name] if port.name else []
+    said += [f"mesh {port.mesh.name.lower()}"] if port.mesh is not MeshMode.PRESERVE else []
+    return key, f"{port.published_port or 'any port'} on {where}" + (f" ({', '.join(said)})" if said else "")
 
 
 def _mount(mount: Mount) -> tuple[str, str]:

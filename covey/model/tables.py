@@ -13,7 +13,8 @@ class EndpointRow(Part, frozen=True):
     """One endpoint of the network. `vtep` is the underlay address of the node that holds it.
 
     `task_name` is `service.slot.taskid` (or `service.nodeid.taskid`), `hostname` the container's. A row
-    with no `task_id` is a node's own endpoint.
+    with no `task_id` is a node's own endpoint. `keeps_client_address`: the node's tasks may be sent what comes
+    from outside as it is, for replies find their way back.
     """
 
     endpoint_id: str = ""
@@ -26,6 +27,7 @@ class EndpointRow(Part, frozen=True):
     task_name: str = ""
     hostname: str = ""
     service_id: str = ""
+    keeps_client_address: bool = False
 
 
 class ServiceRow(Part, frozen=True):

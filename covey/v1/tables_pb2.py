@@ -27,7 +27,7 @@ from covey.v1 import specs_pb2 as covey_dot_v1_dot_specs__pb2
 from covey.v1 import types_pb2 as covey_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x63ovey/v1/tables.proto\x12\x08\x63ovey.v1\x1a\x16\x63ovey/v1/objects.proto\x1a\x14\x63ovey/v1/specs.proto\x1a\x14\x63ovey/v1/types.proto\"\xd6\x01\n\x0b\x45ndpointRow\x12\x13\n\x0b\x65ndpoint_id\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x03\x12\x11\n\taddresses\x18\x03 \x03(\t\x12\x0f\n\x07node_id\x18\x04 \x01(\t\x12\x0c\n\x04vtep\x18\x05 \x01(\t\x12&\n\x05state\x18\x06 \x01(\x0e\x32\x17.covey.v1.EndpointState\x12\x0f\n\x07task_id\x18\x07 \x01(\t\x12\x11\n\ttask_name\x18\x08 \x01(\t\x12\x10\n\x08hostname\x18\t \x01(\t\x12\x12\n\nservice_id\x18\n \x01(\t\"\xc5\x01\n\nServiceRow\x12\x12\n\nservice_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07\x61liases\x18\x03 \x03(\t\x12$\n\x04mode\x18\x04 \x01(\x0e\x32\x16.covey.v1.EndpointMode\x12\x13\n\x0bvirtual_ips\x18\x05 \x03(\t\x12#\n\x05ports\x18\x06 \x03(\x0b\x32\x14.covey.v1.PortConfig\x12$\n\x08\x61\x66\x66inity\x18\x07 \x01(\x0e\x32\x12.covey.v1.Affinity\"V\n\x07PeerRow\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64\x61ta_address\x18\x02 \x01(\t\x12\x16\n\x0etunnel_address\x18\x03 \x01(\t\x12\x0c\n\x04keys\x18\x04 \x03(\t\"\xc1\x01\n\x0cNetworkTable\x12\x12\n\nnetwork_id\x18\x01 \x01(\t\x12)\n\x07version\x18\x02 \x01(\x0b\x32\x18.covey.v1.ClusterVersion\x12(\n\tendpoints\x18\x03 \x03(\x0b\x32\x15.covey.v1.EndpointRow\x12&\n\x08services\x18\x04 \x03(\x0b\x32\x14.covey.v1.ServiceRow\x12 \n\x05peers\x18\x05 \x03(\x0b\x32\x11.covey.v1.PeerRow\"\xc0\x02\n\x11NetworkTableDelta\x12\x12\n\nnetwork_id\x18\x01 \x01(\t\x12,\n\napplies_to\x18\x02 \x01(\x0b\x32\x18.covey.v1.ClusterVersion\x12)\n\x07version\x18\x03 \x01(\x0b\x32\x18.covey.v1.ClusterVersion\x12(\n\tendpoints\x18\x04 \x03(\x0b\x32\x15.covey.v1.EndpointRow\x12\x19\n\x11\x65ndpoints_removed\x18\x05 \x03(\t\x12&\n\x08services\x18\x06 \x03(\x0b\x32\x14.covey.v1.ServiceRow\x12\x18\n\x10services_removed\x18\x07 \x03(\t\x12 \n\x05peers\x18\x08 \x03(\x0b\x32\x11.covey.v1.PeerRow\x12\x15\n\rpeers_removed\x18\t \x03(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x63ovey/v1/tables.proto\x12\x08\x63ovey.v1\x1a\x16\x63ovey/v1/objects.proto\x1a\x14\x63ovey/v1/specs.proto\x1a\x14\x63ovey/v1/types.proto\"\xf4\x01\n\x0b\x45ndpointRow\x12\x13\n\x0b\x65ndpoint_id\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x03\x12\x11\n\taddresses\x18\x03 \x03(\t\x12\x0f\n\x07node_id\x18\x04 \x01(\t\x12\x0c\n\x04vtep\x18\x05 \x01(\t\x12&\n\x05state\x18\x06 \x01(\x0e\x32\x17.covey.v1.EndpointState\x12\x0f\n\x07task_id\x18\x07 \x01(\t\x12\x11\n\ttask_name\x18\x08 \x01(\t\x12\x10\n\x08hostname\x18\t \x01(\t\x12\x12\n\nservice_id\x18\n \x01(\t\x12\x1c\n\x14keeps_client_address\x18\x0b \x01(\x08\"\xc5\x01\n\nServiceRow\x12\x12\n\nservice_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07\x61liases\x18\x03 \x03(\t\x12$\n\x04mode\x18\x04 \x01(\x0e\x32\x16.covey.v1.EndpointMode\x12\x13\n\x0bvirtual_ips\x18\x05 \x03(\t\x12#\n\x05ports\x18\x06 \x03(\x0b\x32\x14.covey.v1.PortConfig\x12$\n\x08\x61\x66\x66inity\x18\x07 \x01(\x0e\x32\x12.covey.v1.Affinity\"V\n\x07PeerRow\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64\x61ta_address\x18\x02 \x01(\t\x12\x16\n\x0etunnel_address\x18\x03 \x01(\t\x12\x0c\n\x04keys\x18\x04 \x03(\t\"\xc1\x01\n\x0cNetworkTable\x12\x12\n\nnetwork_id\x18\x01 \x01(\t\x12)\n\x07version\x18\x02 \x01(\x0b\x32\x18.covey.v1.ClusterVersion\x12(\n\tendpoints\x18\x03 \x03(\x0b\x32\x15.covey.v1.EndpointRow\x12&\n\x08services\x18\x04 \x03(\x0b\x32\x14.covey.v1.ServiceRow\x12 \n\x05peers\x18\x05 \x03(\x0b\x32\x11.covey.v1.PeerRow\"\xc0\x02\n\x11NetworkTableDelta\x12\x12\n\nnetwork_id\x18\x01 \x01(\t\x12,\n\napplies_to\x18\x02 \x01(\x0b\x32\x18.covey.v1.ClusterVersion\x12)\n\x07version\x18\x03 \x01(\x0b\x32\x18.covey.v1.ClusterVersion\x12(\n\tendpoints\x18\x04 \x03(\x0b\x32\x15.covey.v1.EndpointRow\x12\x19\n\x11\x65ndpoints_removed\x18\x05 \x03(\t\x12&\n\x08services\x18\x06 \x03(\x0b\x32\x14.covey.v1.ServiceRow\x12\x18\n\x10services_removed\x18\x07 \x03(\t\x12 \n\x05peers\x18\x08 \x03(\x0b\x32\x11.covey.v1.PeerRow\x12\x15\n\rpeers_removed\x18\t \x03(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,13 +35,13 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'covey.v1.tables_pb2', _glob
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ENDPOINTROW']._serialized_start=104
-  _globals['_ENDPOINTROW']._serialized_end=318
-  _globals['_SERVICEROW']._serialized_start=321
-  _globals['_SERVICEROW']._serialized_end=518
-  _globals['_PEERROW']._serialized_start=520
-  _globals['_PEERROW']._serialized_end=606
-  _globals['_NETWORKTABLE']._serialized_start=609
-  _globals['_NETWORKTABLE']._serialized_end=802
-  _globals['_NETWORKTABLEDELTA']._serialized_start=805
-  _globals['_NETWORKTABLEDELTA']._serialized_end=1125
+  _globals['_ENDPOINTROW']._serialized_end=348
+  _globals['_SERVICEROW']._serialized_start=351
+  _globals['_SERVICEROW']._serialized_end=548
+  _globals['_PEERROW']._serialized_start=550
+  _globals['_PEERROW']._serialized_end=636
+  _globals['_NETWORKTABLE']._serialized_start=639
+  _globals['_NETWORKTABLE']._serialized_end=832
+  _globals['_NETWORKTABLEDELTA']._serialized_start=835
+  _globals['_NETWORKTABLEDELTA']._serialized_end=1155
 # @@protoc_insertion_point(module_scope)

@@ -10,7 +10,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class EndpointRow(_message.Message):
-    __slots__ = ("endpoint_id", "number", "addresses", "node_id", "vtep", "state", "task_id", "task_name", "hostname", "service_id")
+    __slots__ = ("endpoint_id", "number", "addresses", "node_id", "vtep", "state", "task_id", "task_name", "hostname", "service_id", "keeps_client_address")
     ENDPOINT_ID_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     ADDRESSES_FIELD_NUMBER: _ClassVar[int]
@@ -21,6 +21,7 @@ class EndpointRow(_message.Message):
     TASK_NAME_FIELD_NUMBER: _ClassVar[int]
     HOSTNAME_FIELD_NUMBER: _ClassVar[int]
     SERVICE_ID_FIELD_NUMBER: _ClassVar[int]
+    KEEPS_CLIENT_ADDRESS_FIELD_NUMBER: _ClassVar[int]
     endpoint_id: str
     number: int
     addresses: _containers.RepeatedScalarFieldContainer[str]
@@ -31,7 +32,8 @@ class EndpointRow(_message.Message):
     task_name: str
     hostname: str
     service_id: str
-    def __init__(self, endpoint_id: _Optional[str] = ..., number: _Optional[int] = ..., addresses: _Optional[_Iterable[str]] = ..., node_id: _Optional[str] = ..., vtep: _Optional[str] = ..., state: _Optional[_Union[_types_pb2.EndpointState, str]] = ..., task_id: _Optional[str] = ..., task_name: _Optional[str] = ..., hostname: _Optional[str] = ..., service_id: _Optional[str] = ...) -> None: ...
+    keeps_client_address: bool
+    def __init__(self, endpoint_id: _Optional[str] = ..., number: _Optional[int] = ..., addresses: _Optional[_Iterable[str]] = ..., node_id: _Optional[str] = ..., vtep: _Optional[str] = ..., state: _Optional[_Union[_types_pb2.EndpointState, str]] = ..., task_id: _Optional[str] = ..., task_name: _Optional[str] = ..., hostname: _Optional[str] = ..., service_id: _Optional[str] = ..., keeps_client_address: _Optional[bool] = ...) -> None: ...
 
 class ServiceRow(_message.Message):
     __slots__ = ("service_id", "name", "aliases", "mode", "virtual_ips", "ports", "affinity")

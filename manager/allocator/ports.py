@@ -1,4 +1,7 @@
-"""Published ports: an ingress port belongs to one service in the whole cluster, TCP and UDP apart."""
+"""Published ports: an ingress port belongs to one service in the whole cluster, TCP and UDP apart.
+
+Ports of one number that are published on different addresses of the hosts are different ports.
+"""
 
 from collections.abc import Iterable, Iterator
 
@@ -23,11 +26,15 @@ def numbered(ports: Iterable[PortConfig], service: Service | None) -> tuple[Port
 
     A port whose service has none for it yet keeps 0.
     """
-    given = {(p.protocol, p.target_port, p.publish_mode): p for p in (service.ports if service else ())}
+    given = {_place(port): port.published_port for port in (service.ports if service else ())}
     return tuple(
-        port if port.published_port else given.get((port.protocol, port.target_port, port.publish_mode), port)
+        port if port.published_port else replace(port, published_port=given.get(_place(port), 0))
         for port in ports
     )
+
+
+def _place(port: PortConfig) -> tuple[Protocol, int, PublishMode, str]:
+    return port.protocol, port.target_port, port.publish_mode, port.published_address
 
 
 class Ports:
@@ -97,7 +104,7 @@ class Ports:
         """The number a port has already, unless something else has it now; 0 if it has none."""
         for has in service.ports:
             number = has.published_port
-            same = replace(has, published_port=0) == port
+            same = _place(has) == _place(port)
             if same and (port.protocol, number) not in taken and not self._holder(service.id, port, number):
                 return number
         return 0
@@ -118,7 +125,16 @@ class Ports:
         holders: set[str] = set(self._ingress.get(key, ()))
         if port.publish_mode is PublishMode.INGRESS:
             holders |= self._host.get(key, set())
-        return next((self._names[id] for id in sorted(holders) if id != service_id), "")
+        asked = replace(port, published_port=number)
+        others = (id for id in sorted(holders) if id != service_id)
+        return next((self._names[id] for id in others if self._meets(id, asked)), "")
+
+    def _meets(self, service_id: str, port: PortConfig) -> bool:
+        """Tell whether a service publishes what would be in the way of `port`."""
+        return any(
+            each.meets(port) and PublishMode.INGRESS in (each.publish_mode, port.publish_mode)
+            for each in self._of[service_id]
+        )
 
     def _dynamic(self, service_id: str, port: PortConfig, taken: set[Port]) -> int:
         for number in self._round():

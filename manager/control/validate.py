@@ -1,5 +1,8 @@
 """Is a spec sound in itself? Pure; raises `InvalidArgument` naming the field, the value and the remedy."""
 
+import ipaddress
+import itertools
+
 import msgspec
 
 from covey import limits
@@ -68,16 +71,21 @@ def _check_restart(restart: RestartPolicy) -> None:
 
 def _check_endpoint(endpoint: EndpointSpec) -> None:
     check_not_negative("drain-time", endpoint.drain_ns, "0 asks a task to stop at once")
-    if endpoint.affinity is not Affinity.NONE:
-        remedy = "is not supported so far: connections go to the tasks in turn; leave it out"
+    if endpoint.mode is EndpointMode.DNSRR and endpoint.affinity is not Affinity.NONE:
+        remedy = "cannot go with dnsrr, where clients choose the task; use endpoint-mode vip"
         raise refuse("affinity", endpoint.affinity.name.lower(), remedy)
     for port in endpoint.ports:
         _check_port(port)
         if endpoint.mode is EndpointMode.DNSRR and port.publish_mode is PublishMode.INGRESS:
             remedy = "cannot go with dnsrr; use mode=host, or endpoint-mode vip"
             raise refuse("publish", port.published_port, remedy)
-    published = [f"{p.published_port}/{p.protocol.name.lower()}" for p in endpoint.ports if p.published_port]
-    check_unique("publish", published, "is published twice; choose another port for one of them")
+    for one, other in itertools.combinations(endpoint.ports, 2):
+        if one.published_port and one.meets(other):
+            text = f"{one.published_port}/{one.protocol.name.lower()}"
+            remedy = (
+                "is published twice; choose another port for one of them, or an address of its own for each"
+            )
+            raise refuse("publish", text, remedy)
 
 
 def _check_own_ports(endpoint: EndpointSpec, vxlan_port: int) -> None:
@@ -105,8 +113,22 @@ def _check_port(port: PortConfig) -> None:
     if not 0 <= port.published_port <= 65535:
         remedy = "is not a port; use 1 to 65535, or leave it out to have one chosen"
         raise refuse("publish", port.published_port, remedy)
+    if port.publish_mode is PublishMode.HOST and port.mesh is not MeshMode.PRESERVE:
+        remedy = "has no meaning with mode=host, where no mesh answers; leave one of them out"
+        raise refuse("publish mesh", port.mesh.name.lower(), remedy)
     if port.published_address:
-        remedy = "is one address of a node, and ports answer on all of them so far; leave it out"
-        raise refuse("publish address", port.published_address, remedy)
-    if port.mesh is not MeshMode.PRESERVE:
-        raise refuse("publish mesh", port.mesh.name.lower(), "is no way to answer ports so far; leave it out")
+        _check_published_address(port.published_address)
+
+
+def _check_published_address(text: str) -> None:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError as error:
+        remedy = "is not an address; write one that hosts have, like 192.0.2.1"
+        raise refuse("published-address", text, remedy) from error
+    if address.version != 4:
+        raise refuse("published-address", text, "is not IPv4; ports are published on IPv4 addresses only")
+    if address.is_unspecified:
+        raise refuse("published-address", text, "means every address; leave it out")
+    if address.is_multicast or text == "255.255.255.255":
+        raise refuse("published-address", text, "is no host's own; write one that hosts have, like 192.0.2.1")

@@ -55,11 +55,12 @@ def _only_progress(change: Change) -> bool:
 
 
 def _shown(item: object) -> object:
-    """Give what others are told of a node: where its VTEP is, and what templates ask for."""
+    """Give what others are told of a node: where its VTEP is, what it can do, and what templates ask for."""
     if not isinstance(item, Node):
         return None
     said = item.description
-    return said.data_address, said.hostname, said.platform, item.spec.labels
+    can = said.networking.keeps_client_address
+    return said.data_address, can, said.hostname, said.platform, item.spec.labels
 
 
 def _networks_of(view: View, service: Service) -> set[str]:

@@ -54,6 +54,7 @@ def _endpoint_row(view: View, endpoint: Endpoint) -> EndpointRow | None:
         task_name=name,
         hostname=hostname,
         service_id=endpoint.service_id,
+        keeps_client_address=node.description.networking.keeps_client_address,
     )
 
 

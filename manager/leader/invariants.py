@@ -12,6 +12,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from covey.model.jobs import extent
 from covey.model.objects import Endpoint, Network, Node, Revision, Service, Task
+from covey.model.specs import PortConfig
 from covey.model.states import (
     Protocol,
     PublishMode,
@@ -87,9 +88,9 @@ def _subnets(view: View) -> Iterator[str]:
 
 
 def _ports(view: View) -> Iterator[str]:
-    """An ingress port belongs to one service, and no host port has its number."""
-    ingress: defaultdict[tuple[Protocol, int], list[str]] = defaultdict(list)
-    host: defaultdict[tuple[Protocol, int], list[str]] = defaultdict(list)
+    """An ingress port belongs to one service, and no host port has its number on the same address."""
+    ingress: defaultdict[tuple[Protocol, int], list[tuple[str, PortConfig]]] = defaultdict(list)
+    host: defaultdict[tuple[Protocol, int], list[tuple[str, PortConfig]]] = defaultdict(list)
     for service in view.all(Service):
         for port in service.ports:
             if not port.published_port:
@@ -97,10 +98,12 @@ def _ports(view: View) -> Iterator[str]:
             if service.pending_delete and port.publish_mode is PublishMode.INGRESS:
                 continue
             book = ingress if port.publish_mode is PublishMode.INGRESS else host
-            book[port.protocol, port.published_port].append(service.name)
-    for key, names in ingress.items():
-        if len(names) + len(host.get(key, ())) > 1:
-            yield f"port {key[1]}/{key[0].name} belongs to {', '.join(names + host.get(key, []))}"
+            book[port.protocol, port.published_port].append((service.name, port))
+    for key, holders in ingress.items():
+        for place, (name, port) in enumerate(holders):
+            met = [other for other, theirs in holders[place + 1 :] + host.get(key, []) if theirs.meets(port)]
+            if met:
+                yield f"port {key[1]}/{key[0].name} belongs to {', '.join([name, *met])}"
 
 
 def _endpoints(view: View) -> Iterator[str]:

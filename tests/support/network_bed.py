@@ -19,7 +19,7 @@ from agent.network.seam import Attachment, Sandbox
 from covey.io import netns
 from covey.model.objects import ClusterVersion, Endpoint, Network, Subnet
 from covey.model.specs import NetworkSpec, PortConfig
-from covey.model.states import EndpointState, Protocol, PublishMode
+from covey.model.states import Affinity, EndpointState, Protocol, PublishMode
 from covey.model.tables import EndpointRow, NetworkTable, ServiceRow
 
 HERE = Path(__file__).parent
@@ -63,6 +63,7 @@ class Host:
         self.ingress = f"10.255.0.{number + 1}"
         self.sandboxes: dict[str, Sandbox] = {}
         self.process: subprocess.Popen[bytes] | None = None
+        self.keeps = True  # the client's address, in the mesh
 
     def start(self) -> None:
         with self.log.open("ab") as log:
@@ -75,6 +76,7 @@ class Host:
                     str(self.netns_dir),
                     self.node_id,
                     self.address,
+                    "keeps" if self.keeps else "masquerades",
                 ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -201,6 +203,8 @@ class Bed:
         self.directory = directory
         self.states: dict[str, EndpointState] = {}
         self.version = 0
+        self.ports: tuple[PortConfig, ...] = PORTS
+        self.affinity = Affinity.NONE
         self.servers: dict[str, Server] = {}
         self.fabric, self.outside = directory / "fabric", directory / "outside"
         self.hosts = [Host(self, number) for number in range(1, hosts + 1)]
@@ -286,7 +290,8 @@ class Bed:
             service_id="web",
             name="web",
             virtual_ips=(VIP,) if network is NET else (),
-            ports=PORTS if network is INGRESS else (),
+            ports=self.ports if network is INGRESS else (),
+            affinity=self.affinity,
         )
         self.version += 1
         return NetworkTable(
@@ -307,6 +312,7 @@ class Bed:
             state=state if state is not None else EndpointState.ACTIVE,
             task_id=endpoint.task_id,
             service_id="web" if state is not None else "",
+            keeps_client_address=host.keeps,
         )
 
     def push(self) -> None:

@@ -66,9 +66,10 @@ async def perform(driver: NetlinkNetworks, call: Call) -> str:
 
 
 async def main() -> None:
-    directory, node_id, address = sys.argv[1:]
+    directory, node_id, address, keeps = sys.argv[1:]
     logging.basicConfig(level=logging.INFO, format=f"{node_id} %(message)s")
-    driver = NetlinkNetworks(Settings(Path(directory), node_id, address))
+    can = keeps == "keeps"
+    driver = NetlinkNetworks(Settings(Path(directory), node_id, address, keeps_client_address=can))
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.buffer.readline):
         call = msgspec.json.decode(line, type=Call)

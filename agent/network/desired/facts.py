@@ -26,6 +26,7 @@ class Host:
     vxlan_port: int = limits.vxlan_port
     ipv6: bool = True
     bridge_filter: bool = False
+    keeps_client_address: bool = False
 
 
 Entries = dict[tuple[str, str], str]
@@ -36,13 +37,16 @@ class Digest:
     """What follows from a table, worked out once: it is the same for every namespace.
 
     FDB and neighbour entries for the network's VXLAN device (every endpoint that another node holds), the
-    addresses new connections may go to by service, in the table's order, and all addresses there are.
+    addresses new connections may go to by service, in the table's order, those of them on this node, those on
+    nodes that cannot keep a client's address, and all addresses there are.
     """
 
     table: NetworkTable
     forwards: Entries
     neighbours: Entries
     active: dict[str, list[str]]
+    here: dict[str, list[str]]
+    unkept: list[str]
     alive: frozenset[str]
 
 
@@ -156,11 +160,15 @@ def check_mtu(sandbox: Sandbox, host: Host) -> None:
 
 
 def _digest(table: NetworkTable, host: Host, device: str) -> Digest:
-    found = Digest(table, {}, {}, {}, frozenset(ipv4(row) for row in table.endpoints))
+    found = Digest(table, {}, {}, {}, {}, [], frozenset(ipv4(row) for row in table.endpoints))
     for row in table.endpoints:
         address = ipv4(row)
         if row.state is EndpointState.ACTIVE and row.service_id and address:
             found.active.setdefault(row.service_id, []).append(address)
+            if row.node_id == host.node_id:
+                found.here.setdefault(row.service_id, []).append(address)
+            if not row.keeps_client_address:
+                found.unkept.append(address)
         if row.node_id == host.node_id or not row.vtep or row.vtep == host.vtep:
             continue
         found.forwards[device, mac(row.number)] = row.vtep

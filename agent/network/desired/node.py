@@ -1,12 +1,11 @@
-"""The node's own namespace: the gateway bridge, the ingress network and the routing mesh.
+"""The node's own namespace: the gateway bridge and the ingress network (`mesh` has the routing mesh).
 
 This namespace is the host's. What is wished for here is only what is ours; everything else is neither
 read nor touched, and the few kernel settings are those without which no packet could be forwarded.
 """
 
 from covey.model.objects import Network
-from covey.model.specs import PortConfig
-from covey.model.states import Protocol, PublishMode
+from covey.model.states import PublishMode
 from covey.model.tables import EndpointRow
 
 from .. import names
@@ -22,6 +21,7 @@ from ..firewall import (
     Masquerade,
     OutLink,
     RejectCode,
+    Rule,
     Table,
     Target,
     ToAddress,
@@ -31,16 +31,13 @@ from ..firewall import (
 )
 from ..seam import Sandbox
 from ..state import Address, Kind, Link, Netns, Port, Vxlan
+from . import mesh
 from .facts import Facts, ingress, ipv4, mac, mtu, subnet
+from .mesh import LOOPBACK, PORTS, SOURCE_NAT, at_address, loopback_guard, port_key
 from .overlay import UPLINK
-from .task import DESTINATION_NAT, balanced, gateway_mac, has_way_out, places
+from .task import DESTINATION_NAT, gateway_mac, has_way_out, places, shared
 
-LOOPBACK = "127.0.0.0/8"
-RAW = -300
 FILTER = 0
-SOURCE_NAT = 100
-_PORTS = "ports"
-PROTOCOLS = {Protocol.TCP: "tcp", Protocol.UDP: "udp", Protocol.SCTP: "sctp"}
 
 
 def wish(facts: Facts) -> Netns:
@@ -68,18 +65,31 @@ def wish(facts: Facts) -> Netns:
 
 
 def host_keys(sandbox: Sandbox) -> list[str]:
-    """The ports of this host that a task has for itself, by their keys in the firewall's maps (`tcp 8080`)."""
-    return [_key(port) for port in sandbox.host_ports if port.publish_mode is PublishMode.HOST]
+    """The ports of this host that a task has for itself: `tcp 8080`, or `tcp 8080 192.0.2.1` on one address."""
+    return [
+        f"{port_key(port)} {port.published_address}".rstrip()
+        for port in sandbox.host_ports
+        if port.publish_mode is PublishMode.HOST
+    ]
 
 
 def forwarded_keys(node: Netns) -> set[str]:
     """The ports of this host that are forwarded to tasks, by the same keys."""
-    tables = (node.rules[name] for name in (names.GATEWAY_TABLE, names.MESH_TABLE) if name in node.rules)
-    return {key for table in tables for each in table.maps if each.name == _PORTS for key in each.elements}
+    tables = [node.rules[name] for name in (names.GATEWAY_TABLE, names.MESH_TABLE) if name in node.rules]
+    return {
+        f"{key} {address}".rstrip()
+        for table in tables
+        for each in table.maps
+        if each.name == PORTS
+        for key, chain in each.elements.items()
+        for address in _addresses(table.chain(chain))
+    }
 
 
-def _key(port: PortConfig) -> str:
-    return f"{PROTOCOLS[port.protocol]} {port.published_port}"
+def _addresses(chain: Chain) -> set[str]:
+    """The addresses of this host that a port's chain answers on; an empty one for all of them."""
+    first = [rule[0] for rule in chain.rules]
+    return {each.cidr.partition("/")[0] if isinstance(each, ToAddress) else "" for each in first}
 
 
 def _gateway(facts: Facts) -> Netns:
@@ -117,20 +127,19 @@ def _gateway(facts: Facts) -> Netns:
 def _gateway_table(facts: Facts) -> Table:
     """Masquerade on the way out, tasks kept apart, and ports published in host mode."""
     bridge, subnet_ = names.GATEWAY_BRIDGE, str(facts.gateway.subnet)
-    chains = {}
+    rules: dict[str, list[Rule]] = {}
     for task, sandbox in facts.sandboxes.items():
         for port in sandbox.host_ports:
             if port.publish_mode is PublishMode.HOST and has_way_out(sandbox):
-                key = _key(port)
                 target = Target(facts.gateway.given[task], port.target_port)
-                chains[key] = balanced(
-                    f"host-{key.replace(' ', '-')}", (target,), RejectCode.PORT_UNREACHABLE, task
-                )
-    published = (ToThisHost(), Dispatch(_PORTS))
+                led = shared((target,), RejectCode.PORT_UNREACHABLE, task)
+                rules.setdefault(port_key(port), []).extend(at_address(port, led))
+    chains = {key: Chain(f"host-{key.replace(' ', '-')}", tuple(led)) for key, led in rules.items()}
+    published = (ToThisHost(), Dispatch(PORTS))
     return Table(
         names.GATEWAY_TABLE,
         (
-            _loopback_guard(bridge),
+            loopback_guard(bridge),
             Chain("prerouting", (published,), Base("nat", Hook.PREROUTING, DESTINATION_NAT)),
             Chain("output", (published,), Base("nat", Hook.OUTPUT, DESTINATION_NAT)),
             Chain(
@@ -149,16 +158,7 @@ def _gateway_table(facts: Facts) -> Table:
             ),
             *chains.values(),
         ),
-        (VerdictMap(_PORTS, KeyKind.PORT, {key: chain.name for key, chain in chains.items()}),),
-    )
-
-
-def _loopback_guard(link: str) -> Chain:
-    """`route_localnet` lets 127.0.0.1 reach a published port; nobody outside may send there, though."""
-    return Chain(
-        "guard",
-        ((InLink(link), ToAddress(LOOPBACK), Drop()),),
-        Base("filter", Hook.PREROUTING, RAW),
+        (VerdictMap(PORTS, KeyKind.PORT, {key: chain.name for key, chain in chains.items()}),),
     )
 
 
@@ -206,7 +206,7 @@ def _ingress(facts: Facts) -> Netns | None:
     if own is not None:
         within = subnet(network, ipv4(own))
         addresses.append(Address(bridge, f"{ipv4(own)}/{within.prefixlen}"))
-        tables.append(_mesh(facts, network.id, str(within)))
+        tables.append(mesh.table(facts, network.id, str(within)))
     digest = facts.digest(network.id, names.INGRESS_VXLAN)
     return Netns(
         links={link.name: link for link in links},
@@ -217,40 +217,4 @@ def _ingress(facts: Facts) -> Netns | None:
         tables={table.name: table.view() for table in tables},
         rules={table.name: table for table in tables},
         sysctls=_bridge_settings(facts, bridge),
-    )
-
-
-def _mesh(facts: Facts, network_id: str, within: str) -> Table:
-    """Published ports: from any local address to any active endpoint, masqueraded as this node.
-
-    What comes from the ingress subnet itself needs no masquerade, and must not get any: where the host has
-    its firewall look at bridged frames, those on their way from another node pass this chain too.
-    """
-    table = facts.table(network_id)
-    active = facts.digest(network_id, names.INGRESS_VXLAN).active
-    chains = {}
-    for service in table.services:
-        for port in service.ports:
-            if port.publish_mode is not PublishMode.INGRESS or not port.published_port:
-                continue
-            key = _key(port)
-            targets = tuple(Target(each, port.target_port) for each in active.get(service.service_id, ()))
-            chains[key] = balanced(
-                key.replace(" ", "-"), targets, RejectCode.PORT_UNREACHABLE, facts.host.node_id
-            )
-    published = (ToThisHost(), Dispatch(_PORTS))
-    return Table(
-        names.MESH_TABLE,
-        (
-            _loopback_guard(names.INGRESS_BRIDGE),
-            Chain("prerouting", (published,), Base("nat", Hook.PREROUTING, DESTINATION_NAT)),
-            Chain("output", (published,), Base("nat", Hook.OUTPUT, DESTINATION_NAT)),
-            Chain(
-                "postrouting",
-                ((OutLink(names.INGRESS_BRIDGE), FromAddress(within, negated=True), Masquerade()),),
-                Base("nat", Hook.POSTROUTING, SOURCE_NAT),
-            ),
-            *chains.values(),
-        ),
-        (VerdictMap(_PORTS, KeyKind.PORT, {key: chain.name for key, chain in chains.items()}),),
     )

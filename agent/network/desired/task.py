@@ -2,7 +2,7 @@
 
 from hashlib import blake2b
 
-from covey.model.states import EndpointMode
+from covey.model.states import Affinity, EndpointMode
 from covey.model.tables import ServiceRow
 
 from .. import firewall, names
@@ -16,6 +16,7 @@ from ..firewall import (
     Reject,
     RejectCode,
     Reset,
+    Rule,
     Table,
     Target,
     VerdictMap,
@@ -24,6 +25,7 @@ from ..seam import Attachment, Sandbox
 from ..state import NODE, Address, Kind, Link, Netns, Route
 from . import overlay
 from .facts import Facts, Host, address, ingress, mac, mtu, overlays, subnet
+from .way_back import Return, way_back
 
 DESTINATION_NAT = -100  # the priority at which iptables and others translate destinations
 
@@ -63,15 +65,29 @@ def wish(facts: Facts, sandbox: Sandbox) -> Netns:
         links.append(way_out(task, place, own, facts.host))
         addresses.append(Address(place, f"{own}/{facts.gateway.subnet.prefixlen}"))
         routes.append(Route("0.0.0.0/0", facts.gateway.address, place))
-    table = virtual_addresses(facts, sandbox)
+    back = returning(facts, sandbox)
+    tables = [virtual_addresses(facts, sandbox), *back.tables]
     return Netns(
         links={link.name: link for link in links},
         addresses=frozenset(addresses),
-        routes=frozenset(routes),
-        tables={table.name: table.view()},
-        rules={table.name: table},
+        routes=frozenset([*routes, *back.routes]),
+        policies=back.policies,
+        neighbours=back.neighbours,
+        tables={table.name: table.view() for table in tables},
+        rules={table.name: table for table in tables},
         sysctls=settings(facts.host),
     )
+
+
+def returning(facts: Facts, sandbox: Sandbox) -> Return:
+    """The way back to the ingress node for what came through the mesh, if the task is there and the kernel can."""
+    last = ingress(sandbox)
+    if last is None or not facts.host.keeps_client_address:
+        return Return()
+    network = facts.networks.get(last.network.id) or last.network
+    link = places(sandbox)[-1][1]
+    way_out = facts.gateway.given[sandbox.task_id] if has_way_out(sandbox) else ""
+    return way_back(link, subnet(network, address(last)), way_out)
 
 
 def places(sandbox: Sandbox) -> list[tuple[Attachment, str]]:
@@ -126,12 +142,16 @@ def virtual_addresses(facts: Facts, sandbox: Sandbox) -> Table:
 
 def _service(service: ServiceRow, virtual_ip: str, active: dict[str, list[str]], seed: str) -> Chain:
     targets = tuple(Target(each) for each in active.get(service.service_id, ()))
-    return balanced(f"vip-{virtual_ip}", targets, RejectCode.HOST_UNREACHABLE, seed)
+    by_client = service.affinity is Affinity.CLIENT
+    rules = shared(targets, RejectCode.HOST_UNREACHABLE, seed, by_client=by_client)
+    return Chain(f"vip-{virtual_ip}", rules)
 
 
-def balanced(name: str, targets: tuple[Target, ...], none: RejectCode, seed: str) -> Chain:
-    """A chain that shares connections among `targets`, or refuses them at once if there are none."""
+def shared(
+    targets: tuple[Target, ...], none: RejectCode, seed: str, *, by_client: bool = False
+) -> tuple[Rule, ...]:
+    """Rules that share connections among `targets`, or refuse them at once if there are none."""
     if not targets:
-        return Chain(name, ((OverTcp(), Reset()), (Reject(none),)))
+        return ((OverTcp(), Reset()), (Reject(none),))
     start = int.from_bytes(blake2b(seed.encode(), digest_size=4).digest(), "big") % len(targets)
-    return Chain(name, ((Balance(targets, start),),))
+    return ((Balance(targets, 0 if by_client else start, by_client),),)

@@ -18,7 +18,10 @@ _LISTENING = {"tcp": "0A", "udp": "07"}
 
 
 class Claims:
-    """Ports by the keys that firewall maps use, such as `tcp 8080`. Other protocols are left alone."""
+    """Ports by the keys that firewall maps use, such as `tcp 8080`, or `tcp 8080 192.0.2.1` on one address.
+
+    Other protocols are left alone, and addresses that this host does not have.
+    """
 
     def __init__(self) -> None:
         self._held: dict[str, socket.socket] = {}
@@ -45,26 +48,38 @@ class Claims:
 
     def _take(self, key: str) -> str:
         """Claim a port; returns the program that has it instead, or nothing."""
-        protocol, _, port = key.partition(" ")
-        if key in self._held or protocol not in _KINDS:
+        protocol, port, *address = key.split()
+        own = address[0] if address else ""
+        if key in self._held or protocol not in _KINDS or not _is_here(own):
             return ""
-        claimed = _bound(protocol, int(port), beside=False)
+        claimed = _bound(protocol, own, int(port), beside=False)
         if claimed is None:
             if program := holder(protocol, int(port)):
                 return program
             # Connections that a program has left behind are in the way for a minute: they hold nothing.
-            claimed = _bound(protocol, int(port), beside=True)
+            claimed = _bound(protocol, own, int(port), beside=True)
         if claimed is not None:
             self._held[key] = claimed
         return ""
 
 
-def _bound(protocol: str, port: int, *, beside: bool) -> socket.socket | None:
+def _is_here(address: str) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as tried:
+        try:
+            tried.bind((address, 0))
+        except OSError as error:
+            if error.errno != errno.EADDRNOTAVAIL:
+                raise
+            return False
+    return True
+
+
+def _bound(protocol: str, address: str, port: int, *, beside: bool) -> socket.socket | None:
     """Bind a port, if need be beside closed connections, but then let no other be bound beside it."""
     claimed = socket.socket(socket.AF_INET, _KINDS[protocol])
     try:
         claimed.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, beside)
-        claimed.bind(("", port))
+        claimed.bind((address, port))
         claimed.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, False)
     except OSError as error:
         claimed.close()

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..state import Address, Kind, Link, LinkIp, LinkMac, Port, Route, Vxlan
+from ..state import Address, Kind, Link, LinkIp, LinkMac, Policy, Port, Route, Vxlan
 from . import rtnetlink as rt
 from .wire import Channel, Message, attributes, string
 
@@ -79,11 +79,24 @@ def addresses(channel: Channel, names: Mapping[int, str]) -> frozenset[Address]:
 
 
 def routes(channel: Channel, names: Mapping[int, str]) -> frozenset[Route]:
-    """The main table's IPv4 routes by way of a gateway, over the links `names`."""
+    """The IPv4 routes by way of a gateway, over the links `names`, of every table."""
     found = set()
-    for family, prefix, gateway, destination, index in _routes(channel):
-        if gateway is not None and index in names and family == socket.AF_INET:
-            found.add(Route(f"{destination}/{prefix}", gateway, names[index]))
+    for each in _routes(channel):
+        if each.gateway and each.index in names:
+            found.add(Route(each.cidr, each.gateway, names[each.index], each.onlink, each.table))
+    return frozenset(found)
+
+
+def policies(channel: Channel) -> frozenset[Policy]:
+    """Which marked packets are routed by which table, as `rtnetlink.policy` says it."""
+    found = set()
+    request = Message(rt.RTM_GETRULE, 0, rt.RTMSG.pack(socket.AF_INET, 0, 0, 0, 0, 0, 0, 0, 0))
+    for _, body in channel.dump(request):
+        table = rt.RTMSG.unpack_from(body)[4]
+        entry = attributes(body[rt.RTMSG.size :])
+        if _u32(entry.get(rt.FRA_PRIORITY, b"")) == rt.POLICY_PRIORITY and rt.FRA_FWMARK in entry:
+            mask = _u32(entry.get(rt.FRA_FWMASK, b"\xff" * 4))
+            found.add(Policy(_u32(entry[rt.FRA_FWMARK]), mask, table))
     return frozenset(found)
 
 
@@ -95,8 +108,9 @@ def link_routes(channel: Channel) -> list[tuple[str, str]]:
         names[index] = string(attributes(body[rt.IFINFO.size :])[rt.IFLA_IFNAME])
     return sorted(
         {
-            (f"{destination}/{prefix}", names.get(index, "?"))
-            for _, prefix, _, destination, index in _routes(channel)
+            (each.cidr, names.get(each.index, "?"))
+            for each in _routes(channel)
+            if each.table == rt.RT_TABLE_MAIN
         }
     )
 
@@ -129,23 +143,33 @@ def neighbours(channel: Channel, names: Mapping[int, str]) -> dict[LinkIp, str]:
     return found
 
 
-def _routes(channel: Channel) -> list[tuple[int, int, str | None, str, int]]:
-    """(family, prefix length, gateway, destination, link index) of each unicast route of the main table."""
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """A unicast route as read, with the index of the link it leads over."""
+
+    cidr: str
+    gateway: str
+    index: int
+    onlink: bool
+    table: int
+
+
+def _routes(channel: Channel) -> list[_Route]:
     request = rt.RTMSG.pack(socket.AF_INET, 0, 0, 0, 0, 0, 0, 0, 0)
     found = []
     for _, body in channel.dump(Message(rt.RTM_GETROUTE, 0, request)):
-        family, prefix, _, _, table, _, _, kind, _ = rt.RTMSG.unpack_from(body)
-        entry = attributes(body[rt.RTMSG.size :])
-        if table != rt.RT_TABLE_MAIN or kind != rt.RTN_UNICAST:
+        family, prefix, _, _, table, _, _, kind, flags = rt.RTMSG.unpack_from(body)
+        if family != socket.AF_INET or kind != rt.RTN_UNICAST:
             continue
+        entry = attributes(body[rt.RTMSG.size :])
         gateway = entry.get(rt.RTA_GATEWAY)
         found.append(
-            (
-                family,
-                prefix,
-                socket.inet_ntoa(gateway) if gateway else None,
-                socket.inet_ntoa(entry.get(rt.RTA_DST, bytes(4))),
+            _Route(
+                f"{socket.inet_ntoa(entry.get(rt.RTA_DST, bytes(4)))}/{prefix}",
+                socket.inet_ntoa(gateway) if gateway else "",
                 _u32(entry.get(rt.RTA_OIF, b"")),
+                bool(flags & rt.RTNH_F_ONLINK),
+                table,
             )
         )
     return found

@@ -28,6 +28,7 @@ _GONE = {
     ops.RemoveLink: {errno.ENODEV},
     ops.RemoveAddress: {errno.EADDRNOTAVAIL, errno.ENODEV},
     ops.RemoveRoute: {errno.ESRCH, errno.ENODEV},
+    ops.RemovePolicy: {errno.ENOENT},
     ops.RemoveStatic: {errno.ENOENT, errno.ENODEV},
     ops.RemoveForward: {errno.ENOENT, errno.ENODEV},
     ops.RemoveNeighbour: {errno.ENOENT, errno.ENODEV},
@@ -167,6 +168,8 @@ def _batch(places: Places, steps: Sequence[Operation]) -> None:
 def _check(failures: Sequence[Failure], meant: Sequence[Operation]) -> None:
     for failure in failures:
         step = meant[max(0, min(failure.place, len(meant) - 1))]
+        if isinstance(step, ops.AddPolicy) and failure.number == errno.EEXIST:
+            continue
         if failure.number not in _GONE.get(type(step), ()):
             raise _fault(step, str(failure))
 
@@ -187,6 +190,10 @@ def _message(places: Places, step: Operation) -> Message:
             return rt.route(route, places.index(name, route.link))
         case ops.RemoveRoute(name, route):
             return rt.route(route, places.index(name, route.link), remove=True)
+        case ops.AddPolicy(_, policy):
+            return rt.policy(policy)
+        case ops.RemovePolicy(_, policy):
+            return rt.policy(policy, remove=True)
         case ops.AddStatic(name, link_name, mac):
             return rt.static(places.index(name, link_name), mac)
         case ops.RemoveStatic(name, link_name, mac):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from .. import names
+from ..firewall import Family
 from ..state import NODE, Kind, Netns, Node
 from . import dump, sysctl
 from .nftables import readback
@@ -63,12 +64,16 @@ def _netns(places: Places, name: str) -> Netns:
     indexes = {each.index: link for link, each in found.items() if each.link.kind is not Kind.LOOPBACK}
     vxlans = {each.index: link for link, each in found.items() if each.link.kind is Kind.VXLAN}
     ports = {each.index: link for link, each in found.items() if each.link.master}
+    answering = vxlans if name == NODE else indexes
+    filtering = places.filtering(name)
+    link_tables = readback.tables(filtering, names.LINK_TABLES, Family.LINK) if name != NODE else {}
     return Netns(
         links={link: each.link for link, each in found.items()},
         addresses=dump.addresses(channel, indexes),
         routes=dump.routes(channel, indexes),
         statics=dump.statics(channel, ports) if ports else frozenset(),
         forwards=dump.forwards(channel, vxlans) if vxlans else {},
-        neighbours=dump.neighbours(channel, vxlans) if vxlans else {},
-        tables=readback.tables(places.filtering(name), names.TABLES),
+        neighbours=dump.neighbours(channel, answering) if answering else {},
+        tables=readback.tables(filtering, names.TABLES) | link_tables,
+        policies=dump.policies(channel) if name != NODE else frozenset(),
     )

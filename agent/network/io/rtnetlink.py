@@ -9,7 +9,7 @@ import socket
 import struct
 from ipaddress import IPv4Interface, IPv4Network
 
-from ..state import Address, Kind, Link, Port, Route
+from ..state import MAIN, Address, Kind, Link, Policy, Port, Route
 from .wire import (
     NLM_F_ACK,
     NLM_F_CREATE,
@@ -37,6 +37,9 @@ RTM_GETROUTE = 26
 RTM_NEWNEIGH = 28
 RTM_DELNEIGH = 29
 RTM_GETNEIGH = 30
+RTM_NEWRULE = 32
+RTM_DELRULE = 33
+RTM_GETRULE = 34
 
 IFF_UP = 1
 IFLA_ADDRESS = 1
@@ -68,9 +71,15 @@ IFA_BROADCAST = 4
 RTA_DST = 1
 RTA_OIF = 4
 RTA_GATEWAY = 5
-RT_TABLE_MAIN = 254
+RT_TABLE_MAIN = MAIN
 RTPROT_STATIC = 4
 RTN_UNICAST = 1
+RTNH_F_ONLINK = 4
+FR_ACT_TO_TBL = 1
+FRA_PRIORITY = 6
+FRA_FWMARK = 10
+FRA_FWMASK = 16
+POLICY_PRIORITY = 100
 NDA_DST = 1
 NDA_LLADDR = 2
 NUD_NOARP = 0x40
@@ -166,11 +175,20 @@ def address(given: Address, index: int, *, remove: bool = False) -> Message:
 def route(given: Route, index: int, *, remove: bool = False) -> Message:
     """Put a route by way of a gateway, or remove it."""
     net = IPv4Network(given.cidr)
-    body = RTMSG.pack(socket.AF_INET, net.prefixlen, 0, 0, RT_TABLE_MAIN, RTPROT_STATIC, 0, RTN_UNICAST, 0)
+    flags = RTNH_F_ONLINK if given.onlink else 0
+    body = RTMSG.pack(socket.AF_INET, net.prefixlen, 0, 0, given.table, RTPROT_STATIC, 0, RTN_UNICAST, flags)
     if net.prefixlen:
         body += attribute(RTA_DST, net.network_address.packed)
     body += attribute(RTA_GATEWAY, socket.inet_aton(given.via)) + u32(RTA_OIF, index)
     return Message(RTM_DELROUTE, _DO, body) if remove else Message(RTM_NEWROUTE, _PUT, body)
+
+
+def policy(given: Policy, *, remove: bool = False) -> Message:
+    """Have marked packets routed by another table, before the main one is asked; or take that back."""
+    body = RTMSG.pack(socket.AF_INET, 0, 0, 0, given.table, 0, 0, FR_ACT_TO_TBL, 0)
+    body += u32(FRA_PRIORITY, POLICY_PRIORITY)
+    body += u32(FRA_FWMARK, given.mark) + u32(FRA_FWMASK, given.mask)
+    return Message(RTM_DELRULE, _DO, body) if remove else Message(RTM_NEWRULE, _MAKE, body)
 
 
 def static(index: int, mac: str, *, remove: bool = False) -> Message:

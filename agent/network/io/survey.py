@@ -18,12 +18,14 @@ from ..firewall import (
     Dispatch,
     FromAddress,
     Hook,
+    Jump,
     KeyKind,
     Masquerade,
     OverTcp,
     Reject,
     RejectCode,
     Reset,
+    SentTo,
     Table,
     Target,
     ToThisHost,
@@ -127,7 +129,7 @@ def _tried(places: Places) -> Iterator[tuple[str, str]]:
         failures = [Failure(0, error.errno or errno.EINVAL)]
     if _lacks(failures):
         yield (
-            "nftables with nat, numgen, fib, masquerade, reject and maps",
+            "nftables with nat, numgen, hash, fib, masquerade, reject and maps",
             "CONFIG_NF_TABLES and CONFIG_NFT_*",
         )
     try:
@@ -153,6 +155,9 @@ def _everything() -> Table:
                 Base("filter", Hook.FORWARD, 0),
             ),
             Chain("one", ((Balance((Target("127.0.0.1", 80), Target("127.0.0.2", 80))),),)),
+            Chain(
+                "same", ((Balance((Target("127.0.0.1"),), by_client=True),), (SentTo("tcp", 80), Jump("one")))
+            ),
         ),
         (VerdictMap("m", KeyKind.PORT, {"tcp 80": "one"}),),
     )

@@ -1,18 +1,23 @@
-"""Published ports: `8080:80/tcp`, ranges, and `published=8080,target=80,protocol=tcp,mode=host`."""
+"""Published ports: `8080:80/tcp`, ranges, `192.0.2.1:8080:80`, and `published=8080,target=80,mode=host`."""
 
 import re
+from ipaddress import IPv4Address
 
 from msgspec.structs import replace
 
 from covey.errors import InvalidArgument
 from covey.model.specs import PortConfig
-from covey.model.states import Protocol, PublishMode
+from covey.model.states import MeshMode, Protocol, PublishMode
 
 from .pairs import pairs
 
-_SHORT = re.compile(r"(?:(?P<published>\d+(?:-\d+)?):)?(?P<target>\d+(?:-\d+)?)(?:/(?P<protocol>\w+))?")
+_SHORT = re.compile(
+    r"(?:(?P<address>[^/]+):(?=[^:]*:))?"  # the last two parts are the ports
+    r"(?:(?P<published>\d+(?:-\d+)?)?:)?(?P<target>\d+(?:-\d+)?)(?:/(?P<protocol>\w+))?"
+)
 _EXAMPLE = "write it like 8080:80, 8080:80/udp or published=8080,target=80,mode=host"
 _MODES = {"ingress": PublishMode.INGRESS, "host": PublishMode.HOST}
+_MESH = {"preserve": MeshMode.PRESERVE, "masquerade": MeshMode.MASQUERADE, "local": MeshMode.LOCAL}
 _PROTOCOLS = {"tcp": Protocol.TCP, "udp": Protocol.UDP}
 _PORT_MAX = 65535
 
@@ -34,12 +39,21 @@ def target(text: str) -> PortConfig:
 def _short(text: str) -> tuple[PortConfig, ...]:
     form = _SHORT.fullmatch(text)
     if form is None:
-        if text.count(":") > 1:
-            remedy = "a published port is open on every address of every node; leave the address out"
-            raise InvalidArgument(f"{text!r} names a host address: {remedy}")
         raise InvalidArgument(f"{text!r} is not a published port: {_EXAMPLE}")
-    protocol = _protocol(form["protocol"] or "tcp", text)
-    return _paired(form["published"], form["target"], PortConfig(protocol=protocol), text)
+    like = PortConfig(protocol=_protocol(form["protocol"] or "tcp", text))
+    if form["address"] is not None:
+        like = replace(like, published_address=_address(form["address"], text))
+    return _paired(form["published"], form["target"], like, text)
+
+
+def _address(text: str, whole: str) -> str:
+    """Read the address of hosts that is to answer; nothing for all of them, however that is written."""
+    try:
+        address = IPv4Address(text)
+    except ValueError as error:
+        remedy = "write it like 192.0.2.1:8080:80; ports are published on IPv4 addresses"
+        raise InvalidArgument(f"{whole!r}: {text!r} is not an IPv4 address: {remedy}") from error
+    return "" if address.is_unspecified else str(address)
 
 
 def _long(text: str) -> tuple[PortConfig, ...]:
@@ -59,10 +73,19 @@ def _long(text: str) -> tuple[PortConfig, ...]:
                 if mode is None:
                     raise InvalidArgument(f"{text!r}: mode {value!r} is neither ingress nor host")
                 port = replace(port, publish_mode=mode)
+            case "published-address" | "published_address":
+                port = replace(port, published_address=_address(value, text))
+            case "mesh":
+                mesh = _MESH.get(value.lower())
+                if mesh is None:
+                    raise InvalidArgument(
+                        f"{text!r}: mesh {value!r} is none of preserve, masquerade and local"
+                    )
+                port = replace(port, mesh=mesh)
             case "name":
                 port = replace(port, name=value)
             case _:
-                known = "target, published, protocol, mode and name"
+                known = "target, published, published-address, protocol, mode, mesh and name"
                 raise InvalidArgument(f"{text!r}: unknown key {key!r}; there are {known}")
     if target_ports is None:
         raise InvalidArgument(f"{text!r} names no target port: {_EXAMPLE}")

@@ -133,6 +133,7 @@ def ports_text(ports: Iterable[PortConfig]) -> str:
     said = []
     for port in ports:
         where = "*:" if port.publish_mode is PublishMode.INGRESS else ""
+        where = f"{port.published_address}:" if port.published_address else where
         said.append(f"{where}{port.published_port or '?'}->{port.target_port}/{word(port.protocol)}")
     return ", ".join(said)
 

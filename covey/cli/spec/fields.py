@@ -16,6 +16,7 @@ SCALARS: dict[str, str] = {
     "mode": "mode.kind",
     "max_concurrent": "mode.max_concurrent",
     "endpoint_mode": "endpoint.mode",
+    "affinity": "endpoint.affinity",
     "drain_time": "endpoint.drain_ns",
     "image": "task.container.image",
     "args": "task.container.args",

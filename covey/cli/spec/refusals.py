@@ -7,7 +7,7 @@ from covey import limits
 from covey.errors import InvalidArgument
 from covey.model.quantity import size_text
 from covey.model.specs import ServiceSpec
-from covey.model.states import EndpointMode, PublishMode, ServiceModeKind
+from covey.model.states import Affinity, EndpointMode, PublishMode, ServiceModeKind
 
 
 def check(spec: ServiceSpec, given: Mapping[str, Any]) -> None:
@@ -89,10 +89,9 @@ def _check_ports(spec: ServiceSpec, given: Mapping[str, Any]) -> None:
         raise InvalidArgument(
             "--publish on every node needs a virtual address: use --endpoint-mode vip, or publish with mode=host"
         )
-    seen = set[tuple[int, int]]()
-    for port in added:
-        where = (port.protocol, port.published_port)
-        if port.published_port and where in seen:
+    for place, port in enumerate(added):
+        if port.published_port and any(port.meets(other) for other in added[:place]):
             name = f"{port.published_port}/{port.protocol.name.lower()}"
             raise InvalidArgument(f"--publish {name} is given twice: a port can lead to one place only")
-        seen.add(where)
+    if mode is EndpointMode.DNSRR and given.get("affinity", spec.endpoint.affinity) is not Affinity.NONE:
+        raise InvalidArgument("--affinity client needs a virtual address: use --endpoint-mode vip")

@@ -171,7 +171,7 @@ def test_published_ports_and_the_way_out(bed: Bed) -> None:
         assert names_of(ask_udp(host.path, "127.0.0.1", PUBLISHED, 8)) == expected
         assert names_of(ask_tcp(host.path, host.address, PUBLISHED, 8)) == expected
         assert names_of(ask_tcp(client, host.address, PUBLISHED, 8)) == expected
-        assert {seen for _, seen in ask_tcp(bed.outside, host.address, PUBLISHED, 4)} == {host.ingress}
+        assert {seen for _, seen in ask_tcp(bed.outside, host.address, PUBLISHED, 4)} == {OUTSIDE}
     assert names_of(ask_tcp(bed.hosts[1].task_path("t3"), bed.hosts[1].address, PUBLISHED, 8)) == expected
 
     # a port in host mode: on the task's node alone, from anywhere, the task's neighbour included
@@ -337,3 +337,16 @@ def test_a_host_without_its_address_can_still_be_cleared(bed: Bed) -> None:
     host.call("reconcile")
     assert list(host.netns_dir.iterdir()) == []
     assert "covey_" not in run_in(host.path, "ip", "link")
+
+
+def test_a_closed_task_has_loopback_alone_and_leaves_nothing(bed: Bed) -> None:
+    host = bed.hosts[0]
+    host.ask("attach", sandbox=Sandbox("t9", closed=True))
+    inside = host.task_path("t9")
+    links = [line.split(":")[1].strip() for line in run_in(inside, "ip", "-o", "link").splitlines()]
+    assert links == ["lo"]
+    run_in(inside, "ping", "-c1", "-W2", "127.0.0.1")
+    with pytest.raises(AssertionError):
+        run_in(inside, "ping", "-c1", "-W2", OUTSIDE)
+    host.ask("detach", name="t9")
+    assert not netns.exists(inside)

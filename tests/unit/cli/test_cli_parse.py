@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from covey.cli.parse import amounts, attachments, environment, mounts, others, pairs, ports
@@ -11,7 +13,7 @@ from covey.model.specs import (
     TmpfsOptions,
     Ulimit,
 )
-from covey.model.states import MountKind, Protocol, PublishMode
+from covey.model.states import MeshMode, MountKind, Protocol, PublishMode
 
 S = 1_000_000_000
 
@@ -69,10 +71,12 @@ def test_cpus() -> None:
 
 
 def port(
-    target: int, published: int = 0, protocol: Protocol = Protocol.TCP, host: bool = False
+    target: int, published: int = 0, protocol: Protocol = Protocol.TCP, host: bool = False, **more: Any
 ) -> PortConfig:
     mode = PublishMode.HOST if host else PublishMode.INGRESS
-    return PortConfig(target_port=target, published_port=published, protocol=protocol, publish_mode=mode)
+    return PortConfig(
+        target_port=target, published_port=published, protocol=protocol, publish_mode=mode, **more
+    )
 
 
 @pytest.mark.parametrize(
@@ -80,6 +84,13 @@ def port(
     [
         ("80", [port(80)]),
         ("8080:80", [port(80, 8080)]),
+        ("127.0.0.1:8080:80", [port(80, 8080, published_address="127.0.0.1")]),
+        ("127.0.0.1::80", [port(80, published_address="127.0.0.1")]),
+        ("0.0.0.0:8080:80", [port(80, 8080)]),
+        (
+            "published-address=192.0.2.1,target=80,mesh=local",
+            [port(80, published_address="192.0.2.1", mesh=MeshMode.LOCAL)],
+        ),
         ("53:53/UDP", [port(53, 53, Protocol.UDP)]),
         ("8080-8081:80-81", [port(80, 8080), port(81, 8081)]),
         ("target=80", [port(80)]),
@@ -99,7 +110,10 @@ def test_published_ports(text: str, expected: list[PortConfig]) -> None:
         ("0:80", "between 1 and 65535"),
         ("8080:65536", "between 1 and 65535"),
         ("80-70", "in this order"),
-        ("127.0.0.1:8080:80", "leave the address out"),
+        ("localhost:8080:80", "'localhost' is not an IPv4 address"),
+        ("::1:8080:80", "'::1' is not an IPv4 address"),
+        ("published-address=[::1],target=80", "is not an IPv4 address"),
+        ("target=80,mesh=far", "mesh 'far' is none of preserve, masquerade and local"),
         ("8080:80/sctp", "neither tcp nor udp"),
         ("8080-8082:80-81", "equally long"),
         ("8080-8081:80", "once"),

@@ -33,6 +33,7 @@ from covey.model.specs import (
 )
 from covey.model.states import (
     Affinity,
+    EndpointMode,
     FailureAction,
     MeshMode,
     MountKind,
@@ -228,6 +229,25 @@ UNSOUND = {
     ),
     "platform: 'linux/x 86' is not": task(placement=Placement(platforms=(Platform("linux", "x 86"),))),
     "publish name: 'a b' is not a name": ports(PortConfig(name="a b", target_port=80)),
+    "publish mesh: 'local' has no meaning with mode=host, where no mesh answers; leave one": ports(
+        replace(HOST_PORT, mesh=MeshMode.LOCAL)
+    ),
+    "published-address: 'one' is not an address; write one that hosts have, like 192.0.2.1": ports(
+        replace(HOST_PORT, published_address="one")
+    ),
+    "published-address: '::1' is not IPv4; ports are published on IPv4": ports(
+        replace(HOST_PORT, published_address="::1")
+    ),
+    "published-address: '0.0.0.0' means every address; leave it out": ports(
+        replace(HOST_PORT, published_address="0.0.0.0")
+    ),
+    "published-address: '224.0.0.1' is no host's own": ports(replace(HOST_PORT, published_address="224.0.0.1")),
+    "publish: '8080/tcp' is published twice; choose another port for one of them, or an address": ports(
+        HOST_PORT, replace(HOST_PORT, target_port=81, published_address="192.0.2.1")
+    ),
+    "affinity: 'client' cannot go with dnsrr, where clients choose the task; use endpoint-mode vip": replace(
+        SOUND, endpoint=EndpointSpec(mode=EndpointMode.DNSRR, affinity=Affinity.CLIENT)
+    ),
     "force: -1 is negative": task(force_update=-1),
 }  # fmt: skip
 
@@ -258,6 +278,8 @@ def test_what_cannot_be_is_refused_with_field_value_and_remedy(sentence: str) ->
         container(registry_auth=RegistryAuth("alice", "")),
         container(registry_auth=RegistryAuth("", "token")),
         container(hostname="{{.Node.Labels.name}}"),
+        ports(*[replace(HOST_PORT, published_address=each) for each in ("127.0.0.1", "192.0.2.1")]),
+        replace(SOUND, endpoint=EndpointSpec(affinity=Affinity.CLIENT)),
         asking("node.labels.a==b", "node.labels.a == B", "node.labels.a!=c", "node.labels.b==c"),
         asking("node.platform.arch==x86_64", "node.platform.arch==amd64"),
         asking("node.ip==10.1.0.0/16", "node.ip==10.1.2.0/24", "node.ip!=10.1.2.3", "node.ip!=fd00::/8"),
@@ -308,9 +330,9 @@ BAD: dict[str, object] = {
         for field in ("parallelism", "delay_ns", "monitor_ns", "start_deadline_ns", "max_failure_ratio")
     },
     "endpoint.drain_ns": -1,
-    "endpoint.affinity": Affinity.CLIENT,
-    "endpoint.ports[].published_address": "192.0.2.1",
-    "endpoint.ports[].mesh": MeshMode.LOCAL,
+    "endpoint.affinity": None,  # in contradiction to dnsrr only: see UNSOUND
+    "endpoint.ports[].published_address": "192.0.2.256",
+    "endpoint.ports[].mesh": None,  # in contradiction to host mode only
     "endpoint.ports[].name": "a b",
     "endpoint.ports[].protocol": Protocol.SCTP,
     "endpoint.ports[].target_port": 0,

@@ -16,17 +16,24 @@ from ...firewall import (
     Drop,
     FromAddress,
     InLink,
+    Jump,
+    MarkBySender,
     Masquerade,
     OutLink,
     OverTcp,
+    OverUdp,
     Reject,
     Reset,
+    SendToMark,
+    SentTo,
     Statement,
+    TakeMark,
     Target,
     ToAddress,
     ToPort,
     ToThisHost,
     Translated,
+    Unmarked,
 )
 from ..wire import attribute, nested, text, u8, u32_big
 
@@ -37,14 +44,18 @@ VERDICT_REGISTER = 0
 PROTOCOL_NUMBERS = {"tcp": 6, "udp": 17, "sctp": 132}
 
 _EQUAL, _UNEQUAL = 0, 1
-_NETWORK_HEADER, _TRANSPORT_HEADER = 1, 2
+_LINK_HEADER, _NETWORK_HEADER, _TRANSPORT_HEADER = 0, 1, 2
+_MAC_DESTINATION, _MAC_SOURCE, _MAC_NUMBER = 0, 6, 2  # a MAC address ends in its endpoint's number
 _SOURCE_OFFSET, _DESTINATION_OFFSET = 12, 16
 _DESTINATION_PORT_OFFSET = 2
 _META_IIFNAME, _META_OIFNAME, _META_L4PROTO = 6, 7, 16
+_META_MARK = 3
+_CT_MARK, _CT_PROTOCOL, _CT_PROTO_DST, _CT_DST_IP, _ORIGINAL = 3, 10, 12, 20, 0
 _CT_STATUS, _IPS_DST_NAT = 2, 1 << 5
 _FIB_RESULT_ADDRTYPE, _FIB_DADDR, _RTN_LOCAL = 3, 2, 2
 _NAT_DNAT = 1
 _NF_DROP = 0
+_NFT_JUMP = 0xFFFFFFFD
 _REJECT_BY_ICMP, _REJECT_BY_RESET = 0, 1
 _LINK_NAME_BYTES = 16
 
@@ -74,23 +85,16 @@ def encode(statement: Statement, map_id: int) -> bytes:
             )
         case OverTcp():
             return _meta(_META_L4PROTO, REGISTER) + _compare(bytes((PROTOCOL_NUMBERS["tcp"],)))
+        case OverUdp():
+            return _meta(_META_L4PROTO, REGISTER) + _compare(bytes((PROTOCOL_NUMBERS["udp"],)))
+        case SentTo() | Translated() | Unmarked() | MarkBySender() | TakeMark() | SendToMark():
+            return _of_connection(statement)
+        case Jump(chain):
+            verdict = nested(2, nested(2, u32_big(1, _NFT_JUMP), text(2, chain)))
+            return expression("immediate", u32_big(1, VERDICT_REGISTER), verdict)
         case ToThisHost():
             loaded = (u32_big(1, REGISTER), u32_big(2, _FIB_RESULT_ADDRTYPE), u32_big(3, _FIB_DADDR))
             return expression("fib", *loaded) + _compare(struct.pack("=I", _RTN_LOCAL))
-        case Translated(negated):
-            status = struct.pack("=I", _IPS_DST_NAT)
-            return (
-                expression("ct", u32_big(1, REGISTER), u32_big(2, _CT_STATUS))
-                + expression(
-                    "bitwise",
-                    u32_big(1, REGISTER),
-                    u32_big(2, REGISTER),
-                    u32_big(3, 4),
-                    nested(4, attribute(1, status)),
-                    nested(5, attribute(1, bytes(4))),
-                )
-                + _compare(bytes(4), negated=not negated)
-            )
         case Reject(code):
             return expression("reject", u32_big(1, _REJECT_BY_ICMP), u8(2, code))
         case Reset():
@@ -100,8 +104,8 @@ def encode(statement: Statement, map_id: int) -> bytes:
         case Drop():
             verdict = nested(2, nested(2, u32_big(1, _NF_DROP)))
             return expression("immediate", u32_big(1, VERDICT_REGISTER), verdict)
-        case Balance(targets, _):
-            return _balance(targets, map_id)
+        case Balance():
+            return _balance(statement, map_id)
         case Dispatch():
             raise AssertionError("a Dispatch needs its map's kind: use `dispatch`")
 
@@ -127,11 +131,75 @@ def target(to: Target) -> bytes:
     return packed + struct.pack(">H", to.port) + b"\0\0" if to.port else packed
 
 
-def _balance(targets: tuple[Target, ...], map_id: int) -> bytes:
-    """Count connections modulo their number, look the target up, translate."""
+def _of_connection(
+    statement: SentTo | Translated | Unmarked | MarkBySender | TakeMark | SendToMark,
+) -> bytes:
+    """What the routing mesh needs: how a connection began, and the mark that leads its replies back."""
+    match statement:
+        case SentTo(protocol, port, address):
+            return (
+                _tracked(_CT_PROTOCOL, original=True)
+                + _compare(bytes((PROTOCOL_NUMBERS[protocol],)))
+                + _tracked(_CT_PROTO_DST, original=True)
+                + _compare(struct.pack(">H", port))
+                + (
+                    _tracked(_CT_DST_IP, original=True) + _compare(socket.inet_aton(address))
+                    if address
+                    else b""
+                )
+            )
+        case Translated(negated):
+            status = struct.pack("=I", _IPS_DST_NAT)
+            return (
+                expression("ct", u32_big(1, REGISTER), u32_big(2, _CT_STATUS))
+                + expression(
+                    "bitwise",
+                    u32_big(1, REGISTER),
+                    u32_big(2, REGISTER),
+                    u32_big(3, 4),
+                    nested(4, attribute(1, status)),
+                    nested(5, attribute(1, bytes(4))),
+                )
+                + _compare(bytes(4), negated=not negated)
+            )
+        case Unmarked():
+            return _tracked(_CT_MARK) + _compare(bytes(4))
+        case MarkBySender():
+            number = _payload(_LINK_HEADER, _MAC_SOURCE + _MAC_NUMBER, 4, REGISTER)
+            return number + expression("ct", u32_big(2, _CT_MARK), u32_big(4, REGISTER))
+        case TakeMark():
+            marked = _tracked(_CT_MARK) + _compare(bytes(4), negated=True)
+            return marked + expression("meta", u32_big(2, _META_MARK), u32_big(3, REGISTER))
+        case SendToMark():
+            # `ct` cannot be asked for in this family, so the packet's own mark has it
+            return _meta(_META_MARK, REGISTER) + _compare(bytes(4), negated=True) + _write_mac()
+
+
+def _tracked(key: int, *, original: bool = False) -> bytes:
+    """Load what is known of the connection; `original` is the direction that a part of its address is of."""
+    direction = (u8(3, _ORIGINAL),) if original else ()
+    return expression("ct", u32_big(1, REGISTER), u32_big(2, key), *direction)
+
+
+def _write_mac() -> bytes:
+    """Write the register to the end of the frame's destination; no checksum has it."""
+    where = u32_big(2, _LINK_HEADER), u32_big(3, _MAC_DESTINATION + _MAC_NUMBER), u32_big(4, 4)
+    return expression("payload", u32_big(5, REGISTER), *where, u32_big(6, 0), u32_big(7, 0), u32_big(8, 0))
+
+
+def _balance(balance: Balance, map_id: int) -> bytes:
+    """Count connections modulo the number of targets, or hash the client; look the target up, translate."""
+    targets = balance.targets
     port = (u32_big(5, NEXT_REGISTER),) if targets[0].port else ()
+    if balance.by_client:
+        hashed = u32_big(1, REGISTER), u32_big(2, REGISTER), u32_big(3, 4), u32_big(4, len(targets))
+        chosen = _payload(_NETWORK_HEADER, _SOURCE_OFFSET, 4, REGISTER)
+        chosen += expression("hash", *hashed, u32_big(5, 0), u32_big(6, 0), u32_big(7, 0))
+    else:
+        counted = u32_big(1, REGISTER), u32_big(2, len(targets)), u32_big(3, 0), u32_big(4, 0)
+        chosen = expression("numgen", *counted)
     return (
-        expression("numgen", u32_big(1, REGISTER), u32_big(2, len(targets)), u32_big(3, 0), u32_big(4, 0))
+        chosen
         + expression(
             "lookup", text(1, "__map%d"), u32_big(2, REGISTER), u32_big(3, REGISTER), u32_big(4, map_id)
         )

@@ -31,11 +31,11 @@ BEGIN = Message(_BATCH_BEGIN, NLM_F_REQUEST, _GENERIC.pack(0, 0, 10))
 END = Message(_BATCH_END, NLM_F_REQUEST, _GENERIC.pack(0, 0, 10))
 
 
-def message(kind: int, body: bytes, flags: int = 0) -> Message:
+def message(kind: int, body: bytes, flags: int = 0, family: int = FAMILY_IPV4) -> Message:
     """One nf_tables message."""
-    return Message(_SUBSYSTEM | kind, NLM_F_REQUEST | flags, _GENERIC.pack(FAMILY_IPV4, 0, 0) + body)
+    return Message(_SUBSYSTEM | kind, NLM_F_REQUEST | flags, _GENERIC.pack(family, 0, 0) + body)
 
 
-def create(kind: int, body: bytes, flags: int = 0) -> Message:
+def create(kind: int, body: bytes, flags: int = 0, family: int = FAMILY_IPV4) -> Message:
     """One nf_tables message that makes something, or finds it there."""
-    return message(kind, body, NLM_F_CREATE | flags)
+    return message(kind, body, NLM_F_CREATE | flags, family)

@@ -3,7 +3,7 @@
 import errno
 from collections.abc import Collection, Iterator
 
-from ...firewall import KeyKind, TableView
+from ...firewall import Family, KeyKind, TableView
 from ..wire import Channel, attribute_list, attributes, string, text
 from .messages import BODY_OFFSET, GETCHAIN, GETRULE, GETSET, GETSETELEM, GETTABLE, message
 from .transactions import COMMENT, SET_ANONYMOUS, key_text
@@ -11,15 +11,20 @@ from .transactions import COMMENT, SET_ANONYMOUS, key_text
 _UNREADABLE_BASE = "base-changed"  # like no digest, and still a base chain's
 
 
-def tables(channel: Channel, ours: Collection[str]) -> dict[str, TableView]:
-    """The tables of the IPv4 family with the names `ours` that are there."""
-    present = {string(each[1]) for each in _list(channel, GETTABLE, b"")} & set(ours)
-    return {name: TableView(_chains(channel, name), _maps(channel, name)) for name in sorted(present)}
+def tables(channel: Channel, ours: Collection[str], family: Family = Family.IPV4) -> dict[str, TableView]:
+    """The tables of one family with the names `ours` that are there."""
+    listed = _list(channel, GETTABLE, b"", family)
+    present = sorted({string(each[1]) for each in listed} & set(ours))
+    if family is Family.LINK:
+        return {name: TableView(_chains(channel, name, family), {}) for name in present}
+    return {name: TableView(_chains(channel, name, family), _maps(channel, name)) for name in present}
 
 
-def _list(channel: Channel, kind: int, filter_: bytes) -> Iterator[dict[int, bytes]]:
+def _list(
+    channel: Channel, kind: int, filter_: bytes, family: Family = Family.IPV4
+) -> Iterator[dict[int, bytes]]:
     try:
-        entries = channel.dump(message(kind, filter_))
+        entries = channel.dump(message(kind, filter_, family=family))
     except OSError as error:
         if error.errno == errno.ENOENT:  # gone since it was listed
             return
@@ -28,10 +33,11 @@ def _list(channel: Channel, kind: int, filter_: bytes) -> Iterator[dict[int, byt
         yield attributes(body[BODY_OFFSET:])
 
 
-def _chains(channel: Channel, table: str) -> dict[str, str]:
-    base = {string(each[3]): 4 in each for each in _list(channel, GETCHAIN, b"") if string(each[1]) == table}
+def _chains(channel: Channel, table: str, family: Family) -> dict[str, str]:
+    listed = _list(channel, GETCHAIN, b"", family)
+    base = {string(each[3]): 4 in each for each in listed if string(each[1]) == table}
     said: dict[str, list[str]] = {name: [] for name in base}
-    for rule in _list(channel, GETRULE, text(1, table)):
+    for rule in _list(channel, GETRULE, text(1, table), family):
         if string(rule[1]) == table:
             said.setdefault(string(rule[2]), []).append(_comment(rule.get(7, b"")))
     return {name: _digest(comments, base.get(name, False)) for name, comments in said.items()}

@@ -5,7 +5,8 @@ import struct
 from collections.abc import Iterator, Mapping
 from itertools import count
 
-from ...firewall import Balance, Chain, Dispatch, KeyKind, Rule, Table, VerdictMap
+from ... import names
+from ...firewall import Balance, Chain, Dispatch, Family, KeyKind, Rule, Table, VerdictMap
 from ...ops import EditTable, RemoveTable, ReplaceTable
 from ..wire import NLM_F_APPEND, Message, attribute, nested, text, u32_big
 from .expressions import PROTOCOL_NUMBERS, dispatch_by_address, dispatch_by_port, encode, target
@@ -41,7 +42,8 @@ def encode_operation(step: ReplaceTable | EditTable | RemoveTable) -> list[Messa
     """The messages of one operation."""
     match step:
         case RemoveTable(_, name):
-            return [message(DELTABLE, text(1, name))]
+            family = Family.LINK if name in names.LINK_TABLES else Family.IPV4
+            return [message(DELTABLE, text(1, name), family=family)]
         case ReplaceTable(_, table):
             return list(_replace(table))
         case EditTable():
@@ -65,10 +67,10 @@ def key_text(kind: KeyKind, key: bytes) -> str:
 
 
 def _replace(table: Table) -> Iterator[Message]:
-    name = text(1, table.name)
-    yield create(NEWTABLE, name)  # so that there is one to remove
-    yield message(DELTABLE, name)
-    yield create(NEWTABLE, name)
+    name, family = text(1, table.name), table.family
+    yield create(NEWTABLE, name, family=family)  # so that there is one to remove
+    yield message(DELTABLE, name, family=family)
+    yield create(NEWTABLE, name, family=family)
     numbers = count(1)
     for chain in table.chains:
         yield _chain(table, chain)
@@ -84,7 +86,7 @@ def _edit(step: EditTable) -> Iterator[Message]:
     numbers = count(1)
     for chain in step.put:
         yield _chain(table, chain)
-        yield message(DELRULE, text(1, table.name) + text(2, chain.name))
+        yield message(DELRULE, text(1, table.name) + text(2, chain.name), family=table.family)
         yield from _rules(table, chain, numbers)
     kinds = {each.name: each.kind for each in table.maps}
     for name, keys in step.unset.items():
@@ -93,16 +95,17 @@ def _edit(step: EditTable) -> Iterator[Message]:
     for name, elements in step.set.items():
         yield from _elements(NEWSETELEM, table.name, name, kinds[name], elements)
     for name in step.drop:
-        yield message(DELRULE, text(1, table.name) + text(2, name))
-        yield message(DELCHAIN, text(1, table.name) + text(3, name))
+        yield message(DELRULE, text(1, table.name) + text(2, name), family=table.family)
+        yield message(DELCHAIN, text(1, table.name) + text(3, name), family=table.family)
 
 
 def _chain(table: Table, chain: Chain) -> Message:
     body = text(1, table.name) + text(3, chain.name)
     if chain.base is not None:
-        body += nested(4, u32_big(1, chain.base.hook), u32_big(2, chain.base.priority))
+        link = text(3, chain.base.link) if chain.base.link else b""
+        body += nested(4, u32_big(1, chain.base.hook), u32_big(2, chain.base.priority), link)
         body += text(7, chain.base.kind)
-    return create(NEWCHAIN, body)
+    return create(NEWCHAIN, body, family=table.family)
 
 
 def _map(table: Table, each: VerdictMap, number: int) -> Message:
@@ -150,6 +153,7 @@ def _rules(table: Table, chain: Chain, numbers: Iterator[int]) -> Iterator[Messa
             + nested(4, _bytecode(table, rule, number))
             + attribute(7, bytes((0, len(comment))) + comment),
             NLM_F_APPEND,
+            table.family,
         )
 
 
@@ -185,7 +189,8 @@ def _targets(table: Table, balance: Balance, number: int) -> Iterator[Message]:
     key, value = bytes(4), target(balance.targets[0])
     sample = nested(1, nested(1, attribute(1, key)), nested(2, attribute(1, value)))
     before, between = sample[:12], sample[16 : len(sample) - len(value)]
-    turned = (*balance.targets[balance.start :], *balance.targets[: balance.start])
+    start = 0 if balance.by_client else balance.start
+    turned = (*balance.targets[start:], *balance.targets[:start])
     packed = [before + struct.pack("=I", place) + between + target(to) for place, to in enumerate(turned)]
     head = text(1, table.name) + text(2, "__map%d") + u32_big(4, number)
     for first in range(0, total, _ELEMENTS_PER_MESSAGE):
