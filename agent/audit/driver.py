@@ -53,6 +53,9 @@ class Auditor:
             )
         except (CoveyError, OSError) as error:
             return AuditAnswer(question.audit_id, refusal=str(error) or repr(error))
+        except Exception as error:  # tasks do not depend on audits
+            log.exception("the audit failed by our own fault")
+            return AuditAnswer(question.audit_id, refusal=f"internal error: {error!r}")
 
     async def audit(self, *, repair: bool = False) -> AuditReport:
         """Look, twice if there is something; with `repair` put right what may be, and look again."""
@@ -82,6 +85,9 @@ class Auditor:
                 told = await self.audit()
             except (CoveyError, OSError) as error:
                 log.warning("the node cannot audit itself now: %s", error)
+                continue
+            except Exception:
+                log.exception("the node's audit of itself failed by our own fault")
                 continue
             for each in told.findings:
                 log.warning("amiss: %s %s: %s", each.kind, each.place, each.words)

@@ -102,6 +102,13 @@ def _entry(step: Operation, place: str, now: Netns) -> Finding:
         case ops.RemoveRoute(_, route):
             words = f"{route.cidr} by {route.via} on {route.link} belongs to nothing here"
             return Finding("route", place, words)
+        case ops.AddPolicy(_, policy):
+            return Finding(
+                "rule", place, f"packets marked {policy.mark:#x} are not routed by table {policy.table}"
+            )
+        case ops.RemovePolicy(_, policy):
+            words = f"packets marked {policy.mark:#x} are routed by table {policy.table}, which nothing here wants"
+            return Finding("rule", place, words)
         case ops.AddStatic(_, link, mac):
             return Finding("FDB", place, f"{mac} is missing on {link}")
         case ops.RemoveStatic(_, link, mac):
@@ -176,6 +183,7 @@ def things(want: Mapping[str, Netns]) -> int:
         + len(each.links)
         + len(each.addresses)
         + len(each.routes)
+        + len(each.policies)
         + len(each.statics)
         + len(each.forwards)
         + len(each.neighbours)

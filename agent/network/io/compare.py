@@ -73,10 +73,11 @@ def _flows(places: Places, facts: Facts, name: str) -> Iterator[Finding | None]:
 
 def _strange_tables(places: Places) -> Iterator[Finding]:
     """Tables in the node's own namespace that bear our mark, and that nothing here makes."""
+    known = names.TABLES | names.LINK_TABLES
     asked = message(GETTABLE, b"")
     every = asked._replace(body=bytes((_ANY_FAMILY,)) + asked.body[1:])
     for _, body in places.filtering(NODE).dump(every):
         family, name = _FAMILIES.get(body[0], ""), string(attributes(body[BODY_OFFSET:])[1])
-        if name.startswith(_OURS) and name.removesuffix("6") not in names.TABLES:
+        if name.startswith(_OURS) and name.removesuffix("6") not in known:
             way = f"`nft delete table {family} {name}` removes it"
             yield Finding("rule", "the node", f"table {name} is nothing that this version makes: {way}")

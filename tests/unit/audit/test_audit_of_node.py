@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from random import Random
 
 import pytest
 from msgspec.structs import replace
@@ -188,6 +189,32 @@ def test_an_answer_says_why_there_is_no_report(monkeypatch: pytest.MonkeyPatch) 
         return answer.refusal
 
     assert "took longer than 0.01 s" in asyncio.run(work())
+
+
+def test_a_fault_of_our_own_in_an_audit_ends_no_agent() -> None:
+    async def work() -> str:
+        node = Node()
+        node.runtime.fail("list", AssertionError("this cannot be"))
+        return (await node.auditor.answer(AuditQuestion("a1"))).refusal
+
+    assert asyncio.run(work()) == "internal error: AssertionError('this cannot be')"
+
+
+def test_audits_that_nobody_asks_for_are_told_with_their_counts() -> None:
+    async def work() -> AuditReport:
+        node = Node()
+        node.networks.amiss = [WRONG]
+        await node.run("t1", "t2")
+        told: asyncio.Queue[AuditReport] = asyncio.Queue()
+        running = asyncio.create_task(node.auditor.periodic(Random(1), told.put_nowait))
+        report = await told.get()
+        running.cancel()
+        return report
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(limits, "audit_period_s", 0.001)
+        report = asyncio.run(work())
+    assert report.counts == (AuditCount("FDB", 1),)
 
 
 def test_the_summary_has_the_counts() -> None:
