@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.images.seam import Unused
 from agent.images.store.driver import SkopeoImages
 from covey.errors import InvalidArgument, NotFound, PermissionDenied, Unavailable
 from covey.io.architecture import architecture
@@ -188,5 +189,23 @@ def test_one_who_gives_up_leaves_the_pull_to_the_others(bed: Bed) -> None:
         impatient.cancel()
         assert (await patient).id
         assert bed.pulls() == 1
+
+    play(bed, scene)
+
+
+def test_images_are_in_use_by_their_ids_and_by_what_they_were_asked_for_as(bed: Bed) -> None:
+    async def scene(bed: Bed) -> None:
+        assert await bed.images.unused(()) == Unused()
+        pinned = f"{bed.web}@{bed.digest}"
+        image = await bed.images.ensure(pinned)
+        for known_as in (image.id, pinned):
+            assert await bed.images.unused((known_as, "another")) == Unused()
+        await bed.images.ensure(bed.web)
+        assert await bed.images.unused((bed.web,)) == Unused()
+        nobodys = await bed.images.unused(())
+        assert nobodys.images == 1
+        assert nobodys.bytes > 0
+        await bed.images.remove_unused(())
+        assert await bed.images.unused(()) == Unused()
 
     play(bed, scene)
