@@ -90,6 +90,7 @@ class Kernel:
             statics=frozenset(each for each in here.statics if each[0] in ports),
             forwards={key: value for key, value in here.forwards.items() if key[0] != link_name},
             neighbours={key: value for key, value in here.neighbours.items() if key[0] != link_name},
+            tables={key: view for key, view in here.tables.items() if key not in names.LINK_TABLES},
             sysctls={key: value for key, value in here.sysctls.items() if f"/{link_name}/" not in key},
         )
 
@@ -125,10 +126,16 @@ class Kernel:
                 return replace(here, addresses=here.addresses - {address}, routes=routes)
             case ops.AddRoute(_, route):
                 assert here.links[route.link].up
-                kept_routes = frozenset(each for each in here.routes if each.cidr != route.cidr)
+                place = (route.table, route.cidr)
+                kept_routes = frozenset(each for each in here.routes if (each.table, each.cidr) != place)
                 return replace(here, routes=kept_routes | {route})
             case ops.RemoveRoute(_, route):
                 return replace(here, routes=here.routes - {route})
+            case ops.AddPolicy(_, policy):
+                assert policy not in here.policies
+                return replace(here, policies=here.policies | {policy})
+            case ops.RemovePolicy(_, policy):
+                return replace(here, policies=here.policies - {policy})
             case _:
                 return self._entry(here, step)
 
@@ -292,7 +299,9 @@ def tables(draw: st.DrawFn) -> dict[str, NetworkTable]:
 
 @st.composite
 def wishes(draw: st.DrawFn) -> dict[str, Netns]:
-    host = Host("n1", "192.0.2.1", draw(st.sampled_from([1500, 9000])), bridge_filter=draw(st.booleans()))
+    filters, keeps = draw(st.booleans()), draw(st.booleans())
+    mtu = draw(st.sampled_from([1500, 9000]))
+    host = Host("n1", "192.0.2.1", mtu, bridge_filter=filters, keeps_client_address=keeps)
     boxes = draw(sandboxes())
     gateway = choose([]).with_tasks(boxes.keys())
     known = draw(st.lists(st.sampled_from(NETWORKS), unique_by=lambda each: each.id))

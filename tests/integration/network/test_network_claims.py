@@ -39,6 +39,17 @@ def free_port(kind: socket.SocketKind) -> int:
         return int(trial.getsockname()[1])
 
 
+def test_a_port_of_one_address_is_claimed_there_alone(claims: Claims) -> None:
+    port = free_port(socket.SOCK_STREAM)
+    assert claims.keep([f"tcp {port} 127.0.0.1", f"tcp {port} 192.0.2.77"]) == {}, "not everybody has each"
+    with socket.create_server(("127.0.0.2", port)), pytest.raises(OSError, match="in use"):
+        socket.create_server(("127.0.0.1", port))
+    claims.keep([])
+    with socket.create_server(("127.0.0.1", port)):
+        assert claims.keep([f"tcp {port} 127.0.0.2"]) == {}
+        assert f"(pid {os.getpid()})" in claims.add([f"tcp {port} 127.0.0.1"])[f"tcp {port} 127.0.0.1"]
+
+
 @pytest.mark.parametrize(
     ("protocol", "kind"), [("tcp", socket.SOCK_STREAM), ("udp", socket.SOCK_DGRAM)], ids=["tcp", "udp"]
 )

@@ -3,19 +3,21 @@
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
 
 from agent.network import firewall as fw
 from agent.network import ops
+from agent.network.desired.way_back import way_back
 from agent.network.io import conntrack, sysctl
 from agent.network.io.kernel import carry_out
 from agent.network.io.observe import observe, surroundings
 from agent.network.io.places import Places
 from agent.network.plan import plan
 from agent.network.seam import NetworkFault
-from agent.network.state import Address, Kind, Link, Netns, Port, Route, Vxlan
+from agent.network.state import Address, Kind, Link, Netns, Policy, Port, Route, Vxlan
 from covey.io import netns
 from tests.support.network_bed import run_in
 
@@ -83,18 +85,47 @@ def wish() -> dict[str, Netns]:
         neighbours={("vx0", "10.0.0.3"): "02:42:0a:00:00:03"},
         sysctls={"net/ipv4/conf/br0/route_localnet": "1"},
     )
+    back = way_back("eth0", IPv4Network("10.0.0.0/24"), "10.0.0.2")
+    tables = (table, mesh(), *back.tables)
     task = Netns(
         links={
             "lo": Link("lo", Kind.LOOPBACK),
             "eth0": Link("eth0", Kind.VETH, 1400, "02:42:0a:00:00:02", peer=(BOX, "v1")),
         },
         addresses=frozenset({Address("eth0", "10.0.0.2/24")}),
-        routes=frozenset({Route("0.0.0.0/0", "10.0.0.1", "eth0"), Route("10.9.0.0/16", "10.0.0.7", "eth0")}),
-        tables={table.name: table.view()},
-        rules={table.name: table},
+        routes=frozenset(
+            {
+                Route("0.0.0.0/0", "10.0.0.1", "eth0"),
+                Route("10.9.0.0/16", "10.0.0.7", "eth0"),
+                *back.routes,
+            }
+        ),
+        policies=back.policies,
+        neighbours=back.neighbours,
+        tables={each.name: each.view() for each in tables},
+        rules={each.name: each for each in tables},
         sysctls={"net/ipv4/ip_forward": "1"},
     )
     return {BOX: box, TASK: task}
+
+
+def mesh() -> fw.Table:
+    """What the routing mesh has beside."""
+    return fw.Table(
+        "covey_mesh",
+        (
+            fw.Chain("output", ((fw.Jump("spread"),),), fw.Base("nat", fw.Hook.OUTPUT, -100)),
+            fw.Chain(
+                "spread",
+                (
+                    (
+                        fw.SentTo("tcp", 80, "10.0.0.9"),
+                        fw.Balance((fw.Target("10.0.0.2"), fw.Target("10.0.0.3")), by_client=True),
+                    ),
+                ),
+            ),
+        ),
+    )
 
 
 def read(places: Places, want: dict[str, Netns]) -> tuple[dict[str, Netns], tuple[str, ...]]:
@@ -131,6 +162,7 @@ def test_what_was_asked_for_is_what_is_read_back(places: Places) -> None:
             assert got.port == link.port or link.port is None
         assert found.addresses == asked.addresses
         assert found.routes == asked.routes
+        assert found.policies == asked.policies
         assert found.statics == asked.statics
         assert found.forwards == asked.forwards
         assert found.neighbours == asked.neighbours
@@ -167,6 +199,8 @@ def test_every_change_is_made_and_read_back(places: Places) -> None:
         TASK: replace(
             task,
             routes=frozenset({Route("0.0.0.0/0", "10.0.0.5", "eth0")}),
+            policies=frozenset({Policy(1, 255, 100)}),
+            neighbours={},
             tables={"covey_vip": edited.view()},
             rules={"covey_vip": edited},
         ),

@@ -1,11 +1,13 @@
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
 from covey.errors import ResourceExhausted
 from covey.model.objects import Service
 from covey.model.specs import PortConfig
-from covey.model.states import Protocol, PublishMode
-from manager.allocator.ports import Ports
+from covey.model.states import MeshMode, Protocol, PublishMode
+from manager.allocator.ports import Ports, numbered
 
 
 class Book:
@@ -23,7 +25,7 @@ class Book:
         return [port.published_port for port in given]
 
 
-def port(published: int = 0, target: int = 80, **more: object) -> PortConfig:
+def port(published: int = 0, target: int = 80, **more: Any) -> PortConfig:
     return PortConfig(target_port=target, published_port=published, **more)
 
 
@@ -54,6 +56,23 @@ def test_an_ingress_port_is_one_services_alone() -> None:
     with pytest.raises(ResourceExhausted, match="8080/tcp is taken by service a"):
         book.give("b", port(8080, **HOST))
     assert book.give("b", port(8080, **UDP)) == [8080]
+
+
+def test_on_different_addresses_of_the_hosts_one_number_is_different_ports() -> None:
+    book = Book()
+    assert book.give("a", port(8080, published_address="192.0.2.1")) == [8080]
+    assert book.give("b", port(8080, published_address="127.0.0.1")) == [8080]
+    for more in ({"published_address": "192.0.2.1"}, {}, {**HOST, "published_address": "127.0.0.1"}):
+        with pytest.raises(ResourceExhausted, match="8080/tcp is taken by service"):
+            book.give("c", port(8080, **more))
+
+
+def test_how_the_mesh_answers_changes_no_number() -> None:
+    book = Book()
+    assert book.give("a", port()) == [30000]
+    assert book.give("a", port(mesh=MeshMode.LOCAL)) == [30000]
+    asked = (port(mesh=MeshMode.MASQUERADE),)
+    assert numbered(asked, book.services["a"]) == (port(30000, mesh=MeshMode.MASQUERADE),)
 
 
 def test_host_ports_may_be_shared_by_services_on_different_nodes() -> None:

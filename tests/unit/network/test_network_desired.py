@@ -1,6 +1,8 @@
 """Wishes: what the managers' word means for each namespace."""
 
+import dataclasses
 import socket
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -10,13 +12,30 @@ from agent.network.desired import Facts, namespace, whole
 from agent.network.desired import names as wanted
 from agent.network.desired.facts import Host, check, check_mtu, mac
 from agent.network.desired.gateway import choose
-from agent.network.firewall import Balance, OverTcp, Reject, RejectCode, Reset, Target
+from agent.network.desired.node import forwarded_keys
+from agent.network.firewall import (
+    Balance,
+    Base,
+    FromAddress,
+    Hook,
+    Masquerade,
+    OverTcp,
+    Reject,
+    RejectCode,
+    Reset,
+    SentTo,
+    Table,
+    Target,
+    ToAddress,
+    Translated,
+)
+from agent.network.probe import port_of
 from agent.network.seam import Attachment, Sandbox
-from agent.network.state import NODE, Address, Kind, Route
+from agent.network.state import MAIN, NODE, Address, Kind, Netns, Route
 from covey.errors import FailedPrecondition
 from covey.model.objects import Endpoint, Network, Subnet
 from covey.model.specs import NetworkSpec, PortConfig
-from covey.model.states import EndpointMode, EndpointState, Protocol, PublishMode
+from covey.model.states import Affinity, EndpointMode, EndpointState, MeshMode, Protocol, PublishMode
 from covey.model.tables import EndpointRow, NetworkTable, ServiceRow
 
 NET = Network(id="n1", spec=NetworkSpec(name="front"), vni=4097, subnets=(Subnet(cidr="10.1.0.0/24"),))
@@ -38,7 +57,7 @@ def at(network: Network, address: str) -> Attachment:
 
 
 def row(
-    address: str, node: str = "there", state: EndpointState = EndpointState.ACTIVE, **more: str
+    address: str, node: str = "there", state: EndpointState = EndpointState.ACTIVE, **more: Any
 ) -> EndpointRow:
     return EndpointRow(
         endpoint_id=address,
@@ -175,6 +194,78 @@ def test_the_mesh_waits_for_the_nodes_own_address() -> None:
     mesh = node.rules[names.MESH_TABLE]
     assert mesh.maps[0].elements == {"tcp 8080": "tcp-8080", "udp 5353": "udp-5353"}
     assert mesh.chain("tcp-8080").rules == ((Balance((Target("10.255.0.7", 80),)),),)
+
+
+KEEPING = dataclasses.replace(HOST, keeps_client_address=True)
+
+
+def meshed(*ports: PortConfig, host: Host = KEEPING, affinity: Affinity = Affinity.NONE) -> Table:
+    table = NetworkTable(
+        "in",
+        endpoints=(
+            row("10.255.0.2", host.node_id, task_id="", service_id=""),
+            row("10.255.0.7", "far", keeps_client_address=True),
+            row("10.255.0.8"),
+            row("10.255.0.9", "here", keeps_client_address=True),
+        ),
+        services=(ServiceRow(service_id="web", ports=ports, affinity=affinity),),
+    )
+    known = dataclasses.replace(facts(WEB, networks=(INGRESS,), tables=(table,)), host=host)
+    return namespace(known, NODE).rules[names.MESH_TABLE]
+
+
+PORT = PortConfig(target_port=80, published_port=8080)
+
+
+def test_the_mesh_masquerades_for_nodes_that_cannot_and_ports_that_ask_for_it() -> None:
+    local = PortConfig(
+        target_port=81, published_port=81, mesh=MeshMode.MASQUERADE, published_address="192.0.2.1"
+    )
+    rules = meshed(PORT, local).chain("masqueraded").rules
+    assert rules[2:] == (
+        (Translated(), SentTo("tcp", 81, "192.0.2.1"), Masquerade()),
+        (Translated(), ToAddress("10.255.0.8/32"), Masquerade()),
+    )
+    everything = meshed(PORT, host=HOST).chain("masqueraded").rules
+    assert everything[2:] == ((FromAddress("10.255.0.0/16", negated=True), Masquerade()),)
+
+
+def test_a_local_port_knows_only_tasks_of_this_node() -> None:
+    chain = meshed(replace(PORT, mesh=MeshMode.LOCAL)).chain("tcp-8080")
+    assert chain.rules == ((Balance((Target("10.255.0.9", 80),)),),)
+
+
+def test_ports_of_one_number_share_a_chain_by_address() -> None:
+    two = [replace(PORT, published_address=each) for each in ("127.0.0.1", "192.0.2.1")]
+    table = meshed(*two)
+    assert [rule[0] for rule in table.chain("tcp-8080").rules] == [
+        ToAddress("127.0.0.1/32"),
+        ToAddress("192.0.2.1/32"),
+    ]
+    claimed = forwarded_keys(Netns(rules={table.name: table}))
+    assert claimed == {"tcp 8080 127.0.0.1", "tcp 8080 192.0.2.1"}
+    assert [port_of(each) for each in sorted(claimed)] == ["127.0.0.1:8080/tcp", "192.0.2.1:8080/tcp"]
+
+
+def test_clients_are_told_apart_by_their_address_everywhere_alike() -> None:
+    starts = set()
+    for node in ("here", "there", "elsewhere"):
+        table = meshed(PORT, host=dataclasses.replace(KEEPING, node_id=node), affinity=Affinity.CLIENT)
+        ((balance,),) = table.chain("tcp-8080").rules
+        assert isinstance(balance, Balance)
+        assert balance.by_client
+        starts.add(balance.start)
+    assert starts == {0}
+
+
+def test_replies_go_back_by_the_ingress_interface() -> None:
+    assert names.RETURN_TABLE not in namespace(facts(WEB), "t1").rules, "this kernel cannot"
+    task = namespace(dataclasses.replace(facts(WEB), host=KEEPING), "t1")
+    assert task.rules[names.EGRESS_TABLE].chains[0].base == Base("filter", Hook.EGRESS, 0, "eth2")
+    assert {(route.link, route.table) for route in task.routes} == {("eth3", MAIN), ("eth2", 100)}
+    inner = Sandbox("t2", (at(INNER, "10.2.0.9"), at(INGRESS, "10.255.0.9")))
+    alone = namespace(dataclasses.replace(facts(inner), host=KEEPING), "t2")
+    assert {(route.link, route.table) for route in alone.routes} == {("eth1", MAIN), ("eth1", 100)}
 
 
 def test_host_ports_lead_to_the_task_on_this_node_alone() -> None:
