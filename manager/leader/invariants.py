@@ -63,11 +63,11 @@ def _addresses(view: View) -> Iterator[str]:
             yield f"addresses are held on network {network_id}, which does not exist"
             continue
         subnets = [IPv4Network(subnet.cidr) for subnet in network.subnets]
-        gateways = {subnet.gateway for subnet in network.subnets}
+        kept = {address for s in network.subnets for address in (s.gateway, *s.reserved.values())}
         for address, times in addresses.items():
             if times > 1:
                 yield f"address {address} of network {network.spec.name} is held {times} times"
-            if address in gateways or not any(IPv4Address(address) in subnet for subnet in subnets):
+            if address in kept or not any(IPv4Address(address) in subnet for subnet in subnets):
                 yield f"address {address} is not one that network {network.spec.name} gives"
 
 

@@ -51,7 +51,7 @@ def pretty(item: Network, truth: NetworkTruth) -> str:
         else "No node needs its table now.",
         *([f"It is being removed, and {truth.removal}."] if truth.removal else []),
         text.table(nodes[0], nodes[1:]) if truth.nodes else "No node is on it.",
-        *(_service(each) for each in truth.services),
+        *(_service(each, ingress=item.spec.ingress) for each in truth.services),
     ]
     return "\n\n".join(parts)
 
@@ -71,8 +71,8 @@ def _node(node: NetworkFollower) -> tuple[str, ...]:
     )
 
 
-def _service(service: NetworkService) -> str:
-    about = [f"Service {service.name} ({word(service.mode)})"]
+def _service(service: NetworkService, *, ingress: bool) -> str:
+    about = [f"Service {service.name}" if ingress else f"Service {service.name} ({word(service.mode)})"]
     if service.virtual_ips:
         about.append(f"at {', '.join(service.virtual_ips)}")
     if service.aliases:
