@@ -1,5 +1,6 @@
 """Audits of a node's networks: each kind of fault is planted, found, put right, and nothing else is touched."""
 
+import socket
 import subprocess
 from collections.abc import Callable
 
@@ -7,7 +8,7 @@ import pytest
 
 from covey.io import netns
 from covey.model.states import EndpointState
-from tests.support.network_bed import INGRESS, NET, PUBLISHED, Bed, Host, ask_tcp, connect, greet, run_in
+from tests.support.network_bed import NET, PUBLISHED, VIP, Bed, Host, ask_tcp, run_in
 
 pytestmark = pytest.mark.root
 
@@ -153,18 +154,18 @@ def test_the_namespace_of_a_living_container_is_found_again(bed: Bed) -> None:
             container.kill()
 
 
-def test_a_connection_to_nobody_is_found(bed: Bed) -> None:
-    """Its endpoint left while this node's agent was away; what sweeps at once has not looked yet."""
-    first, second, third = bed.hosts
+def test_a_connection_to_nobody_is_found_and_forgotten(bed: Bed) -> None:
+    """It began while nothing led its packets on: whoever talks there would talk to nobody for as long as it talks."""
+    first, second, _ = bed.hosts
+    bed.attach(first, "t1", None)
     bed.attach(second, "t2", EndpointState.ACTIVE)
     bed.push()
-    with connect(bed.outside, first.address, PUBLISHED) as client:
-        assert greet(client)[0] == "t2"
-        assert amiss(first) == []
-        bed.remove(second, "t2")
-        first.stop()
-        first.start()
-        bed.attach(third, "t3", EndpointState.ACTIVE)
-        tables = [bed.table(NET), bed.table(INGRESS)]
-        first.call("reconcile", networks=[NET, INGRESS], tables=tables, sandboxes=[])
+    path = first.task_path("t1")
+    inside(first, "t1", f"nft delete element ip covey_vip services {{ {VIP} }}")
+    with netns.socket_inside(path, socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(5)
+        client.sendto(b"x", (VIP, 80))
+        assert amiss(first) == [("VIP", "t1"), ("conntrack", "t1")]
         assert amiss(first, repair=True) == []
+        client.sendto(b"x", (VIP, 80))
+        assert client.recv(100).startswith(b"t2"), "the same socket, by another way"
