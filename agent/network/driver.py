@@ -75,7 +75,7 @@ class NetlinkNetworks:
         self._claims = Claims()
         self._lookout = Lookout(settings.netns_dir.parent / "probe", settings.vxlan_port, self._subnets)
         self._look = asyncio.Event()
-        self._shared: set[str] = set()
+        self._shared: dict[str, str] = {}  # what was said of each
         self._sweeper = Sweeper(
             self._places,
             self._in_turn,
@@ -201,7 +201,7 @@ class NetlinkNetworks:
 
     def remarks(self) -> tuple[str, ...]:
         """See `Networks.remarks`."""
-        return (*self._lookout.remarks, *self._denials.said.values())
+        return (*self._lookout.remarks, *self._shared.values(), *self._denials.said.values())
 
     async def audit(self, *, repair: bool = False, pids: Mapping[str, int] = NOBODY) -> Look:
         """See `Networks.audit`."""
@@ -328,7 +328,7 @@ class NetlinkNetworks:
         shared = self._claims.keep(forwarded)
         for key in shared.keys() - self._shared:
             tell(shared_port(key, shared[key]))
-        self._shared = set(shared)
+        self._shared = {key: str(shared_port(key, shared[key])) for key in shared}
 
     async def _look_out(self) -> None:
         """Have the host looked at again, at the latest after a while."""

@@ -57,6 +57,8 @@ async def perform(driver: NetlinkNetworks, call: Call) -> str:
         case "audit":
             found = await driver.audit(repair=call.name == "repair", pids=call.pids)
             return "\n".join(f"{each.kind}\t{each.place}\t{each.words}" for each in found.findings)
+        case "remarks":
+            return "\n".join(driver.remarks())
         case "examine":
             subnets = [each.cidr for network in call.networks for each in network.subnets]
             return "\n".join(str(each) for each in findings(survey(Path(call.name)), subnets, 4789))

@@ -120,3 +120,4 @@ def test_a_published_port_is_the_clusters_on_every_node_and_that_is_said(bed: Be
         while words not in second.said() and time.monotonic() < deadline:
             time.sleep(0.05)
         assert second.said().count(words) == 1
+        assert words in second.ask("remarks"), "people see it on the node"
