@@ -225,7 +225,9 @@ gateway_route_prefix_length_min = 8  # a wider route (the default one) is no cla
 netlink_timeout_s = 10.0
 link_retry_ms = 20  # the kernel removes what was in a dropped namespace a moment later
 link_retries_max = 50
-audit_period_s = 600.0  # about how often a node audits itself: reading everything back takes it a part of a second
+audit_period_s = (
+    600.0  # about how often a node audits itself: reading everything back takes it a part of a second
+)
 audit_settle_ms = 1_500  # what is amiss counts if it still is after that
 audit_node_s = 40.0  # a whole audit of a node, repair included
 audit_wait_s = 45.0  # for a node that was asked to audit itself

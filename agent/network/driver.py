@@ -25,7 +25,7 @@ from . import names, sweep
 from .denials import Denials
 from .desired import Facts, gateway, namespace
 from .desired import names as wanted_names
-from .desired.facts import Host, check, check_mtu, overlays
+from .desired.facts import Host, check, check_here, overlays
 from .desired.node import forwarded_keys, host_keys
 from .desired.task import has_way_out
 from .io import sysctl
@@ -105,7 +105,7 @@ class NetlinkNetworks:
         def work() -> None:
             check(sandbox)
             if self._facts is not None:
-                check_mtu(sandbox, self._facts.host)
+                check_here(sandbox, self._facts)
             its_networks = [each.network.id for each in sandbox.attachments]
             self._ask_again(its_networks)
             self._claim(sandbox)

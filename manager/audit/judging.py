@@ -34,9 +34,7 @@ class Look:
     behind: Versions = field(default_factory=dict[tuple[str, str], tuple[ClusterVersion, ClusterVersion]])
 
 
-def look(
-    view: View, tables: Mapping[str, NetworkTable], given_up: Callable[[], bool], dice: Random
-) -> Look:
+def look(view: View, tables: Mapping[str, NetworkTable], given_up: Callable[[], bool], dice: Random) -> Look:
     """Look at a copy of the store, and at the tables the dispatcher has made of it. Takes a while."""
     findings = [Finding("store", "the managers", wrong) for wrong in validate(view)]
     allocator = Allocator(dice)

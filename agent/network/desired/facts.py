@@ -146,6 +146,19 @@ def mtu(network: Network, host: Host) -> int:
     return network_options.mtu(network.spec.options) or host.mtu - limits.vxlan_overhead_bytes
 
 
+def check_here(sandbox: Sandbox, facts: Facts) -> None:
+    """Raise `FailedPrecondition` if a sandbox cannot work on this host: its packets too large, or its way out taken."""
+    check_mtu(sandbox, facts.host)
+    out = facts.gateway.subnet
+    for attachment in sandbox.attachments:
+        for each in attachment.network.subnets:
+            if ":" not in each.cidr and IPv4Network(each.cidr).overlaps(out):
+                raise FailedPrecondition(
+                    f"network {attachment.network.spec.name or attachment.network.id}: its subnet {each.cidr} overlaps "
+                    f"{out}, which this node has for its tasks' way out; make the network with another subnet"
+                )
+
+
 def check_mtu(sandbox: Sandbox, host: Host) -> None:
     """Raise `FailedPrecondition` if packets as large as a network promises could not leave this host."""
     for attachment in sandbox.attachments:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from agent.network import names
 from agent.network.desired import Facts, namespace, whole
 from agent.network.desired import names as wanted
-from agent.network.desired.facts import Host, check, check_mtu, mac
+from agent.network.desired.facts import Host, check, check_here, check_mtu, mac
 from agent.network.desired.gateway import choose
 from agent.network.desired.node import forwarded_keys
 from agent.network.firewall import (
@@ -312,6 +312,17 @@ def test_an_mtu_that_the_link_below_cannot_carry_is_refused() -> None:
         check_mtu(on(mtu="1451"), HOST)
     with pytest.raises(FailedPrecondition, match="mtu 9000"):
         check_mtu(on(**{"com.docker.network.driver.mtu": "9000"}), HOST)
+
+
+def test_a_network_that_overlaps_the_nodes_way_out_is_refused() -> None:
+    here = facts()
+    inside = str(next(here.gateway.subnet.subnets(new_prefix=24)))
+    network = replace(NET, subnets=(Subnet(cidr=inside),))
+    check_here(Sandbox("t1", (at(NET, "10.1.0.2"),)), here)
+    with pytest.raises(
+        FailedPrecondition, match=r"network front: its subnet .* which this node has for its tasks'"
+    ):
+        check_here(Sandbox("t1", (at(network, "172.31.0.2"),)), here)
 
 
 def test_a_task_on_no_network_has_loopback_only() -> None:
