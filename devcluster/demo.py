@@ -160,12 +160,21 @@ def reach_by_name(demo: Demo) -> None:
 def reach_published(demo: Demo) -> None:
     """Port 8080 of every node, wherever the tasks are."""
     demo.title(f"Port {PORT} answers on every node, also to a client outside the cluster")
+    seen = set[str]()
     for node in demo.asked.nodes:
         demo.console.print(
             f"   [dim]$[/] covey dev exec outside -- curl -s http://{address_of(node)}:{PORT}/"
         )
         demo.until(f"an answer on port {PORT} of {node}", partial(demo.answers, node))
-        demo.console.print(f"     {demo.curl(node)}", markup=False)
+        answer = demo.curl(node)
+        demo.console.print(f"     {answer}", markup=False)
+        seen.update(match[4] for match in _ANSWER.finditer(answer))
+    whose = (
+        "the client's own address"
+        if seen == {address_of(OUTSIDE)}
+        else "the address of the node that was asked"
+    )
+    demo.saw(f"the service sees {whose}")
 
 
 @contextmanager
