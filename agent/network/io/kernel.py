@@ -45,6 +45,10 @@ _ALONE = (
 
 _SETTINGS = (ops.SetSysctl, ops.SetLinkSysctl)
 
+# A closed connection whose last data nobody acknowledges keeps its namespace for a minute and more, and with it
+# the other end of each link. Where everything has ended it may give up after one more try.
+_LEAVING = {"net/ipv4/tcp_orphan_retries": "1"}
+
 
 def carry_out(places: Places, steps: Iterable[Operation]) -> None:
     """Carry out `steps` in their order; raises `NetworkFault` at the first that fails."""
@@ -90,6 +94,8 @@ def _one(places: Places, step: Operation) -> None:
                 path = places.path(name)
                 assert path is not None, "the node's own namespace is never removed"
                 places.forget(name)
+                if netns.exists(path):
+                    sysctl.write(path, _LEAVING)
                 netns.delete(path)
             case ops.CreateLink(name, link, other):
                 _create_link(places, name, link, other)

@@ -1,6 +1,7 @@
 """How a task leaves: nothing new comes, what is open goes on, and it shows when nobody is connected any more."""
 
 import asyncio
+import dataclasses
 import signal
 import socket
 import struct
@@ -14,8 +15,12 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from agent.network import ops
 from agent.network.io import connections, conntrack
+from agent.network.io.kernel import carry_out
+from agent.network.io.places import Places
 from agent.network.io.wire import Channel
+from agent.network.state import Address, Kind, Link, Port
 from agent.network.sweep import Flow
 from covey.io import netns
 from covey.model.states import EndpointState
@@ -281,3 +286,37 @@ def _asked(asking: socket.socket) -> str:
         return asking.recv(100).decode().split()[0]
     except OSError:
         return ""
+
+
+def test_a_namespace_does_not_wait_for_connections_that_nobody_answers(scratch: Path) -> None:
+    """Or the host would keep its end of the link for a minute and more after the task."""
+    places = Places(scratch)
+    here, there = scratch / "peer", scratch / "task"
+    netns.create(here)
+    netns.create(there)
+    bridge = Link("br", Kind.BRIDGE, 1500, mac="02:42:c0:00:02:01")
+    near = Link("near", Kind.VETH, 1500, master="br", port=Port(flood=True), peer=("task", "far"))
+    far = Link("far", Kind.VETH, 1500, mac="02:42:c0:00:02:02", peer=("peer", "near"))
+    steps: list[ops.Operation] = [ops.CreateLink("peer", bridge, None), ops.CreateLink("peer", near, far)]
+    for name, link, cidr in (("peer", bridge, "192.0.2.1/24"), ("task", far, "192.0.2.2/24")):
+        steps += [ops.SetLink(name, link), ops.AddAddress(name, Address(link.name, cidr))]
+    steps.append(ops.SetLink("peer", near))
+    carry_out(places, steps)
+    with netns.socket_inside(here, socket.AF_INET, socket.SOCK_STREAM) as server:
+        server.bind(("192.0.2.1", 0))
+        server.listen()
+        client = netns.socket_inside(there, socket.AF_INET, socket.SOCK_STREAM)
+        client.connect(server.getsockname())
+        peer, _ = server.accept()
+        with peer:
+            carry_out(places, [ops.SetLink("peer", dataclasses.replace(near, up=False))])
+            client.send(b"never acknowledged")
+            client.close()
+            carry_out(places, [ops.RemoveNetns("task")])
+            eventually(lambda: not _links(here, "near"), "the link to be gone", 15)
+    places.close()
+
+
+def _links(place: Path, name: str) -> bool:
+    argv = ["nsenter", f"--net={place}", "ip", "link", "show", "dev", name]
+    return subprocess.run(argv, capture_output=True, check=False).returncode == 0
