@@ -56,12 +56,12 @@ class Ports:
         ports = service.ports if service is not None else ()
         if service is not None and service.pending_delete:
             ports = tuple(port for port in ports if port.publish_mode is PublishMode.HOST)
-        for port in self._of.pop(id, ()):
-            book = self._book(port)
-            holders = book[port.protocol, port.published_port]
+        for port in self._of.pop(id, ()):  # one number may be there twice, on an address each
+            book, key = self._book(port), (port.protocol, port.published_port)
+            holders = book.get(key, set())
             holders.discard(id)
             if not holders:
-                del book[port.protocol, port.published_port]
+                book.pop(key, None)
         for port in ports:
             self._book(port).setdefault((port.protocol, port.published_port), set()).add(id)
         if service is not None:

@@ -49,7 +49,8 @@ def demand_of(revision: Revision, service: Service | None) -> Demand:
     generic = Counter[str]()
     for each in reserved.generic:
         generic[each.kind] += each.count
-    return Demand(reserved.nano_cpus, reserved.memory_bytes, tuple(ports), tuple(sorted(generic.items())))
+    distinct = tuple(dict.fromkeys(ports))  # on several addresses a number is one claim all the same
+    return Demand(reserved.nano_cpus, reserved.memory_bytes, distinct, tuple(sorted(generic.items())))
 
 
 def holds_node(task: Task) -> bool:

@@ -67,6 +67,20 @@ def test_on_different_addresses_of_the_hosts_one_number_is_different_ports() -> 
             book.give("c", port(8080, **more))
 
 
+@pytest.mark.parametrize("mode", list(PublishMode))
+def test_a_service_may_have_one_number_on_several_addresses_and_give_it_up(mode: PublishMode) -> None:
+    book = Book()
+    first, second = (
+        port(8080, published_address=address, publish_mode=mode) for address in ("192.0.2.1", "127.0.0.1")
+    )
+    assert book.give("a", first, second) == [8080, 8080]
+    assert book.give("a", first, second) == [8080, 8080]
+    assert book.give("a", second) == [8080]
+    book.ports.observe("a", None)
+    assert book.give("b", port(8080)) == [8080]
+    assert not list(book.ports.differences(book.ports))
+
+
 def test_how_the_mesh_answers_changes_no_number() -> None:
     book = Book()
     assert book.give("a", port()) == [30000]

@@ -15,7 +15,7 @@ from covey.model.specs import (
     ServiceMode,
     ServiceSpec,
 )
-from covey.model.states import Availability, NodeState, PublishMode
+from covey.model.states import Availability, NodeState, Protocol, PublishMode
 from manager.explaining.driver import explain as explain_service
 from manager.scheduler import preferences, seats
 from manager.scheduler.demand import Claim, Demand, demand_of
@@ -293,3 +293,19 @@ def test_the_fleet_counts_each_claim_once_whatever_the_order() -> None:
     fleet.observe_claim("t", None)
     assert (fleet.hosts["w1"].active, fleet.hosts["w1"].nano_cpus) == (0, 0)
     assert fleet.version > version, "what waits may find room now"
+
+
+def test_one_number_on_two_addresses_is_one_claim() -> None:
+    ports = tuple(
+        PortConfig(
+            target_port=80,
+            published_port=8080,
+            publish_mode=PublishMode.HOST,
+            published_address=address,
+        )
+        for address in ("192.0.2.1", "127.0.0.1")
+    )
+    demand = demand_of(
+        Revision(id="r", service_id="a", spec=ServiceSpec(endpoint=EndpointSpec(ports=ports))), None
+    )
+    assert demand.ports == ((Protocol.TCP, 8080),)
