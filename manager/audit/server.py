@@ -53,6 +53,7 @@ class _Asked:
 
     def __init__(self) -> None:
         self.sessions: dict[str, str] = {}
+        self.heard: set[str] = set()  # nodes of which an answer has come: of each one counts
         self.answers: asyncio.Queue[tuple[str, AuditAnswer]] = asyncio.Queue()
 
 
@@ -79,9 +80,10 @@ class AuditServer:
         return [bind(Control.audit_cluster, self.audit)]
 
     def answered(self, node_id: str, answer: AuditAnswer) -> None:
-        """Take what a node's agent answers; nothing that nobody asked that node for."""
+        """Take what a node's agent answers, once; nothing that nobody asked that node for."""
         asked = self._under_way.get(answer.audit_id)
-        if asked is not None and node_id in asked.sessions:
+        if asked is not None and node_id in asked.sessions and node_id not in asked.heard:
+            asked.heard.add(node_id)
             asked.answers.put_nowait((node_id, answer))
 
     async def audit(

@@ -1,6 +1,7 @@
 """The managers' part of an audit: what they compare, whom they ask, and who does not answer."""
 
 import asyncio
+import sys
 from collections.abc import Callable, Coroutine
 from random import Random
 
@@ -273,6 +274,23 @@ def test_nobody_answers_for_another_node_or_without_being_asked() -> None:
         stand.server.answered("n1", AuditAnswer(audit_id="nobody asked"))
         found = nodes_of(await stand.audit("n1"))
         assert {id: node.report.compared for id, node in found.items()} == {"n1": 5}
+
+    run(work)
+
+
+def test_of_many_answers_of_one_node_none_but_the_first_is_kept() -> None:
+    async def work(stand: Stand) -> None:
+        answers: list[AuditAnswer] = []
+        stand.agents["n1"] = answers.append
+        audit = stand.server.audit(pb.AuditClusterRequest(nodes=["n1", "n2"]), ROOT)
+        first = await anext(audit)  # whoever asked takes his time to read on
+        more = AuditAnswer(audit_id=answers[0].audit_id, report=audit_pb2.AuditReport(compared=99))
+        before = sys.getrefcount(more)
+        for _ in range(3):
+            stand.server.answered("n2", more)
+        assert sys.getrefcount(more) == before
+        found = nodes_of([first, *[each async for each in audit]])
+        assert {id: node.report.compared for id, node in found.items()} == {"n1": 5, "n2": 5}
 
     run(work)
 
