@@ -58,11 +58,28 @@ def at_address(port: PortConfig, rules: tuple[Rule, ...]) -> list[Rule]:
 
 
 def loopback_guard(link: str) -> Chain:
-    """`route_localnet` lets 127.0.0.1 reach a published port; nobody outside may send there, though."""
+    """`route_localnet` lets 127.0.0.1 reach a published port; no task may send there, though, nor as if from there."""
     return Chain(
         "guard",
-        ((InLink(link), ToAddress(LOOPBACK), Drop()),),
+        ((InLink(link), ToAddress(LOOPBACK), Drop()), (InLink(link), FromAddress(LOOPBACK), Drop())),
         Base("filter", Hook.PREROUTING, _RAW),
+    )
+
+
+def dispatching() -> tuple[Chain, Chain]:
+    """Lead what is sent to published ports to their chains: what comes in, and what this host itself sends.
+
+    The kernel drops what comes in by a link for 127.0.0.1, but looks at that only after destinations were translated:
+    led on, it would let everybody on the host's link in at a port that is published on that address.
+    """
+    published = (ToThisHost(), Dispatch(PORTS))
+    return (
+        Chain(
+            "prerouting",
+            ((ToAddress(LOOPBACK, negated=True), *published),),
+            Base("nat", Hook.PREROUTING, DESTINATION_NAT),
+        ),
+        Chain("output", (published,), Base("nat", Hook.OUTPUT, DESTINATION_NAT)),
     )
 
 
@@ -70,15 +87,13 @@ def table(facts: Facts, network_id: str, within: str) -> Table:
     """Published ports: from any local address to any active endpoint of the ingress network's subnet `within`."""
     said = facts.table(network_id)
     digest = facts.digest(network_id, names.INGRESS_VXLAN)
-    published = (ToThisHost(), Dispatch(PORTS))
     chains = _chains(facts, said, digest)
     out = Base("nat", Hook.POSTROUTING, SOURCE_NAT)
     return Table(
         names.MESH_TABLE,
         (
             loopback_guard(names.INGRESS_BRIDGE),
-            Chain("prerouting", (published,), Base("nat", Hook.PREROUTING, DESTINATION_NAT)),
-            Chain("output", (published,), Base("nat", Hook.OUTPUT, DESTINATION_NAT)),
+            *dispatching(),
             Chain("postrouting", ((OutLink(names.INGRESS_BRIDGE), Jump(_MASQUERADED)),), out),
             Chain(_MASQUERADED, tuple(_masqueraded(facts, said, digest, within))),
             *chains.values(),

@@ -12,7 +12,6 @@ from .. import names
 from ..firewall import (
     Base,
     Chain,
-    Dispatch,
     Drop,
     FromAddress,
     Hook,
@@ -25,7 +24,6 @@ from ..firewall import (
     Table,
     Target,
     ToAddress,
-    ToThisHost,
     Translated,
     VerdictMap,
 )
@@ -33,9 +31,9 @@ from ..seam import Sandbox
 from ..state import Address, Kind, Link, Netns, Port, Vxlan
 from . import mesh
 from .facts import Facts, ingress, ipv4, mac, mtu, subnet
-from .mesh import LOOPBACK, PORTS, SOURCE_NAT, at_address, loopback_guard, port_key
+from .mesh import LOOPBACK, PORTS, SOURCE_NAT, at_address, dispatching, loopback_guard, port_key
 from .overlay import UPLINK
-from .task import DESTINATION_NAT, gateway_mac, has_way_out, places, shared
+from .task import gateway_mac, has_way_out, places, shared
 
 FILTER = 0
 
@@ -135,13 +133,11 @@ def _gateway_table(facts: Facts) -> Table:
                 led = shared((target,), RejectCode.PORT_UNREACHABLE, task)
                 rules.setdefault(port_key(port), []).extend(at_address(port, led))
     chains = {key: Chain(f"host-{key.replace(' ', '-')}", tuple(led)) for key, led in rules.items()}
-    published = (ToThisHost(), Dispatch(PORTS))
     return Table(
         names.GATEWAY_TABLE,
         (
             loopback_guard(bridge),
-            Chain("prerouting", (published,), Base("nat", Hook.PREROUTING, DESTINATION_NAT)),
-            Chain("output", (published,), Base("nat", Hook.OUTPUT, DESTINATION_NAT)),
+            *dispatching(),
             Chain(
                 "forward",
                 ((InLink(bridge), OutLink(bridge), Translated(negated=True), Drop()),),

@@ -1,5 +1,6 @@
 """The routing mesh with real packets: what a task sees of its client, and who answers on which address."""
 
+import socket
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from agent.network.io.trial import cannot_keep_client_address
+from covey.io import netns
 from covey.model.specs import PortConfig
 from covey.model.states import Affinity, EndpointState, MeshMode, Protocol
 from tests.support.network_bed import (
@@ -168,6 +170,39 @@ def test_ports_that_masquerade_stay_local_or_have_an_address(bed: Bed) -> None:
         assert names_of(ask_tcp(host.path, "127.0.0.1", PUBLISHED, 4)) == {"t2": 2, "t3": 2}
         with pytest.raises(ConnectionRefusedError):
             connect(bed.outside, host.address, PUBLISHED)
+
+
+def test_a_port_on_loopback_lets_nobody_in_from_the_link(bed: Bed) -> None:
+    """A neighbour on the host's link can send it what is addressed to 127.0.0.1."""
+    populate(bed)
+    first = bed.hosts[0]
+    publish(bed, PortConfig(target_port=80, published_port=PUBLISHED, published_address="127.0.0.1"))
+    run_in(bed.outside, "sysctl", "-qw", "net.ipv4.conf.all.route_localnet=1")
+    run_in(bed.outside, "ip", "address", "flush", "dev", "lo")
+    run_in(bed.outside, "ip", "route", "add", "127.0.0.1/32", "via", first.address)
+    with pytest.raises(TimeoutError):
+        connect(bed.outside, "127.0.0.1", PUBLISHED, timeout_s=1.0)
+    assert names_of(ask_tcp(first.path, "127.0.0.1", PUBLISHED, 4)) == {"t2": 2, "t3": 2}
+
+
+def test_no_task_speaks_to_its_node_as_if_from_loopback(bed: Bed) -> None:
+    populate(bed)
+    first = bed.hosts[0]
+    task = first.task_path("t2")
+    run_in(task, "sysctl", "-qw", "net.ipv4.conf.all.route_localnet=1")
+    with (
+        netns.socket_inside(first.path, socket.AF_INET, socket.SOCK_DGRAM) as service,
+        netns.socket_inside(task, socket.AF_INET, socket.SOCK_DGRAM) as sender,
+        netns.socket_inside(task, socket.AF_INET, socket.SOCK_DGRAM) as liar,
+    ):
+        service.bind(("0.0.0.0", 5300))
+        service.settimeout(1.0)
+        sender.sendto(b"as itself", (first.address, 5300))
+        assert service.recv(100) == b"as itself"
+        liar.bind(("127.0.0.2", 0))
+        liar.sendto(b"as a trusted program", (first.address, 5300))
+        with pytest.raises(TimeoutError):
+            service.recv(100)
 
 
 def test_a_client_stays_with_its_task_if_that_is_asked_for(bed: Bed) -> None:
