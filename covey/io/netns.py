@@ -60,9 +60,12 @@ def delete(path: Path) -> None:
 def bind(path: Path, pid: int) -> None:
     """Bind the namespace that process `pid` is in to `path`, in place of whatever is there.
 
-    Raises OSError if there is no such process.
+    Raises OSError if there is no such process, or if it is in our own namespace: that belongs to the host's owner, and
+    must never bear a name by which namespaces are changed and removed.
     """
     with open(f"/proc/{pid}/ns/net", "rb") as held:
+        if os.path.samestat(os.fstat(held.fileno()), os.stat(_OWN)):
+            raise OSError(errno.EPERM, f"process {pid} is in the host's own network namespace", str(path))
         delete(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444))

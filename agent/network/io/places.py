@@ -46,8 +46,8 @@ class Places:
         """The names bound to a namespace that is not the one in which the process of that name is."""
         for name, pid in pids.items():
             with suppress(OSError):  # one of the two is gone: somebody else tells of that
-                if not netns.holds(self._directory / name, pid):
-                    yield name
+                if not netns.holds(self._directory / name, pid) and not netns.holds(_OWN, pid):
+                    yield name  # in ours it is no container, but who got the number of one that ended just now
 
     def find_again(self, pids: Mapping[str, int]) -> None:
         """Bind the namespaces in which these processes are, by name, where they are not or no longer bound."""

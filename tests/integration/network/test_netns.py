@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.network.io.places import Places
 from covey.io import netns
 
 pytestmark = pytest.mark.root
@@ -68,3 +69,13 @@ def test_delete_is_idempotent_and_clears_what_a_reboot_left(path: Path) -> None:
     assert not netns.exists(path)
     netns.delete(path)
     assert not path.exists()
+
+
+def test_no_name_is_given_to_the_namespace_we_are_in(path: Path) -> None:
+    """Who tidies by name would tidy the host: a process that ended can have left its number to one of the host's."""
+    netns.create(path)
+    inode = path.stat().st_ino
+    with pytest.raises(PermissionError, match="the host's own network namespace"):
+        netns.bind(path, os.getpid())
+    assert path.stat().st_ino == inode
+    assert list(Places(path.parent).strayed({path.name: os.getpid()})) == []
