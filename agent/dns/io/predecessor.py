@@ -56,16 +56,26 @@ class Predecessor:
 
 def find(path: Path) -> Predecessor | None:
     """Return who listens on the unix socket at `path`, None if nobody does."""
+    pid = _listener(path)
+    if pid in (0, os.getpid()):
+        return None
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+    if _listener(path) != pid:  # it ended before it was pinned, so the number may be another's by now
+        os.close(pidfd)
+        return None
+    return Predecessor(pid, pidfd)
+
+
+def _listener(path: Path) -> int:
+    """The pid of the process that listens there; 0 if there is none, or one that we cannot see."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as sock:
         try:
             sock.connect(str(path))
         except OSError:
-            return None  # no socket, or its owner is dead
+            return 0  # no socket, or its owner is dead
         said = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     pid, _, _ = _CREDENTIALS.unpack(said)
-    if pid in (0, os.getpid()):
-        return None
-    try:
-        return Predecessor(pid, os.pidfd_open(pid))
-    except ProcessLookupError:
-        return None
+    return int(pid)

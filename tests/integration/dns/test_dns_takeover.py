@@ -8,11 +8,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import dnslib
 import pytest
 
 from agent.dns.client import DnsFeed
+from agent.dns.io import predecessor
 from covey.io import netns
 from tests.integration.dns.test_dns_server import (
     TABLE,
@@ -135,3 +137,38 @@ def test_left_alone_it_serves_on_and_ends_with_the_last_container(node: Node, le
     assert alive(left_alone)
     netns.delete(path)
     wait_until(lambda: not alive(left_alone))
+
+
+def test_one_that_ends_as_it_is_found_is_not_mistaken_for_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its number can have gone to a program of the host's by the time that is pinned."""
+    place, pin = tmp_path / "dns.sock", os.pidfd_open
+    listens = (
+        f"import socket; s = socket.socket(1); s.bind({str(place)!r}); s.listen(); print(flush=True); input()"
+    )
+    with (
+        subprocess.Popen(
+            [sys.executable, "-c", listens], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as old,
+        subprocess.Popen(["sleep", "600"]) as stranger,
+    ):
+        try:
+            assert old.stdout is not None
+            old.stdout.readline()
+            found = predecessor.find(place)
+            assert found is not None
+            assert found.pid == old.pid
+
+            def too_late(pid: int) -> int:
+                assert pid == old.pid
+                old.kill()
+                old.wait()
+                return pin(stranger.pid)
+
+            monkeypatch.setattr(os, "pidfd_open", too_late)
+            assert predecessor.find(place) is None
+            assert stranger.poll() is None
+        finally:
+            old.kill()
+            stranger.kill()
