@@ -16,7 +16,9 @@ from covey.model.audit import Finding
 from . import cgroups
 from .cgroups import Hierarchy
 
-_ID = re.compile(rf"[0-9a-z]{{{LENGTH}}}")
+_ID = re.compile(
+    rf"(?<![0-9a-z])[0-9a-z]{{{LENGTH}}}(?![0-9a-z])"
+)  # a part of a longer one is somebody else's
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 

@@ -1,6 +1,7 @@
 """What containers leave on a host is found and removed, and nothing of those that live is."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -74,6 +75,23 @@ def test_processes_of_nobody_are_told_and_left_alone(bed: ContainerBed) -> None:
         finally:
             sleeping.kill()
             await sleeping.wait()
+
+    asyncio.run(work())
+
+
+def test_cgroups_of_others_are_not_taken_for_containers(bed: ContainerBed) -> None:
+    """The parent may be shared: another engine's ids are longer, and a part of one is no id of ours."""
+
+    async def work() -> None:
+        await bed.start_agent()
+        tree, path = cgroups.tree_of_execs(bed.host.trees), f"{bed.cgroup}/docker-{'0a' * 32}.scope"
+        (Path(tree.mount) / path.lstrip("/")).mkdir(parents=True)
+        try:
+            assert (await bed.runtime.audit(lambda _id: False)).findings == ()
+            await bed.runtime.clear(lambda _id: False)
+            assert cgroups.children(tree, bed.cgroup, "docker-") == [path]
+        finally:
+            cgroups.remove((tree,), path)
 
     asyncio.run(work())
 
