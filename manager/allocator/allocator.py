@@ -28,7 +28,7 @@ from manager.store.view import BY_NODE, BY_SERVICE
 
 from . import endpoints, subnets
 from .addresses import Addresses
-from .ports import Ports
+from .ports import Ports, left_over
 
 
 class Allocator:
@@ -44,6 +44,7 @@ class Allocator:
         self._dirty_services: set[str] = set()
         self._unsettled: set[str] = set()  # services that lack something, or hold what they will give up
         self._dirty_nodes: set[str] = set()
+        self._placeless: set[str] = set()  # nodes for which the ingress network had no address left
         self._dirty_tasks: dict[str, None] = {}  # in the order in which they came
         self._leaving: dict[str, None] = {}  # tasks that are to stop: nobody may be sent to them any more
         self._blocked: dict[str, None] = {}
@@ -93,6 +94,8 @@ class Allocator:
                 return
         if after is None:
             self._blocked.pop(id, None)
+        if isinstance(after, Task) and after.status.state.terminal and after.service_id in self._unsettled:
+            self._dirty_services.add(after.service_id)
         leaves = (
             isinstance(after, Task) and not after.desired_state.wants_up and not after.status.state.terminal
         )
@@ -158,6 +161,9 @@ class Allocator:
     def _plan_nodes(self, draft: Draft) -> None:
         ingress = draft.get(Network, self._ingress_id) if self._ingress_id else None
         ready = ingress is not None and self._addresses.known(ingress.id)
+        if self._try_again:
+            self._dirty_nodes |= self._placeless
+        self._placeless -= self._dirty_nodes
         for node_id in sorted(self._dirty_nodes):
             mine = [e for e in draft.find(Endpoint, BY_NODE, node_id) if not e.task_id]
             if draft.get(Node, node_id) is None:
@@ -166,7 +172,9 @@ class Allocator:
                     self._addresses.observe_endpoint(endpoint.id, None)
             elif ingress is not None and ready and not any(e.network_id == ingress.id for e in mine):
                 made = endpoints.node_endpoint(self._addresses, ingress, node_id, self._dice)
-                if made is not None:
+                if made is None:
+                    self._placeless.add(node_id)
+                else:
                     draft.put(made)
                     self._addresses.observe_endpoint(made.id, made)
         self._dirty_nodes.clear()
@@ -185,9 +193,14 @@ class Allocator:
         assert revision is not None, f"the current revision of service {service.name} is there"
         reserved = {(Protocol.UDP, _cluster_spec(draft).vxlan_port)}
         self._unsettled.discard(service.id)
-        error, ports = "", service.ports
+        error, ports, wanted = "", service.ports, revision.spec.endpoint.ports
         try:
-            ports = self._ports.allocate(service, revision.spec.endpoint.ports, reserved)
+            ports = self._ports.allocate(service, wanted, reserved)
+            if set(service.ports) - set(ports):
+                left = left_over(service, wanted, ports, _older(draft, service))
+                ports = (*left, *ports)
+                if left:
+                    self._unsettled.add(service.id)
         except Refused as refusal:
             error = str(refusal)
         vips: tuple[VirtualIp, ...] = ()
@@ -234,6 +247,7 @@ class Allocator:
             if endpoints.settle(draft, self._addresses, task_id):
                 self._try_again = True
                 self._dirty_services |= self._unsettled
+                self._dirty_nodes |= self._placeless
         if self._try_again:
             self._retries.update(self._blocked)  # behind those whose turn has not come since the last time
         self._try_again = False
@@ -264,6 +278,13 @@ class Allocator:
         if task.status.state is TaskState.NEW or freed:
             status = TaskStatus(TaskState.PENDING, "waiting for a node", "", now_ns)
             draft.put(replace(task, status=with_reason(task, status)))
+
+
+def _older(draft: Draft, service: Service) -> list[Revision]:
+    """The revisions other than the current one of which a service has tasks that have not ended."""
+    tasks = draft.find(Task, BY_SERVICE, service.id)
+    ids = {task.revision_id for task in tasks if not task.status.state.terminal} - {service.revision_id}
+    return [revision for id in sorted(ids) if (revision := draft.get(Revision, id))]
 
 
 def _cluster_spec(draft: Draft) -> ClusterSpec:

@@ -9,11 +9,13 @@ from msgspec.structs import replace
 
 from covey import limits
 from covey.errors import ResourceExhausted
-from covey.model.objects import Service
+from covey.model.objects import Revision, Service
 from covey.model.specs import PortConfig
 from covey.model.states import Protocol, PublishMode
 
 Port = tuple[Protocol, int]
+Place = tuple[Protocol, int, PublishMode, str]
+"""What a port is known by while its number changes."""
 
 RESERVED: dict[Port, str] = {
     (Protocol.TCP, limits.control_port): "the managers' control port",
@@ -26,14 +28,33 @@ def numbered(ports: Iterable[PortConfig], service: Service | None) -> tuple[Port
 
     A port whose service has none for it yet keeps 0.
     """
-    given = {_place(port): port.published_port for port in (service.ports if service else ())}
+    given: dict[Place, int] = {}
+    for port in service.ports if service else ():
+        given.setdefault(_place(port), port.published_port)  # first those of older tasks; see `left_over`
     return tuple(
         port if port.published_port else replace(port, published_port=given.get(_place(port), 0))
         for port in ports
     )
 
 
-def _place(port: PortConfig) -> tuple[Protocol, int, PublishMode, str]:
+def left_over(
+    service: Service, wanted: Iterable[PortConfig], ports: Iterable[PortConfig], older: Iterable[Revision]
+) -> tuple[PortConfig, ...]:
+    """Give the host ports that a service does not ask for any more, and that tasks of `older` revisions have still.
+
+    Their numbers were given and stand nowhere else. They come before the `ports` of now.
+    """
+    asked = {_place(p) for each in older for p in each.spec.endpoint.ports if not p.published_port}
+    asked -= {_place(port) for port in wanted if not port.published_port}
+    left: dict[Place, PortConfig] = {}
+    for port in service.ports:
+        if port.publish_mode is PublishMode.HOST and _place(port) in asked:
+            left.setdefault(_place(port), port)
+    now = tuple(ports)
+    return tuple(port for port in left.values() if not any(port.meets(each) for each in now))
+
+
+def _place(port: PortConfig) -> Place:
     return port.protocol, port.target_port, port.publish_mode, port.published_address
 
 

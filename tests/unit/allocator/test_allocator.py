@@ -13,8 +13,9 @@ from covey.model.specs import (
     ServiceSpec,
     TaskSpec,
 )
-from covey.model.states import EndpointMode, EndpointState, TaskState
+from covey.model.states import EndpointMode, EndpointState, PublishMode, TaskState
 from manager.dispatcher.tables import network_table
+from manager.scheduler.demand import demand_of
 from manager.store.transaction import Commit, Transaction
 from manager.store.view import BY_NODE, BY_SERVICE, BY_TASK
 from tests.support.planner_cluster import PlannerCluster
@@ -209,3 +210,55 @@ def test_who_is_to_stop_gets_no_traffic_from_that_very_commit_on_however_small_a
         cluster.scale(id, 1)
     cluster.plan()
     assert sum(not task.desired_state.wants_up for id in ids[1:] for task in cluster.tasks(id)) == 8
+
+
+def test_a_given_host_port_is_known_until_the_last_task_that_has_it_has_ended() -> None:
+    cluster = cluster_with()
+    port = PortConfig(target_port=80, publish_mode=PublishMode.HOST)
+    service_id = cluster.create(replace(spec(), endpoint=EndpointSpec(ports=(port,))))
+    cluster.run(1)
+    (given,) = cluster.service(service_id).ports
+    assert given.published_port
+    old = cluster.revision(service_id)
+    cluster.silent = {"n1"}
+    cluster.update(service_id, lambda had: replace(had, endpoint=EndpointSpec()))
+    cluster.plan()
+    cluster.new_leader()
+    cluster.plan()
+    assert demand_of(old, cluster.service(service_id)).ports == ((given.protocol, given.published_port),)
+    cluster.silent = set()
+    cluster.run(20)
+    assert cluster.service(service_id).ports == ()
+
+
+def test_a_given_host_port_does_not_stand_in_the_way_of_one_with_a_number() -> None:
+    cluster = cluster_with()
+    port = PortConfig(target_port=80, publish_mode=PublishMode.HOST)
+    service_id = cluster.create(replace(spec(), endpoint=EndpointSpec(ports=(port,))))
+    cluster.run(1)
+    (given,) = cluster.service(service_id).ports
+    old = cluster.revision(service_id)
+    cluster.silent = {"n1"}
+    chosen = replace(port, published_port=8080)
+    cluster.update(service_id, lambda had: replace(had, endpoint=EndpointSpec(ports=(chosen,))))
+    cluster.plan()
+    assert cluster.service(service_id).ports == (given, chosen)
+    assert demand_of(old, cluster.service(service_id)).ports == ((given.protocol, given.published_port),)
+    cluster.silent = set()
+    cluster.run(20)
+    assert cluster.service(service_id).ports == (chosen,)
+
+
+def test_a_node_gets_its_place_on_the_ingress_network_once_there_is_room() -> None:
+    cluster = PlannerCluster()
+    cluster.network("ingress", "10.1.0.0/29", ingress=True)
+    cluster.node("n1")
+    cluster.plan()
+    service_id = cluster.create(spec(replicas=8, published=True))
+    cluster.run(1)
+    cluster.node("n2")
+    cluster.run(1)
+    assert not [each for each in cluster.tables.find(Endpoint, BY_NODE, "n2") if not each.task_id]
+    cluster.remove(service_id)
+    cluster.run(10)
+    assert [each.network_id for each in cluster.tables.find(Endpoint, BY_NODE, "n2")] == ["net-ingress"]
