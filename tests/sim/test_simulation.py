@@ -11,7 +11,7 @@ from tests.sim.world import World
 
 Hear = Callable[[Commit, Tables], None]
 
-_RUNS, _AT_ONCE = 240, 20
+_RUNS, _AT_ONCE = 180, 20
 
 
 @pytest.mark.parametrize("first", range(1, _RUNS, _AT_ONCE))
