@@ -6,9 +6,11 @@ stays done, which is what plans are made for.
 """
 
 import errno
+import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
+from pathlib import Path
 
 from covey import limits
 from covey.io import netns
@@ -24,6 +26,7 @@ from .nftables.transactions import encode_operation
 from .places import Places
 from .wire import Failure, Message
 
+_log = logging.getLogger(__name__)
 _GONE = {
     ops.RemoveLink: {errno.ENODEV},
     ops.RemoveAddress: {errno.EADDRNOTAVAIL, errno.ENODEV},
@@ -94,8 +97,7 @@ def _one(places: Places, step: Operation) -> None:
                 path = places.path(name)
                 assert path is not None, "the node's own namespace is never removed"
                 places.forget(name)
-                if netns.exists(path):
-                    sysctl.write(path, _LEAVING)
+                _give_up_connections(path)
                 netns.delete(path)
             case ops.CreateLink(name, link, other):
                 _create_link(places, name, link, other)
@@ -107,6 +109,14 @@ def _one(places: Places, step: Operation) -> None:
                 raise AssertionError(f"{step} belongs in a batch")
     except OSError as error:
         raise _fault(step, str(error)) from error
+
+
+def _give_up_connections(path: Path) -> None:
+    try:
+        if netns.exists(path):
+            sysctl.write(path, _LEAVING)
+    except OSError as error:  # then it only takes longer
+        _log.warning("closed connections of %s may linger, and its links with them: %s", path.name, error)
 
 
 def _create_link(places: Places, name: str, link: Link, other: Link | None) -> None:
