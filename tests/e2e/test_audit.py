@@ -1,5 +1,6 @@
 """`covey system audit` on a cluster: clean whatever people do with it, dirty once somebody meddles, clean again."""
 
+import contextlib
 import json
 import threading
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.runtime.oci.mounts import mount
+from covey.errors import CoveyError
 from devcluster import namespaces, nodes
 from tests.support import traces
 from tests.support.stand import Stand
@@ -19,6 +21,18 @@ GONE = "gone0gone0gone0gone0gone0"
 def audit(stand: Stand, *options: str) -> str:
     """What an audit that finds nothing prints."""
     return stand.covey("system", "audit", *options)
+
+
+@pytest.fixture(autouse=True)
+def connected(stand: Stand) -> None:
+    """Nodes are ready to the managers for a while before their agents have called again."""
+    stand.until("every agent to have called", lambda: "Nothing amiss on 3 nodes" in tried(stand))
+
+
+def tried(stand: Stand) -> str:
+    with contextlib.suppress(CoveyError):
+        return audit(stand)
+    return ""
 
 
 def kinds(stand: Stand, *options: str) -> list[tuple[str, str]]:

@@ -118,6 +118,12 @@ EXPECTED = {
     ),
     "check-health.md": (r"site\.1 .*\(healthy\)", r"unhealthy: .*cannot reach the database"),
     "use-a-registry.md": (r"no such image or tag",),
+    "audit-a-cluster.md": (r"Nothing amiss on 3 nodes", r"Nothing amiss on 1 node "),
+    "make-networks.md": (
+        r"office +overlay .*10\.44\.0\.0/16",
+        r"ingress.*10\.201\.0\.0/16|\bshop\b",
+        r"Endpoints|ENDPOINTS|VERSION",
+    ),
     "drain-a-node.md": (
         r"This node left the cluster",
         r"joined a cluster as a worker",

@@ -116,11 +116,11 @@ def test_what_is_refused_is_not_there_afterwards(stand: CliStand) -> None:
         (spec("bad", replicas=limits.replicas_max + 1), InvalidArgument),
         (spec("bad", args=("\0",)), InvalidArgument),
         (spec("bad", env=("x" * (limits.spec_bytes_max + 1) + "=",)), InvalidArgument),
-        (replace(spec("bad"), task=TaskSpec(networks=(NetworkAttachmentSpec("none"),))), InvalidArgument),
+        (replace(spec("bad"), task=TaskSpec(networks=(NetworkAttachmentSpec("nowhere"),))), InvalidArgument),
         (
             replace(
                 spec("bad"),
-                task=TaskSpec(ContainerSpec(image="a"), networks=(NetworkAttachmentSpec("none"),)),
+                task=TaskSpec(ContainerSpec(image="a"), networks=(NetworkAttachmentSpec("nowhere"),)),
             ),
             NotFound,
         ),
