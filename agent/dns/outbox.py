@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 from covey import limits
 from covey.errors import PeerFault
+from covey.model.changes import table_delta
 from covey.model.tables import NetworkTable
 
-from .difference import delta
 from .feed import (
     Ask,
     Body,
@@ -194,4 +194,4 @@ class Outbox:
         if table is None:
             self._sent.pop(network_id, None)
             return DropTable(network_id)
-        return SetTable(table) if sent is None else ChangeTable(delta(sent, table))
+        return SetTable(table) if sent is None else ChangeTable(table_delta(sent, table))

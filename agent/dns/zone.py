@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from covey.errors import FailedPrecondition
+from covey.model.changes import table_delta
 from covey.model.objects import ClusterVersion
 from covey.model.states import EndpointState
 from covey.model.tables import NetworkTable, NetworkTableDelta, PeerRow
 
 from .claims import Claim, Claims, Rank
 from .codec import Records
-from .difference import delta
 from .members import NO_ADDRESSES, ServiceNames, TaskNames, service_names, task_names
 
 _NO_VERSION = ClusterVersion()
@@ -60,7 +60,7 @@ class Zone:
 
         Raises ValueError, and stays as it was, if the table holds what is no address.
         """
-        found = self._change(delta(self.table(), table))
+        found = self._change(table_delta(self.table(), table))
         self.network_id, self._peers = table.network_id, table.peers
         return found
 

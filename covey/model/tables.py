@@ -80,3 +80,12 @@ class NetworkTableDelta(Part, frozen=True):
     services_removed: tuple[str, ...] = ()
     peers: tuple[PeerRow, ...] = ()
     peers_removed: tuple[str, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Tell whether no row differs."""
+        changed, removed = (
+            (self.endpoints, self.services, self.peers),
+            (self.endpoints_removed, self.services_removed),
+        )
+        return not any((*changed, *removed, self.peers_removed))

@@ -11,6 +11,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from covey.model.assignments import Assignments, AssignmentSet
+from covey.model.changes import changes
 from covey.model.objects import (
     ClusterVersion,
     Endpoint,
@@ -26,7 +27,6 @@ from covey.model.objects import (
 from covey.model.specs import NodeSpec
 from covey.model.states import TaskState
 from manager.allocator.ports import numbered
-from manager.dispatcher.difference import changes
 from manager.store.view import BY_NODE, BY_TASK, View
 
 T = TypeVar("T", Task, Revision, Network, Endpoint, Node)

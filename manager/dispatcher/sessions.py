@@ -11,6 +11,7 @@ from functools import partial
 from covey import limits
 from covey.machine import Machine, Tick
 from covey.model.assignments import AssignmentSet, TaskReport
+from covey.model.changes import table_delta
 from covey.model.objects import Cluster, ClusterVersion, Endpoint, Network, Node
 from covey.model.states import NodeState
 from covey.model.tables import NetworkTable, NetworkTableDelta
@@ -40,7 +41,7 @@ from manager.dispatcher.events import (
     WriteStatuses,
 )
 from manager.dispatcher.liveness import Expected, Forgotten, Heard, Left, Liveness, heartbeat_period_ms
-from manager.dispatcher.tables import network_table, table_delta
+from manager.dispatcher.tables import network_table
 from manager.dispatcher.withdrawals import Key, Withdrawals
 from manager.store.transaction import Commit
 from manager.store.view import BY_NODE, View
@@ -354,7 +355,7 @@ class Sessions:
                 continue
             new = network_table(self.view, network, version)
             delta = table_delta(old, new)
-            if delta is not None:
+            if not delta.empty:
                 self.tables[network_id] = new
                 deltas[network_id] = delta
         return deltas

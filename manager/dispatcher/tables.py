@@ -1,4 +1,4 @@
-"""The table of a network, and what changed between two versions of it."""
+"""The table of a network."""
 
 from covey.errors import InvalidArgument
 from covey.model.expansion import hostname_of
@@ -6,8 +6,7 @@ from covey.model.names import task_name
 from covey.model.objects import ClusterVersion, Endpoint, Network, Node, Revision, Service, Task
 from covey.model.specs import PortConfig, ServiceSpec
 from covey.model.states import EndpointMode, PublishMode
-from covey.model.tables import EndpointRow, NetworkTable, NetworkTableDelta, ServiceRow
-from manager.dispatcher.difference import changes
+from covey.model.tables import EndpointRow, NetworkTable, ServiceRow
 from manager.store.view import BY_NETWORK, View
 
 
@@ -103,24 +102,3 @@ def _ports(service: Service, network: Network) -> tuple[PortConfig, ...]:
     if network.spec.ingress:
         return tuple(port for port in service.ports if port.publish_mode is PublishMode.INGRESS)
     return tuple(port for port in service.ports if port.name)
-
-
-def table_delta(old: NetworkTable, new: NetworkTable) -> NetworkTableDelta | None:
-    """Return what turns `old` into `new`, or None if their rows are the same."""
-    assert old.network_id == new.network_id
-    endpoints, endpoints_removed = changes(old.endpoints, new.endpoints, lambda row: row.endpoint_id)
-    services, services_removed = changes(old.services, new.services, lambda row: row.service_id)
-    peers, peers_removed = changes(old.peers, new.peers, lambda row: row.node_id)
-    if not any((endpoints, endpoints_removed, services, services_removed, peers, peers_removed)):
-        return None
-    return NetworkTableDelta(
-        network_id=new.network_id,
-        applies_to=old.version,
-        version=new.version,
-        endpoints=endpoints,
-        endpoints_removed=endpoints_removed,
-        services=services,
-        services_removed=services_removed,
-        peers=peers,
-        peers_removed=peers_removed,
-    )

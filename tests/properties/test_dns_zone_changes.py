@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.dns.codec import wire_name
-from agent.dns.difference import delta
 from agent.dns.zone import Zone, zone_of
+from covey.model.changes import table_delta
 from covey.model.objects import ClusterVersion
 from covey.model.specs import PortConfig
 from covey.model.states import EndpointMode, EndpointState
@@ -77,7 +77,7 @@ def test_changes_lead_where_the_whole_table_does(tables: list[NetworkTable], who
         if whole:
             zone.set_table(new)
         else:
-            zone.change(delta(old, new))
+            zone.change(table_delta(old, new))
         assert content(zone) == content(zone_of(new))
         assert zone.table() == new
 

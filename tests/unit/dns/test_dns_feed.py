@@ -5,7 +5,6 @@ from random import Random
 import pytest
 
 from agent.dns.client import DnsFeed
-from agent.dns.difference import delta
 from agent.dns.fake import FakeNames
 from agent.dns.feed import (
     ChangeTable,
@@ -24,6 +23,7 @@ from agent.dns.resolv import ndots_of, options_of, resolv_conf, search_of, upstr
 from agent.dns.seam import Names
 from covey import limits
 from covey.errors import FailedPrecondition, PeerFault, Unavailable
+from covey.model.changes import table_delta
 from covey.model.objects import ClusterVersion
 from covey.model.tables import NetworkTable, ServiceRow
 
@@ -105,7 +105,7 @@ def test_of_a_table_the_server_has_only_what_changed_is_sent() -> None:
     assert (outbox.table_verdict("n"), outbox.idle) == ("", True)
     outbox.drop_table("n")
     outbox.set_table(tables[4])
-    assert drain(outbox) == [ChangeTable(delta(tables[3], tables[4]))]  # nothing was sent in between
+    assert drain(outbox) == [ChangeTable(table_delta(tables[3], tables[4]))]  # nothing was sent in between
     outbox.drop_table("n")
     assert drain(outbox) == [DropTable("n")]
     outbox.set_table(tables[4])
