@@ -1,12 +1,11 @@
 """Judging what was seen. Pure."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from agent.runtime.seam import Observed
 from covey import limits
-from covey.model.audit import AuditReport, Finding
-from covey.model.objects import AuditCount, AuditSummary
+from covey.model.audit import AuditReport, Finding, counts
+from covey.model.objects import AuditSummary
 
 from .known import Known
 from .look import Look
@@ -58,11 +57,6 @@ def report(found: Look, left: Look | None, known: Known, unused: tuple[int, int]
         task_ids=tuple(sorted(known.held))[: limits.audit_tasks_max],
         omitted_tasks=max(0, len(known.held) - limits.audit_tasks_max),
     )
-
-
-def counts(findings: Iterable[Finding]) -> tuple[AuditCount, ...]:
-    """How many there are of each kind, in the order of kinds."""
-    return tuple(AuditCount(*each) for each in sorted(Counter(f.kind for f in findings).items()))
 
 
 def summary(told: AuditReport) -> AuditSummary:

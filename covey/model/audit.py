@@ -1,5 +1,8 @@
 """Audits: what a node or the managers found when they compared what should be with what is."""
 
+from collections import Counter
+from collections.abc import Iterable
+
 from covey.model.objects import AuditCount, Part
 
 
@@ -35,3 +38,8 @@ class AuditReport(Part, frozen=True):
     remarks: tuple[str, ...] = ()
     task_ids: tuple[str, ...] = ()
     omitted_tasks: int = 0
+
+
+def counts(findings: Iterable[Finding]) -> tuple[AuditCount, ...]:
+    """How many there are of each kind, in the order of kinds."""
+    return tuple(AuditCount(*each) for each in sorted(Counter(f.kind for f in findings).items()))

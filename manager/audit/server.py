@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from random import Random
@@ -11,8 +10,8 @@ from typing import Protocol
 from covey import limits
 from covey.errors import CoveyError, NotLeader
 from covey.ids import new_id
-from covey.model.audit import AuditReport, Finding
-from covey.model.objects import AuditCount, Node
+from covey.model.audit import AuditReport, Finding, counts
+from covey.model.objects import Node
 from covey.model.states import NodeState
 from covey.v1 import audit_pb2
 from covey.v1 import control_pb2 as pb
@@ -203,6 +202,6 @@ def _report(findings: Sequence[Finding], look: Look) -> AuditReport:
         at_ns=time.time_ns(),
         compared=look.compared,
         findings=shown,
-        counts=tuple(AuditCount(*each) for each in sorted(Counter(f.kind for f in findings).items())),
+        counts=counts(findings),
         omitted=len(findings) - len(shown),
     )

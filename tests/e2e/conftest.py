@@ -34,12 +34,8 @@ def stand(session_stand: Stand) -> Iterator[Stand]:
     session_stand.power_on()
     session_stand.sweep()
     try:
-        session_stand.until("nothing of any task to be left", lambda: not remains(session_stand))
+        session_stand.until("nothing of any task to be left", lambda: not session_stand.remains())
     except pytest.fail.Exception:
         pytest.fail(
-            "\n".join(("left of tasks that are gone:", *remains(session_stand), session_stand.words()))
+            "\n".join(("left of tasks that are gone:", *session_stand.remains(), session_stand.words()))
         )
-
-
-def remains(stand: Stand) -> list[str]:
-    return [f"{node}: {each}" for node in stand.asked.nodes for each in traces.remains(stand.place, node)]

@@ -58,12 +58,8 @@ def test_nothing_is_amiss_whatever_people_do(stand: Stand) -> None:
     stand.covey("service", "scale", "web=2")
     assert "Nothing amiss on 1 node" in audit(stand, "--node", "w1")
     stand.covey("service", "rm", "web")
-    stand.until("nothing of any task to be left", lambda: not any(remains(stand)))
+    stand.until("nothing of any task to be left", lambda: not stand.remains())
     assert "Nothing amiss on 3 nodes" in audit(stand)
-
-
-def remains(stand: Stand) -> list[str]:
-    return [each for node in stand.asked.nodes for each in traces.remains(stand.place, node)]
 
 
 def test_what_is_under_way_is_no_finding(stand: Stand) -> None:

@@ -18,6 +18,7 @@ from devcluster.fabric import Fabric
 from devcluster.look import TaskLine
 from devcluster.place import OUTSIDE, Place, address_of
 from devcluster.record import Record
+from tests.support import traces
 
 Row = dict[str, object]
 ANSWER = re.compile(r"version=(\S+) task=(\S+) node=(\S+) client=(\S+)")
@@ -82,6 +83,10 @@ class Stand:
             if time.monotonic() > deadline:
                 pytest.fail(f"waited {bound_s:g} s in vain for {what}\n{self.words()}")
             time.sleep(0.1)
+
+    def remains(self) -> list[str]:
+        """All that stands on the nodes because of tasks."""
+        return [f"{node}: {each}" for node in self.asked.nodes for each in traces.remains(self.place, node)]
 
     def words(self) -> str:
         """The end of each node's log."""
