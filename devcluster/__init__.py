@@ -6,9 +6,10 @@
     covey dev pause w1              # a machine that stalls; `covey dev resume w1`
     covey dev down                  # no trace is left
 
-A *node* here is what a host is elsewhere: a network namespace with one address, a hostname, a cgroup in
-every hierarchy, state, run and log folders, and a real `coveyd` started in it. All else of the kernel is
-shared, so the rules below see to it that no shortcut hides in that.
+A *node* here is what a host is elsewhere: a network namespace with one IPv4 and one IPv6 address, a
+hostname, a cgroup in every hierarchy, state, run and log folders, and a real `coveyd` started in it. All
+else of the kernel is shared, so the rules below see to it that no shortcut hides in that. The cluster
+itself speaks IPv4; IPv6 is there for what comes to published ports, and for tasks' way out.
 
 * `place`: every name and path, derived from the checkout and the cluster's name. Two checkouts, or two
   clusters of one, never meet. Nothing else invents a name.

@@ -7,16 +7,27 @@ what services publish, and the registry. All else is dropped, in silence, as a f
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from covey import limits
 from covey.errors import InvalidArgument
 from covey.io import netns
 
 from . import namespaces
-from .place import FABRIC, REGISTRY, Place, address_of, fabric_prefix_length, registry_port
+from .place import (
+    FABRIC,
+    REGISTRY,
+    Place,
+    address_of,
+    fabric_prefix_length,
+    fabric_prefix_length_ipv6,
+    ipv6_of,
+    registry_port,
+)
 
 default_publish = ("80", "443", "8000-9999", f"{limits.published_port_first}-{limits.published_port_last}")
 _port_last = 65_535
+_ipv6 = Path("/proc/sys/net/ipv6")  # not where the kernel was told to do without
 
 
 def port_range(text: str) -> str:
@@ -48,11 +59,14 @@ def filter_rules(publish: Iterable[str]) -> str:
     return f"""
 table bridge covey_dev {{
     set severed {{ type ipv4_addr . ipv4_addr; }}
+    set severed6 {{ type ipv6_addr . ipv6_addr; }}
     set published {{ type inet_service; flags interval; auto-merge; elements = {{ {published} }}; }}
     chain forward {{
         type filter hook forward priority 0; policy drop;
-        ip saddr . ip daddr @severed drop
         ether type arp accept
+        icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} accept
+        ip saddr . ip daddr @severed drop
+        ip6 saddr . ip6 daddr @severed6 drop
         meta l4proto {{ icmp, ipv6-icmp }} accept
         udp dport {limits.vxlan_port} accept
         tcp dport {{ {control} }} accept
@@ -100,7 +114,10 @@ class Fabric:
             f"link set {port} up",
         )
         address = f"{address_of(member)}/{fabric_prefix_length}"
-        _batch(self.place, member, [f"addr add {address} dev eth0", "link set eth0 up"])
+        lines = [f"addr add {address} dev eth0", "link set eth0 up"]
+        if _ipv6.exists():
+            lines.insert(1, f"addr add {ipv6_of(member)}/{fabric_prefix_length_ipv6} dev eth0 nodad")
+        _batch(self.place, member, lines)
 
     def unplug(self, member: str) -> None:
         """Take away a member's cable and namespace; fine where there are none.
@@ -123,11 +140,15 @@ class Fabric:
     def sever(self, sender: str, receiver: str) -> None:
         """Drop all that `sender` sends to `receiver`; the way back stays open."""
         pair = f"{address_of(sender)} . {address_of(receiver)}"
-        self._nft(f"add element bridge covey_dev severed {{ {pair} }}")
+        pair6 = f"{ipv6_of(sender)} . {ipv6_of(receiver)}"
+        self._nft(
+            f"add element bridge covey_dev severed {{ {pair} }}\n"
+            f"add element bridge covey_dev severed6 {{ {pair6} }}"
+        )
 
     def mend(self) -> None:
         """Pass again what `sever` dropped, between all members."""
-        self._nft("flush set bridge covey_dev severed")
+        self._nft("flush set bridge covey_dev severed\nflush set bridge covey_dev severed6")
 
     def is_cut(self, member: str) -> bool:
         """Whether the member's link is down."""

@@ -20,6 +20,7 @@ OUTSIDE = "outside"
 FABRIC = "fabric"
 registry_port = 5000
 fabric_prefix_length = 16
+fabric_prefix_length_ipv6 = 64
 
 _FIXED = {REGISTRY: "10.77.0.2", OUTSIDE: "10.77.0.3"}
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,18}[a-z0-9])?")
@@ -48,6 +49,12 @@ def address_of(member: str) -> str:
             f"'{member}' is too many: {managers_max} managers and {workers_max} workers at most"
         )
     return f"10.77.{1 if kind == 'm' else 2}.{number}"
+
+
+def ipv6_of(member: str) -> str:
+    """The IPv6 address that goes with `address_of`: 10.77.1.12 has fd77::1:12 beside it."""
+    _, _, kind, number = address_of(member).split(".")
+    return f"fd77::{number}" if kind == "0" else f"fd77::{kind}:{number}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from covey.errors import CoveyError
 from devcluster import cluster, look, members, nodes
 from devcluster.fabric import Fabric
 from devcluster.look import TaskLine
-from devcluster.place import OUTSIDE, Place, address_of
+from devcluster.place import OUTSIDE, Place, address_of, ipv6_of
 from devcluster.record import Record
 from tests.support import traces
 
@@ -71,11 +71,12 @@ class Stand:
         )
         return done.stdout.strip() if done.returncode == 0 else ""
 
-    def curl(self, node: str, port: int, member: str = OUTSIDE) -> str:
-        return self.exec(member, "curl", "-s", "--max-time", "3", f"http://{address_of(node)}:{port}/")
+    def curl(self, node: str, port: int, member: str = OUTSIDE, *, ipv6: bool = False) -> str:
+        host = f"[{ipv6_of(node)}]" if ipv6 else address_of(node)
+        return self.exec(member, "curl", "-s", "-g", "--max-time", "3", f"http://{host}:{port}/")
 
-    def answers(self, node: str, port: int) -> bool:
-        return bool(ANSWER.search(self.curl(node, port)))
+    def answers(self, node: str, port: int, *, ipv6: bool = False) -> bool:
+        return bool(ANSWER.search(self.curl(node, port, ipv6=ipv6)))
 
     def until(self, what: str, seen: Callable[[], object], bound_s: float = BOUND_S) -> None:
         deadline = time.monotonic() + bound_s

@@ -4,7 +4,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -12,11 +12,13 @@ from covey.errors import InvalidArgument
 from covey.io import netns
 from devcluster import cgroups, members, mounts, namespaces, nodes, record, sweep
 from devcluster.fabric import Fabric, default_publish, filter_rules, port_range
-from devcluster.place import OUTSIDE, Place, address_of
+from devcluster.place import OUTSIDE, Place, address_of, ipv6_of
 
 pytestmark = pytest.mark.root
 
 MEMBERS = ("m1", "w1", OUTSIDE)
+Addressing = Callable[[str], str]
+both_families = pytest.mark.parametrize("of", [address_of, ipv6_of], ids=["ipv4", "ipv6"])
 
 
 @pytest.fixture(scope="module")
@@ -35,26 +37,33 @@ def place() -> Iterator[Place]:
     assert not mounts.mounted_under(place.root)
 
 
-def pings(place: Place, source: str, target: str) -> bool:
-    argv = namespaces.command(place.netns(source), ["ping", "-c3", "-i0.3", "-W1", address_of(target)])
+def pings(place: Place, source: str, target: str, of: Addressing = address_of) -> bool:
+    argv = namespaces.command(place.netns(source), ["ping", "-c3", "-i0.3", "-W1", of(target)])
     return subprocess.run(argv, capture_output=True, timeout=10, check=False).returncode == 0
 
 
 def connects(
-    place: Place, source: str, target: str, port: int, source_port: int = 0, patience_s: float = 1.0
+    place: Place,
+    source: str,
+    target: str,
+    port: int,
+    source_port: int = 0,
+    patience_s: float = 1.0,
+    of: Addressing = address_of,
 ) -> bool:
     """Whether a TCP connection from one member to a listener on another comes about within `patience_s`."""
+    family = socket.AF_INET6 if ":" in of(target) else socket.AF_INET
 
     def listen() -> socket.socket:
-        return socket.create_server((address_of(target), port))
+        return socket.create_server((of(target), port), family=family)
 
     def connect() -> bool:
-        with socket.socket() as client:
+        with socket.socket(family) as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             client.settimeout(patience_s)
-            client.bind((address_of(source), source_port))
+            client.bind((of(source), source_port))
             try:
-                client.connect((address_of(target), port))
+                client.connect((of(target), port))
             except TimeoutError:
                 return False
             return True
@@ -80,13 +89,17 @@ def datagram_arrives(place: Place, source: str, target: str, port: int) -> bool:
 
 
 @pytest.mark.parametrize("port", [2377, 2378, 80, 8080, 30000])
-def test_ports_that_pass(place: Place, port: int) -> None:
-    assert connects(place, OUTSIDE, "m1", port, patience_s=15.0)  # a new link may lose the first packets
+@both_families
+def test_ports_that_pass(place: Place, port: int, of: Addressing) -> None:
+    assert connects(
+        place, OUTSIDE, "m1", port, patience_s=15.0, of=of
+    )  # a new link may lose the first packets
 
 
 @pytest.mark.parametrize("port", [22, 2376, 4789, 5000, 7999, 10000, 33000])
-def test_ports_that_do_not_pass(place: Place, port: int) -> None:
-    assert not connects(place, "w1", "m1", port)
+@both_families
+def test_ports_that_do_not_pass(place: Place, port: int, of: Addressing) -> None:
+    assert not connects(place, "w1", "m1", port, of=of)
 
 
 def test_a_permitted_source_port_opens_no_connection(place: Place) -> None:
@@ -97,6 +110,17 @@ def test_datagrams(place: Place) -> None:
     assert datagram_arrives(place, "w1", "m1", 4789)
     assert datagram_arrives(place, "w1", "m1", 8053)
     assert not datagram_arrives(place, "w1", "m1", 53)
+
+
+@both_families
+def test_what_one_sends_another_is_severed_and_mended(place: Place, of: Addressing) -> None:
+    fabric = Fabric(place)
+    assert pings(place, "m1", "w1", of)
+    fabric.sever("w1", "m1")
+    assert not pings(place, "m1", "w1", of)
+    assert pings(place, "m1", OUTSIDE, of)
+    fabric.mend()
+    assert pings(place, "m1", "w1", of)
 
 
 def test_cut_and_heal(place: Place) -> None:

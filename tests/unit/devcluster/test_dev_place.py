@@ -7,7 +7,7 @@ import pytest
 from covey.errors import Corrupt, InvalidArgument, NotFound
 from devcluster import place as places
 from devcluster import record
-from devcluster.place import Place, address_of
+from devcluster.place import Place, address_of, ipv6_of
 from devcluster.record import Record
 
 
@@ -33,6 +33,10 @@ def test_addresses_differ_and_are_stable() -> None:
     assert address_of("w250") == "10.77.2.250"
     members = ["registry", "outside", "m1", "m20", "w1", "w250"]
     assert len({address_of(member) for member in members}) == len(members)
+    assert ipv6_of("m1") == "fd77::1:1"
+    assert ipv6_of("w250") == "fd77::2:250"
+    assert ipv6_of("outside") == "fd77::3"
+    assert len({ipv6_of(member) for member in members}) == len(members)
 
 
 @pytest.mark.parametrize("node", ["", "m", "m0", "x1", "w01", "w1 ", "W1"])
