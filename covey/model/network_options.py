@@ -19,6 +19,11 @@ def vni(options: Mapping[str, str]) -> int:
     return _number(options, VNI)
 
 
+def encrypted(options: Mapping[str, str]) -> bool:
+    """Tell whether what nodes send each other on the network is to be encrypted."""
+    return any(options.get(name, "false") != "false" for name in ENCRYPTED)
+
+
 def _number(options: Mapping[str, str], names: tuple[str, ...]) -> int:
     text = next((options[name] for name in names if name in options), "")
     return int(text) if text.isascii() and text.isdecimal() else 0

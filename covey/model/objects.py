@@ -54,6 +54,13 @@ class JoinSecrets(Part, frozen=True):
     manager: str = ""
 
 
+class TunnelTurn(Part, frozen=True):
+    """Which generation of keys the tunnels of encrypted networks are to have, and since when."""
+
+    generation: int = 0
+    since_ns: int = 0
+
+
 class Cluster(Part, frozen=True):
     """The one object that describes the cluster as a whole; its id is the cluster's id."""
 
@@ -64,18 +71,30 @@ class Cluster(Part, frozen=True):
     feature_level: int = 1
     root_ca: RootCa = RootCa()
     join_secrets: JoinSecrets = JoinSecrets()
+    tunnels: TunnelTurn = TunnelTurn()
+
+
+class TunnelKey(Part, frozen=True):
+    """A public key (base64) of a node's tunnels, and the UDP port at which the node listens with it.
+
+    `generation` is whose turn it was when the key was made: only keys of one generation speak with each other.
+    """
+
+    generation: int = 0
+    public_key: str = ""
+    port: int = 0
 
 
 class NodeNetworking(Part, frozen=True):
     """What a node's kernel can do for networks, found out by trying.
 
     `encryption` is what encrypts (`kernel` or `wireguard-go`), empty if nothing can. `tunnel_keys` are its
-    public keys, base64, the newest last. `remarks` say why something cannot be done.
+    public keys, the newest last. `remarks` say why something cannot be done.
     """
 
     keeps_client_address: bool = False
     encryption: str = ""
-    tunnel_keys: tuple[str, ...] = ()
+    tunnel_keys: tuple[TunnelKey, ...] = ()
     remarks: tuple[str, ...] = ()
 
 

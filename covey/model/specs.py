@@ -334,3 +334,4 @@ class ClusterSpec(Spec, frozen=True):
     task_history_per_slot: int = limits.task_history_per_slot
     heartbeat_period_ms: int = limits.heartbeat_period_ms
     node_certificate_ns: int = limits.node_certificate_days * 86_400 * 1_000_000_000
+    tunnel_rotation_ns: int = limits.tunnel_rotation_s * 1_000_000_000

@@ -4,7 +4,7 @@ A table is the whole truth of one network at one version. A node gets the tables
 it has a task, and that of the ingress network always.
 """
 
-from covey.model.objects import ClusterVersion, Part
+from covey.model.objects import ClusterVersion, Part, TunnelKey
 from covey.model.specs import PortConfig
 from covey.model.states import Affinity, EndpointMode, EndpointState
 
@@ -49,13 +49,14 @@ class PeerRow(Part, frozen=True):
     """One node on an encrypted network: where its tunnel ends, what it has inside, and by which keys.
 
     `tunnel_address` is what the endpoint rows of this network have for `vtep`. `keys` are public, the newest
-    last; an older one holds until every peer has the newer.
+    last; an older one holds until every peer has the newer. `generation` is that of the keys nodes are to have now.
     """
 
     node_id: str = ""
     data_address: str = ""
     tunnel_address: str = ""
-    keys: tuple[str, ...] = ()
+    keys: tuple[TunnelKey, ...] = ()
+    generation: int = 0
 
 
 class NetworkTable(Part, frozen=True):

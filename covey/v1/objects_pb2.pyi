@@ -44,8 +44,16 @@ class JoinSecrets(_message.Message):
     manager: str
     def __init__(self, worker: _Optional[str] = ..., manager: _Optional[str] = ...) -> None: ...
 
+class TunnelTurn(_message.Message):
+    __slots__ = ("generation", "since_ns")
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    SINCE_NS_FIELD_NUMBER: _ClassVar[int]
+    generation: int
+    since_ns: int
+    def __init__(self, generation: _Optional[int] = ..., since_ns: _Optional[int] = ...) -> None: ...
+
 class Cluster(_message.Message):
-    __slots__ = ("id", "meta", "spec", "epoch", "feature_level", "root_ca", "join_secrets")
+    __slots__ = ("id", "meta", "spec", "epoch", "feature_level", "root_ca", "join_secrets", "tunnels")
     ID_FIELD_NUMBER: _ClassVar[int]
     META_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
@@ -53,6 +61,7 @@ class Cluster(_message.Message):
     FEATURE_LEVEL_FIELD_NUMBER: _ClassVar[int]
     ROOT_CA_FIELD_NUMBER: _ClassVar[int]
     JOIN_SECRETS_FIELD_NUMBER: _ClassVar[int]
+    TUNNELS_FIELD_NUMBER: _ClassVar[int]
     id: str
     meta: Meta
     spec: _specs_pb2.ClusterSpec
@@ -60,7 +69,18 @@ class Cluster(_message.Message):
     feature_level: int
     root_ca: RootCa
     join_secrets: JoinSecrets
-    def __init__(self, id: _Optional[str] = ..., meta: _Optional[_Union[Meta, _Mapping]] = ..., spec: _Optional[_Union[_specs_pb2.ClusterSpec, _Mapping]] = ..., epoch: _Optional[int] = ..., feature_level: _Optional[int] = ..., root_ca: _Optional[_Union[RootCa, _Mapping]] = ..., join_secrets: _Optional[_Union[JoinSecrets, _Mapping]] = ...) -> None: ...
+    tunnels: TunnelTurn
+    def __init__(self, id: _Optional[str] = ..., meta: _Optional[_Union[Meta, _Mapping]] = ..., spec: _Optional[_Union[_specs_pb2.ClusterSpec, _Mapping]] = ..., epoch: _Optional[int] = ..., feature_level: _Optional[int] = ..., root_ca: _Optional[_Union[RootCa, _Mapping]] = ..., join_secrets: _Optional[_Union[JoinSecrets, _Mapping]] = ..., tunnels: _Optional[_Union[TunnelTurn, _Mapping]] = ...) -> None: ...
+
+class TunnelKey(_message.Message):
+    __slots__ = ("generation", "public_key", "port")
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    generation: int
+    public_key: str
+    port: int
+    def __init__(self, generation: _Optional[int] = ..., public_key: _Optional[str] = ..., port: _Optional[int] = ...) -> None: ...
 
 class NodeNetworking(_message.Message):
     __slots__ = ("keeps_client_address", "encryption", "tunnel_keys", "remarks")
@@ -70,9 +90,9 @@ class NodeNetworking(_message.Message):
     REMARKS_FIELD_NUMBER: _ClassVar[int]
     keeps_client_address: bool
     encryption: str
-    tunnel_keys: _containers.RepeatedScalarFieldContainer[str]
+    tunnel_keys: _containers.RepeatedCompositeFieldContainer[TunnelKey]
     remarks: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, keeps_client_address: _Optional[bool] = ..., encryption: _Optional[str] = ..., tunnel_keys: _Optional[_Iterable[str]] = ..., remarks: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, keeps_client_address: _Optional[bool] = ..., encryption: _Optional[str] = ..., tunnel_keys: _Optional[_Iterable[_Union[TunnelKey, _Mapping]]] = ..., remarks: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class AuditCount(_message.Message):
     __slots__ = ("kind", "number")

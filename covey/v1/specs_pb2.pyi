@@ -414,17 +414,19 @@ class NetworkSpec(_message.Message):
     def __init__(self, name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., driver: _Optional[str] = ..., attachable: _Optional[bool] = ..., internal: _Optional[bool] = ..., ingress: _Optional[bool] = ..., ipam: _Optional[_Iterable[_Union[IpamConfig, _Mapping]]] = ..., options: _Optional[_Mapping[str, str]] = ..., ipv4: _Optional[bool] = ..., ipv6: _Optional[bool] = ..., config_only: _Optional[bool] = ..., config_from: _Optional[str] = ...) -> None: ...
 
 class ClusterSpec(_message.Message):
-    __slots__ = ("address_pools", "subnet_prefix_length", "vxlan_port", "task_history_per_slot", "heartbeat_period_ms", "node_certificate_ns")
+    __slots__ = ("address_pools", "subnet_prefix_length", "vxlan_port", "task_history_per_slot", "heartbeat_period_ms", "node_certificate_ns", "tunnel_rotation_ns")
     ADDRESS_POOLS_FIELD_NUMBER: _ClassVar[int]
     SUBNET_PREFIX_LENGTH_FIELD_NUMBER: _ClassVar[int]
     VXLAN_PORT_FIELD_NUMBER: _ClassVar[int]
     TASK_HISTORY_PER_SLOT_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_PERIOD_MS_FIELD_NUMBER: _ClassVar[int]
     NODE_CERTIFICATE_NS_FIELD_NUMBER: _ClassVar[int]
+    TUNNEL_ROTATION_NS_FIELD_NUMBER: _ClassVar[int]
     address_pools: _containers.RepeatedScalarFieldContainer[str]
     subnet_prefix_length: int
     vxlan_port: int
     task_history_per_slot: int
     heartbeat_period_ms: int
     node_certificate_ns: int
-    def __init__(self, address_pools: _Optional[_Iterable[str]] = ..., subnet_prefix_length: _Optional[int] = ..., vxlan_port: _Optional[int] = ..., task_history_per_slot: _Optional[int] = ..., heartbeat_period_ms: _Optional[int] = ..., node_certificate_ns: _Optional[int] = ...) -> None: ...
+    tunnel_rotation_ns: int
+    def __init__(self, address_pools: _Optional[_Iterable[str]] = ..., subnet_prefix_length: _Optional[int] = ..., vxlan_port: _Optional[int] = ..., task_history_per_slot: _Optional[int] = ..., heartbeat_period_ms: _Optional[int] = ..., node_certificate_ns: _Optional[int] = ..., tunnel_rotation_ns: _Optional[int] = ...) -> None: ...

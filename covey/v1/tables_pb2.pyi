@@ -54,16 +54,18 @@ class ServiceRow(_message.Message):
     def __init__(self, service_id: _Optional[str] = ..., name: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., mode: _Optional[_Union[_types_pb2.EndpointMode, str]] = ..., virtual_ips: _Optional[_Iterable[str]] = ..., ports: _Optional[_Iterable[_Union[_specs_pb2.PortConfig, _Mapping]]] = ..., affinity: _Optional[_Union[_types_pb2.Affinity, str]] = ...) -> None: ...
 
 class PeerRow(_message.Message):
-    __slots__ = ("node_id", "data_address", "tunnel_address", "keys")
+    __slots__ = ("node_id", "data_address", "tunnel_address", "keys", "generation")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     DATA_ADDRESS_FIELD_NUMBER: _ClassVar[int]
     TUNNEL_ADDRESS_FIELD_NUMBER: _ClassVar[int]
     KEYS_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     data_address: str
     tunnel_address: str
-    keys: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, node_id: _Optional[str] = ..., data_address: _Optional[str] = ..., tunnel_address: _Optional[str] = ..., keys: _Optional[_Iterable[str]] = ...) -> None: ...
+    keys: _containers.RepeatedCompositeFieldContainer[_objects_pb2.TunnelKey]
+    generation: int
+    def __init__(self, node_id: _Optional[str] = ..., data_address: _Optional[str] = ..., tunnel_address: _Optional[str] = ..., keys: _Optional[_Iterable[_Union[_objects_pb2.TunnelKey, _Mapping]]] = ..., generation: _Optional[int] = ...) -> None: ...
 
 class NetworkTable(_message.Message):
     __slots__ = ("network_id", "version", "endpoints", "services", "peers")

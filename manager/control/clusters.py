@@ -49,3 +49,7 @@ def check_cluster(spec: ClusterSpec) -> None:
     if not shortest <= spec.node_certificate_ns <= longest:
         remedy = f"is too short or too long; use 1h to {limits.root_certificate_days * 24}h"
         raise refuse("cert-expiry", duration_text(spec.node_certificate_ns), remedy)
+    least_s, most_s = limits.tunnel_rotation_s_min, limits.root_certificate_days * 86_400
+    if not least_s <= spec.tunnel_rotation_ns / 1e9 <= most_s:
+        remedy = f"is too short or too long; use {least_s}s to {most_s // 3600}h"
+        raise refuse("tunnel-rotation", duration_text(spec.tunnel_rotation_ns), remedy)

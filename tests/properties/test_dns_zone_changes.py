@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from agent.dns.codec import wire_name
 from agent.dns.zone import Zone, zone_of
 from covey.model.changes import table_delta
-from covey.model.objects import ClusterVersion
+from covey.model.objects import ClusterVersion, TunnelKey
 from covey.model.specs import PortConfig
 from covey.model.states import EndpointMode, EndpointState
 from covey.model.tables import EndpointRow, NetworkTable, PeerRow, ServiceRow
@@ -54,7 +54,7 @@ SERVICES = st.lists(
     unique_by=lambda row: row.service_id,
 ).map(lambda rows: tuple(sorted(rows, key=lambda row: row.service_id)))
 
-PEERS = st.sampled_from([(), (PeerRow("n1"),), (PeerRow("n1", keys=("k",)), PeerRow("n2"))])
+PEERS = st.sampled_from([(), (PeerRow("n1"),), (PeerRow("n1", keys=(TunnelKey(1, "k"),)), PeerRow("n2"))])
 TABLES = st.lists(st.tuples(ENDPOINTS, SERVICES, PEERS), min_size=1, max_size=5).map(
     lambda made: [
         NetworkTable("net", ClusterVersion(n), endpoints, services, peers)

@@ -73,6 +73,12 @@ def status(host: Host, form: str) -> int:
     type=Parsed("duration", amounts.duration_ns),
     help="For how long certificates of nodes are made from now on.",
 )
+@click.option(
+    "--tunnel-rotation",
+    "tunnel_rotation_ns",
+    type=Parsed("duration", amounts.duration_ns),
+    help="How often the tunnels of encrypted networks get new keys.",
+)
 @click.pass_obj
 def update(host: Host, /, **options: Any) -> None:
     """Change the cluster's settings. With no option, show them."""
@@ -97,6 +103,7 @@ def update(host: Host, /, **options: Any) -> None:
     echo(f"Task history limit: {'all' if history < 0 else history}")
     echo(f"Dispatcher heartbeat: {duration_text(spec.heartbeat_period_ms * 1_000_000)}")
     echo(f"Certificates of nodes: {duration_text(spec.node_certificate_ns)}")
+    echo(f"New keys for tunnels: every {duration_text(spec.tunnel_rotation_ns)}")
 
 
 def manager_word(manager: ManagerStatus) -> str:
