@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import struct
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from covey import limits
 log = logging.getLogger(__name__)
 
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
+_LISTENS = 0x10000  # __SO_ACCEPTCON, the flag of /proc/net/unix
 
 
 class Predecessor:
@@ -74,8 +76,27 @@ def _listener(path: Path) -> int:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as sock:
         try:
             sock.connect(str(path))
+        except BlockingIOError:  # it is there, but takes no connections, as one that hangs
+            return _holder(path)
         except OSError:
             return 0  # no socket, or its owner is dead
         said = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     pid, _, _ = _CREDENTIALS.unpack(said)
     return int(pid)
+
+
+def _holder(path: Path) -> int:
+    """The pid of a process that has the listening socket open; 0 if there is none. It looks at every process's files."""
+    listening = {f"socket:[{inode}]" for inode in _inodes(path)}
+    for folder in sorted(Path("/proc").glob("[0-9]*/fd")):
+        with suppress(OSError):  # it ended, or is not ours to look into
+            if any(os.readlink(each) in listening for each in folder.iterdir()):
+                return int(folder.parent.name)
+    return 0
+
+
+def _inodes(path: Path) -> Iterator[str]:
+    for line in Path("/proc/net/unix").read_text().splitlines()[1:]:
+        _, _, _, flags, _, _, inode, *bound = line.split(maxsplit=7)
+        if bound == [str(path)] and int(flags, 16) & _LISTENS:
+            yield inode

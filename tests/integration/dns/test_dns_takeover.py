@@ -1,5 +1,6 @@
 """A DNS process whose coveyd ended: it serves on, is relieved by the next one, and ends with the last container."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -8,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import dnslib
@@ -172,3 +174,31 @@ def test_one_that_ends_as_it_is_found_is_not_mistaken_for_another(
         finally:
             old.kill()
             stranger.kill()
+
+
+def test_one_that_hangs_is_found_though_it_takes_no_connections(tmp_path: Path) -> None:
+    place = tmp_path / "dns.sock"
+    hangs = f"import socket; s = socket.socket(1); s.bind({str(place)!r}); s.listen(0); print(flush=True); input()"
+    pipe = subprocess.PIPE
+    with (
+        subprocess.Popen([sys.executable, "-c", hangs], stdin=pipe, stdout=pipe) as old,
+        ExitStack() as waiting,
+    ):
+        try:
+            assert old.stdout is not None
+            old.stdout.readline()
+            while True:  # until nobody more has room to wait
+                client = waiting.enter_context(socket.socket(socket.AF_UNIX))
+                client.setblocking(False)
+                try:
+                    client.connect(str(place))
+                except BlockingIOError:
+                    break
+            found = predecessor.find(place)
+            assert found is not None
+            assert found.pid == old.pid
+            asyncio.run(found.relieve())
+            assert old.wait() == -signal.SIGTERM
+            assert predecessor.find(place) is None
+        finally:
+            old.kill()
