@@ -11,7 +11,7 @@ import pytest
 
 from covey.errors import CoveyError
 from covey.model.states import NodeRole
-from devcluster import cluster, look, members, namespaces, nodes, record, registry
+from devcluster import cgroups, cluster, look, members, namespaces, nodes, record, registry
 from devcluster.fabric import Fabric
 from devcluster.place import OUTSIDE, REGISTRY, Place, address_of
 from devcluster.record import Record
@@ -36,6 +36,10 @@ class EtcdTown(Town):
         with (home / "etcd.log").open("ab") as log:
             inside = namespaces.command(self.place.netns(REGISTRY), argv)
             self.etcd = subprocess.Popen(inside, stdout=log, stderr=log)
+        group = f"{self.place.cluster_cgroup}/etcd"  # so that it ends with the cluster, whoever removes that
+        cgroups.create(group)
+        for tree in cgroups.hierarchies():
+            (tree.root / group / "cgroup.procs").write_text(str(self.etcd.pid))
 
     def kill_etcd(self) -> None:
         if self.etcd is not None:

@@ -23,6 +23,7 @@ from covey.model.store_access import StoreAccess
 from manager.store.log.etcd import EtcdLog, open_etcd
 from manager.store.log.etcd.io.client import Etcd
 from manager.store.log.seam import Standing
+from tests.support.leftovers import prefix
 
 KEY = b"k" * 32
 
@@ -101,7 +102,7 @@ class Server:
 @contextmanager
 def running(*options: str, tls: "Tls | None" = None) -> Iterator[Server]:
     """Run one until the end of a test."""
-    with tempfile.TemporaryDirectory(prefix=f"covey-etcd-{os.getpid()}-") as directory:
+    with tempfile.TemporaryDirectory(prefix=f"{prefix()}-etcd-") as directory:
         server = Server(Path(directory), "--unsafe-no-fsync", *options, tls=tls)
         try:
             server.start()
@@ -115,7 +116,7 @@ def running(*options: str, tls: "Tls | None" = None) -> Iterator[Server]:
 @contextmanager
 def three() -> Iterator[list[Server]]:
     """Run a cluster of three until the end of a test."""
-    with tempfile.TemporaryDirectory(prefix=f"covey-etcd-{os.getpid()}-") as directory:
+    with tempfile.TemporaryDirectory(prefix=f"{prefix()}-etcd-") as directory:
         members = [Server(Path(directory) / str(n), "--unsafe-no-fsync") for n in range(3)]
         try:
             for member in members:

@@ -1,4 +1,5 @@
-"""What test runs that were killed left behind: `cvt<pid>...` control groups, mounts and folders of dead pids.
+"""What test runs that were killed left behind: `cvt<pid>...` control groups, mounts and folders of dead pids, and
+programs that were told to work in such a folder (as etcd is).
 
 Tests name all they make after their run (`prefix`), so that runs side by side never touch each other's, and
 the next run, or `make clean`, can tell what nobody will clean up any more.
@@ -7,14 +8,19 @@ the next run, or `make clean`, can tell what nobody will clean up any more.
 import os
 import re
 import shutil
+import signal
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from devcluster import cgroups, mounts
 
 _RUN = re.compile(r"cvt(\d+)\D.*|cvt(\d+)")
 _PLACES = (Path("/tmp"), Path("/run"))
+_FOLDER = re.compile(r"(?:/tmp|/run)/(cvt\d+[^/\0]*)")
+_END_S = 10.0  # for a process that was killed to be gone
 
 
 def prefix() -> str:
@@ -38,6 +44,25 @@ def _folders() -> Iterator[Path]:
         yield from sorted(folder for folder in place.glob("cvt*") if _dead(folder.name))
 
 
+def _programs() -> Iterator[int]:
+    """The processes whose arguments name a folder of a run that is no more."""
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            said = file.read_text(errors="replace")
+        except OSError:
+            continue  # it has ended
+        if any(_dead(name) for name in _FOLDER.findall(said)):
+            yield int(file.parent.name)
+
+
+def _end(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+        end = time.monotonic() + _END_S
+        while Path(f"/proc/{pid}/exe").exists() and time.monotonic() < end:
+            time.sleep(0.01)
+
+
 def sweep() -> list[str]:
     """Remove it all, as root; what was found."""
     found = []
@@ -45,6 +70,9 @@ def sweep() -> list[str]:
         cgroups.kill(group)
         cgroups.remove(group)
         found.append(f"control group {group}")
+    for pid in _programs():
+        _end(pid)
+        found.append(f"process {pid}")
     for folder in _folders():
         mounts.unmount_under(folder)
         shutil.rmtree(folder)

@@ -13,12 +13,13 @@ import pytest
 
 from tests.support.cli_command import BOUND_S, covey, listed, start
 from tests.support.cli_stand import TOKEN, CliStand
+from tests.support.leftovers import prefix
 
 
 @pytest.fixture(scope="module")
 def stand() -> Iterator[CliStand]:
     # Not pytest's folder: a unix socket's path has at most 107 bytes.
-    with TemporaryDirectory(prefix="cvt-cli-") as folder, CliStand(Path(folder)) as made:
+    with TemporaryDirectory(prefix=f"{prefix()}-cli-") as folder, CliStand(Path(folder)) as made:
         yield made
 
 
@@ -162,7 +163,7 @@ def test_no_coveyd_is_another_exit_code() -> None:
 
 
 def test_a_host_without_a_manager_says_so(tmp_path: Path) -> None:
-    with TemporaryDirectory(prefix="cvt-") as folder, socket.socket(socket.AF_UNIX) as listening:
+    with TemporaryDirectory(prefix=f"{prefix()}-") as folder, socket.socket(socket.AF_UNIX) as listening:
         listening.bind(f"{folder}/covey.sock")
         listening.listen()
         _, err = covey(None, "-H", f"unix://{folder}/covey.sock", "service", "ls", code=1)

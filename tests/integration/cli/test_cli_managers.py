@@ -10,11 +10,12 @@ import pytest
 from covey.v1 import control_pb2 as pb
 from tests.support.cli_command import covey
 from tests.support.cli_stand import CliStand, managers_line
+from tests.support.leftovers import prefix
 
 
 @pytest.fixture
 def stand() -> Iterator[CliStand]:
-    with TemporaryDirectory(prefix="cvt-climgr-") as folder, CliStand(Path(folder)) as made:
+    with TemporaryDirectory(prefix=f"{prefix()}-climgr-") as folder, CliStand(Path(folder)) as made:
         yield made
 
 

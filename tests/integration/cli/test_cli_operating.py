@@ -9,11 +9,12 @@ import pytest
 
 from tests.support.cli_command import covey, listed
 from tests.support.cli_stand import CliStand
+from tests.support.leftovers import prefix
 
 
 @pytest.fixture(scope="module")
 def stand() -> Iterator[CliStand]:
-    with TemporaryDirectory(prefix="cvt-op-") as folder, CliStand(Path(folder)) as made:
+    with TemporaryDirectory(prefix=f"{prefix()}-op-") as folder, CliStand(Path(folder)) as made:
         yield made
 
 

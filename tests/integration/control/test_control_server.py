@@ -39,13 +39,14 @@ from covey.v1 import control_pb2 as pb
 from covey.wire.client import connect_unix
 from covey.wire.services import Control
 from tests.support.cli_stand import TOKEN, CliStand
+from tests.support.leftovers import prefix
 
 BOUND_S = 60
 
 
 @pytest.fixture(scope="module")
 def stand() -> Iterator[CliStand]:
-    with TemporaryDirectory(prefix="cvt-control-") as folder, CliStand(Path(folder)) as made:
+    with TemporaryDirectory(prefix=f"{prefix()}-control-") as folder, CliStand(Path(folder)) as made:
         yield made
 
 

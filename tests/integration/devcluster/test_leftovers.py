@@ -24,7 +24,10 @@ cgroups.create(f"{name}r0")
 pid = os.posix_spawn("/bin/sh", ["sh", "-c", "exec sleep 600 >/dev/null 2>&1"], os.environ)
 for tree in cgroups.hierarchies():
     (tree.root / f"{name}r0" / "cgroup.procs").write_text(str(pid))
-print(folder, f"{name}r0", pid, flush=True)
+works = ["sh", "-c", 'exec tail -f "$0" >/dev/null 2>&1', str(folder / "file")]
+(folder / "file").touch()
+program = os.posix_spawn("/bin/sh", works, os.environ)
+print(folder, f"{name}r0", pid, program, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -37,15 +40,16 @@ def test_the_remains_of_a_killed_run_are_removed() -> None:
         done = subprocess.run(
             [sys.executable, "-c", _KILLED], capture_output=True, text=True, timeout=60, cwd=root, check=False
         )
-        folder, group, pid = done.stdout.split()
+        folder, group, pid, program = done.stdout.split()
         assert Path(f"/proc/{pid}").exists(), done.stderr
         assert mounts.mounted_under(Path(folder))
         found = leftovers.sweep()
-        assert {f"control group {group}", folder} <= set(found)
+        assert {f"control group {group}", f"process {program}", folder} <= set(found)
+        assert not Path(f"/proc/{program}/exe").exists()
         assert not Path(folder).exists()
         assert not mounts.mounted_under(Path(folder))
         assert not cgroups.exists(group)
         assert cgroups.exists(mine)
-        assert leftovers.sweep() == []
+        assert not {f"control group {group}", f"process {program}", folder} & set(leftovers.sweep())
     finally:
         cgroups.remove(mine)

@@ -1,7 +1,6 @@
 """What the DNS server serves, against what it was told: every difference is found, and put right."""
 
 import asyncio
-import os
 import subprocess
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from covey.io import netns
 from covey.model.objects import ClusterVersion
 from covey.model.states import EndpointState
 from covey.model.tables import EndpointRow, NetworkTable, ServiceRow
+from tests.support.leftovers import prefix
 
 pytestmark = pytest.mark.root
 
@@ -47,7 +47,7 @@ def inside(namespace: Path, *command: str) -> None:
 
 @pytest.fixture
 def run() -> Iterator[Path]:
-    with TemporaryDirectory(prefix=f"cvdnsaudit{os.getpid()}-") as folder:
+    with TemporaryDirectory(prefix=f"{prefix()}-dns-audit-") as folder:
         path = Path(folder)
         netns.create(path / "box")
         inside(path / "box", "ip", "link", "set", "lo", "up")

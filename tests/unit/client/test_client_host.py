@@ -6,6 +6,7 @@ import pytest
 
 from covey.client.host import DEFAULT_HOST, Host
 from covey.errors import FailedPrecondition, InvalidArgument, Unavailable
+from tests.support.leftovers import prefix
 
 
 def test_the_managers_socket_is_beside_the_daemons() -> None:
@@ -19,7 +20,7 @@ def test_another_address_is_refused_with_an_example(text: str) -> None:
 
 
 def test_who_is_missing_is_told_apart() -> None:
-    with TemporaryDirectory(prefix="cvt") as folder:
+    with TemporaryDirectory(prefix=f"{prefix()}-") as folder:
         host = Host(Path(folder) / "covey.sock")
         with pytest.raises(Unavailable, match="no coveyd listens"):
             host.check_manager()
