@@ -1,7 +1,7 @@
 """The first content of a cluster, made by `covey init`. Pure but for the dice of keys and ids."""
 
-import ipaddress
 from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from random import Random
 
 from msgspec import Struct
@@ -36,16 +36,21 @@ class Founding(Struct, frozen=True):
 
 def cluster_spec(pools: Sequence[str], subnet_prefix_length: int, vxlan_port: int) -> ClusterSpec:
     """Check what `init` was asked for; empty and 0 mean the defaults."""
-    networks = [_pool(text) for text in pools or (limits.address_pool_default,)]
-    for pool in networks:
-        if pool.version != 4:
+    given = [_pool(text) for text in pools]
+    networks = [pool for pool in given if isinstance(pool, IPv4Network)] or [
+        IPv4Network(limits.address_pool_default)
+    ]
+    of_ipv6 = [pool for pool in given if isinstance(pool, IPv6Network)]
+    longest = limits.subnet_prefix_length_ipv6_max
+    for narrow in of_ipv6:
+        if narrow.prefixlen > longest:
             raise InvalidArgument(
-                f"--default-addr-pool {pool} is not IPv4; overlay networks have no IPv6 yet"
+                f"--default-addr-pool {narrow} is too small for a network; give an IPv6 pool of /{longest} or larger"
             )
-    for at, pool in enumerate(networks):
-        for other in networks[:at]:
-            if pool.version == other.version and pool.overlaps(other):
-                raise InvalidArgument(f"--default-addr-pool {pool} overlaps {other}; give separate pools")
+    for at, one in enumerate(given):
+        for other in given[:at]:
+            if one.overlaps(other):
+                raise InvalidArgument(f"--default-addr-pool {one} overlaps {other}; give separate pools")
     length = subnet_prefix_length or limits.subnet_prefix_length
     for pool in networks:
         if not pool.prefixlen <= length <= pool.max_prefixlen - 2:
@@ -59,7 +64,10 @@ def cluster_spec(pools: Sequence[str], subnet_prefix_length: int, vxlan_port: in
             f"--data-path-port {port} is not between {_VXLAN_PORTS[0]} and {_VXLAN_PORTS[-1]}"
         )
     return ClusterSpec(
-        address_pools=tuple(str(pool) for pool in networks), subnet_prefix_length=length, vxlan_port=port
+        address_pools=tuple(map(str, networks)),
+        subnet_prefix_length=length,
+        vxlan_port=port,
+        address_pools_ipv6=tuple(map(str, of_ipv6)),
     )
 
 
@@ -99,10 +107,10 @@ def _ingress(spec: ClusterSpec, network_id: str) -> Network:
     return Network(id=network_id, spec=NetworkSpec(name=INGRESS_NAME, ingress=True, ipam=ipam))
 
 
-def _pool(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+def _pool(text: str) -> IPv4Network | IPv6Network:
     try:
-        return ipaddress.ip_network(text)
+        return ip_network(text)
     except ValueError as error:
         raise InvalidArgument(
-            f"--default-addr-pool {text!r} is not a network such as 10.20.0.0/16: {error}"
+            f"--default-addr-pool {text!r} is not a network such as 10.20.0.0/16 or fd00:1::/48: {error}"
         ) from None

@@ -326,7 +326,10 @@ class NetworkSpec(Spec, frozen=True):
 
 
 class ClusterSpec(Spec, frozen=True):
-    """Settings of the whole cluster. Address pools and the VXLAN port are fixed at `covey init`."""
+    """Settings of the whole cluster. Address pools and the VXLAN port are fixed at `covey init`.
+
+    Without `address_pools_ipv6` there is one of unique local addresses, made of the cluster's id.
+    """
 
     address_pools: tuple[str, ...] = (limits.address_pool_default,)
     subnet_prefix_length: int = limits.subnet_prefix_length
@@ -335,3 +338,4 @@ class ClusterSpec(Spec, frozen=True):
     heartbeat_period_ms: int = limits.heartbeat_period_ms
     node_certificate_ns: int = limits.node_certificate_days * 86_400 * 1_000_000_000
     tunnel_rotation_ns: int = limits.tunnel_rotation_s * 1_000_000_000
+    address_pools_ipv6: tuple[str, ...] = ()

@@ -414,7 +414,7 @@ class NetworkSpec(_message.Message):
     def __init__(self, name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., driver: _Optional[str] = ..., attachable: _Optional[bool] = ..., internal: _Optional[bool] = ..., ingress: _Optional[bool] = ..., ipam: _Optional[_Iterable[_Union[IpamConfig, _Mapping]]] = ..., options: _Optional[_Mapping[str, str]] = ..., ipv4: _Optional[bool] = ..., ipv6: _Optional[bool] = ..., config_only: _Optional[bool] = ..., config_from: _Optional[str] = ...) -> None: ...
 
 class ClusterSpec(_message.Message):
-    __slots__ = ("address_pools", "subnet_prefix_length", "vxlan_port", "task_history_per_slot", "heartbeat_period_ms", "node_certificate_ns", "tunnel_rotation_ns")
+    __slots__ = ("address_pools", "subnet_prefix_length", "vxlan_port", "task_history_per_slot", "heartbeat_period_ms", "node_certificate_ns", "tunnel_rotation_ns", "address_pools_ipv6")
     ADDRESS_POOLS_FIELD_NUMBER: _ClassVar[int]
     SUBNET_PREFIX_LENGTH_FIELD_NUMBER: _ClassVar[int]
     VXLAN_PORT_FIELD_NUMBER: _ClassVar[int]
@@ -422,6 +422,7 @@ class ClusterSpec(_message.Message):
     HEARTBEAT_PERIOD_MS_FIELD_NUMBER: _ClassVar[int]
     NODE_CERTIFICATE_NS_FIELD_NUMBER: _ClassVar[int]
     TUNNEL_ROTATION_NS_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_POOLS_IPV6_FIELD_NUMBER: _ClassVar[int]
     address_pools: _containers.RepeatedScalarFieldContainer[str]
     subnet_prefix_length: int
     vxlan_port: int
@@ -429,4 +430,5 @@ class ClusterSpec(_message.Message):
     heartbeat_period_ms: int
     node_certificate_ns: int
     tunnel_rotation_ns: int
-    def __init__(self, address_pools: _Optional[_Iterable[str]] = ..., subnet_prefix_length: _Optional[int] = ..., vxlan_port: _Optional[int] = ..., task_history_per_slot: _Optional[int] = ..., heartbeat_period_ms: _Optional[int] = ..., node_certificate_ns: _Optional[int] = ..., tunnel_rotation_ns: _Optional[int] = ...) -> None: ...
+    address_pools_ipv6: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, address_pools: _Optional[_Iterable[str]] = ..., subnet_prefix_length: _Optional[int] = ..., vxlan_port: _Optional[int] = ..., task_history_per_slot: _Optional[int] = ..., heartbeat_period_ms: _Optional[int] = ..., node_certificate_ns: _Optional[int] = ..., tunnel_rotation_ns: _Optional[int] = ..., address_pools_ipv6: _Optional[_Iterable[str]] = ...) -> None: ...

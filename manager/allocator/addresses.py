@@ -1,14 +1,14 @@
 """Who holds which address on which network: a cache of what endpoints and services in the store say."""
 
 from collections.abc import Iterator
-from ipaddress import IPv4Address
 
+from covey.model.addressing import number_of
 from covey.model.objects import Endpoint, Network, Service, Subnet
 
-from .pool import Pool
+from .pool import Pool, pools_of
 
 Held = tuple[str, int]
-"""(network id, IPv4 address as a number)"""
+"""(network id, number)"""
 
 
 class Addresses:
@@ -29,7 +29,7 @@ class Addresses:
         self._pools.pop(id, None)
         self._newest.pop(id, None)
         if subnets:
-            pools = [Pool(subnet) for subnet in subnets]
+            pools = pools_of(subnets)
             self._subnets[id], self._pools[id] = subnets, pools
             for held in self._held.values():
                 for network_id, number in held:
@@ -51,7 +51,8 @@ class Addresses:
     def observe_service(self, id: str, service: Service | None) -> None:
         """Take up a service's virtual addresses."""
         ips = service.virtual_ips if service is not None else ()
-        self._set(id, tuple((ip.network_id, int(IPv4Address(ip.address))) for ip in ips))
+        held = dict.fromkeys((ip.network_id, number_of(ip.address)) for ip in ips)  # one of both families
+        self._set(id, tuple(held))
 
     def _set(self, holder: str, held: tuple[Held, ...]) -> None:
         before = self._held.get(holder, ())
@@ -72,7 +73,7 @@ class Addresses:
         return network_id in self._pools
 
     def take(self, network_id: str) -> int | None:
-        """Find the next free address of a network; None if all are held. The caller observes the holder."""
+        """Find the next free number of a network; None if all are held. The caller observes the holder."""
         for pool in self._pools[network_id]:
             number = pool.take()
             if number is not None:

@@ -1,7 +1,6 @@
 """The allocator: what has changed, and in which order it is dealt with."""
 
 from collections.abc import Container, Iterator
-from ipaddress import IPv4Address
 from random import Random
 
 from msgspec.structs import replace
@@ -20,7 +19,6 @@ from covey.model.objects import (
     VirtualIp,
 )
 from covey.model.reasons import with_reason
-from covey.model.specs import ClusterSpec
 from covey.model.states import EndpointMode, Protocol, TaskState
 from manager.store.draft import Draft
 from manager.store.transaction import Change
@@ -137,7 +135,7 @@ class Allocator:
     def _plan_networks(self, draft: Draft) -> None:
         self._dirty_networks = False
         networks = [network for id in sorted(self._networks) if (network := draft.get(Network, id))]
-        spec, hosts = _cluster_spec(draft), subnets.hosts_of(draft.all(Node))
+        cluster, hosts = _cluster(draft), subnets.hosts_of(draft.all(Node))
         for network in networks:
             if network.pending_delete or network.spec.driver != "overlay" or network.vni:
                 continue
@@ -146,7 +144,7 @@ class Allocator:
                 for id in sorted(self._networks - {network.id})
                 if (other := draft.get(Network, id)) and (other.vni or other.subnets)
             ]
-            allocated = subnets.allocate(network, others, spec, hosts)
+            allocated = subnets.allocate(network, others, cluster, hosts)
             if allocated != network:
                 draft.put(allocated)
                 self._addresses.observe_network(network.id, allocated)
@@ -191,7 +189,7 @@ class Allocator:
     def _plan_service(self, draft: Draft, service: Service) -> None:
         revision = draft.get(Revision, service.revision_id)
         assert revision is not None, f"the current revision of service {service.name} is there"
-        reserved = {(Protocol.UDP, _cluster_spec(draft).vxlan_port)}
+        reserved = {(Protocol.UDP, _cluster(draft).spec.vxlan_port)}
         self._unsettled.discard(service.id)
         error, ports, wanted = "", service.ports, revision.spec.endpoint.ports
         try:
@@ -219,22 +217,22 @@ class Allocator:
     def _virtual_ips(
         self, draft: Draft, service: Service, targets: list[str]
     ) -> tuple[tuple[VirtualIp, ...], str]:
-        """An address on each network of the service; those it leaves keep theirs while tasks are on them."""
-        had = {ip.network_id: ip for ip in service.virtual_ips}
+        """An address of each family on each network; those the service leaves keep theirs while tasks are on them."""
+        had: dict[str, list[VirtualIp]] = {}
+        for ip in service.virtual_ips:
+            had.setdefault(ip.network_id, []).append(ip)
         vips: list[VirtualIp] = []
         lack = ""
         for network_id in dict.fromkeys(targets):
             if network_id in had:
-                vips.append(had.pop(network_id))
+                vips.extend(had.pop(network_id))
                 continue
-            reason, number = endpoints.take_address(draft, self._addresses, network_id)
-            if reason:
-                lack = reason
-            else:
-                vips.append(VirtualIp(network_id, str(IPv4Address(number))))
+            reason, _, given = endpoints.take_address(draft, self._addresses, network_id)
+            lack = reason or lack
+            vips.extend(VirtualIp(network_id, address) for address in given)
         if had:
             on = {endpoint.network_id for endpoint in draft.find(Endpoint, BY_SERVICE, service.id)}
-            vips.extend(ip for network_id, ip in had.items() if network_id in on)
+            vips.extend(ip for network_id, ips in had.items() if network_id in on for ip in ips)
             self._unsettled.add(service.id)
         return tuple(vips), lack
 
@@ -287,6 +285,5 @@ def _older(draft: Draft, service: Service) -> list[Revision]:
     return [revision for id in sorted(ids) if (revision := draft.get(Revision, id))]
 
 
-def _cluster_spec(draft: Draft) -> ClusterSpec:
-    cluster = next(iter(draft.all(Cluster)), None)
-    return cluster.spec if cluster is not None else ClusterSpec()
+def _cluster(draft: Draft) -> Cluster:
+    return next(iter(draft.all(Cluster)), Cluster())

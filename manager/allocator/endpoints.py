@@ -1,12 +1,12 @@
 """The endpoints of a task: one for each network, from the moment it is made until it has ended."""
 
-from ipaddress import IPv4Address
 from random import Random
 
 from msgspec.structs import replace
 
 from covey.ids import new_id
 from covey.model import predefined
+from covey.model.addressing import addresses_of
 from covey.model.objects import Endpoint, Network, Task
 from covey.model.specs import ServiceSpec
 from covey.model.states import EndpointState, HealthState, PublishMode, TaskState
@@ -14,6 +14,7 @@ from manager.store.draft import Draft
 from manager.store.view import BY_TASK
 
 from .addresses import Addresses
+from .pool import numbering
 
 
 def overlays_of(spec: ServiceSpec) -> list[str]:
@@ -67,7 +68,7 @@ def give(draft: Draft, addresses: Addresses, task: Task, networks: list[str], di
     for network_id in networks:
         if network_id in had:
             continue
-        reason, number = take_address(draft, addresses, network_id)
+        reason, number, given = take_address(draft, addresses, network_id)
         if reason:
             for endpoint in made:
                 addresses.observe_endpoint(endpoint.id, None)
@@ -79,7 +80,7 @@ def give(draft: Draft, addresses: Addresses, task: Task, networks: list[str], di
             task_id=task.id,
             service_id=task.service_id,
             number=number,
-            addresses=(str(IPv4Address(number)),),
+            addresses=given,
         )
         addresses.observe_endpoint(endpoint.id, endpoint)
         made.append(endpoint)
@@ -88,23 +89,27 @@ def give(draft: Draft, addresses: Addresses, task: Task, networks: list[str], di
     return ""
 
 
-def take_address(draft: Draft, addresses: Addresses, network_id: str) -> tuple[str, int]:
-    """Find a free address on a network, or say why there is none; the caller has its holder observed."""
+def take_address(draft: Draft, addresses: Addresses, network_id: str) -> tuple[str, int, tuple[str, ...]]:
+    """Find a free number and its addresses on a network, or say why there is none.
+
+    The caller has its holder observed.
+    """
     network = draft.get(Network, network_id) if network_id else None
     if network is None:
         if not network_id:
             remedy = "make one (covey network create --ingress NAME), or publish in host mode"
-            return f"there is no ingress network, by which ports are published; {remedy}", 0
-        return f"network {network_id} does not exist; create it, or take it out of the service", 0
+            return f"there is no ingress network, by which ports are published; {remedy}", 0, ()
+        return f"network {network_id} does not exist; create it, or take it out of the service", 0, ()
     if network.pending_delete:
-        return f"network {network.spec.name} is being removed", 0
+        return f"network {network.spec.name} is being removed", 0, ()
     if not addresses.known(network_id):
-        return f"network {network.spec.name}: {network.allocation_error or 'it has no subnet yet'}", 0
+        return f"network {network.spec.name}: {network.allocation_error or 'it has no subnet yet'}", 0, ()
     number = addresses.take(network_id)
     if number is None:
-        subnets = ", ".join(subnet.ip_range or subnet.cidr for subnet in network.subnets)
-        return f"network {network.spec.name}: every address of {subnets} is taken; remove tasks from it", 0
-    return "", number
+        subnets = ", ".join(subnet.ip_range or subnet.cidr for subnet in numbering(network.subnets))
+        why = f"every address of {subnets} is taken; remove tasks from it"
+        return f"network {network.spec.name}: {why}", 0, ()
+    return "", number, addresses_of(network.subnets, number)
 
 
 def node_endpoint(addresses: Addresses, ingress: Network, node_id: str, dice: Random) -> Endpoint | None:
@@ -117,6 +122,6 @@ def node_endpoint(addresses: Addresses, ingress: Network, node_id: str, dice: Ra
         network_id=ingress.id,
         node_id=node_id,
         number=number,
-        addresses=(str(IPv4Address(number)),),
+        addresses=addresses_of(ingress.subnets, number),
         state=EndpointState.ACTIVE,
     )

@@ -1,16 +1,19 @@
-"""What a network needs to exist: a VNI, and subnets that overlap no other network's."""
+"""What a network needs to exist: a VNI, and subnets that overlap no other network's, of the families it has."""
 
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
-from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from msgspec.structs import replace
 
 from covey import limits
 from covey.errors import InvalidArgument, Refused, ResourceExhausted
 from covey.model import network_options
-from covey.model.objects import Network, Node, Subnet
-from covey.model.specs import ClusterSpec, IpamConfig
+from covey.model.addressing import ipv6_pools, is_ipv6
+from covey.model.objects import Cluster, Network, Node, Subnet
+from covey.model.specs import IpamConfig, NetworkSpec
+
+Net = IPv4Network | IPv6Network
 
 
 def next_vni(used: Collection[int]) -> int:
@@ -40,56 +43,89 @@ def vni_for(network: Network, others: Sequence[Network]) -> int:
     return wanted
 
 
-def hosts_of(nodes: Iterable[Node]) -> list[IPv4Network]:
+def hosts_of(nodes: Iterable[Node]) -> list[Net]:
     """List the addresses that nodes have themselves: tasks could not reach what a chosen subnet covers."""
-    found = []
+    found = list[Net]()
     for node in nodes:
-        with suppress(AddressValueError):
-            found.append(IPv4Network(IPv4Address(node.description.data_address or node.status.address)))
+        with suppress(ValueError):
+            found.append(ip_network(ip_address(node.description.data_address or node.status.address)))
     return found
 
 
+def families(spec: NetworkSpec) -> list[int]:
+    """List the versions of IP of which a network's endpoints have addresses."""
+    return [version for version, wanted in ((4, spec.ipv4), (6, spec.ipv6)) if wanted]
+
+
 def subnets_for(
-    network: Network, others: Sequence[Network], spec: ClusterSpec, hosts: Sequence[IPv4Network] = ()
+    network: Network, others: Sequence[Network], cluster: Cluster, hosts: Sequence[Net] = ()
 ) -> tuple[Subnet, ...]:
-    """Choose the subnets of `network`; raises `Refused` with the reason if it cannot have them.
+    """Choose the subnets of `network`, IPv4 first; raises `Refused` with the reason if it cannot have them.
 
     One that is chosen here holds none of the `hosts`; one that people give may, as far as this is concerned.
     """
-    wanted = network.spec.ipam or (IpamConfig(subnet=_preset(network, others, spec)),)
-    taken = [(IPv4Network(s.cidr), other.spec.name) for other in others for s in other.subnets]
-    last = max(others, key=lambda other: other.vni, default=None)
-    after = IPv4Network(last.subnets[0].cidr) if last is not None and last.subnets else None
+    taken: list[tuple[Net, str]] = [
+        (ip_network(s.cidr), other.spec.name) for other in others for s in other.subnets
+    ]
     chosen: list[Subnet] = []
-    for config in wanted:
-        if config.subnet:
-            cidr = _given(config, taken)
-        else:
-            cidr = _free(spec, _length(network, spec), [*(net for net, _ in taken), *hosts], after)
-        taken.append((cidr, network.spec.name))
-        gateway = config.gateway or str(cidr.network_address + 1)
-        chosen.append(Subnet(str(cidr), gateway, config.ip_range, config.reserved))
+    for version in families(network.spec):
+        for config in _wanted(network, version, others, cluster):
+            if config.subnet:
+                cidr = _given(config, version, taken)
+            else:
+                cidr = _free(
+                    _pools(cluster, version),
+                    _length(network, cluster, version),
+                    [net for net in (*(net for net, _ in taken), *hosts) if net.version == version],
+                    _last(others, version),
+                )
+            taken.append((cidr, network.spec.name))
+            gateway = config.gateway or str(cidr.network_address + 1)
+            chosen.append(Subnet(str(cidr), gateway, config.ip_range, config.reserved))
     return tuple(chosen)
 
 
-def _preset(network: Network, others: Sequence[Network], spec: ClusterSpec) -> str:
+def _wanted(
+    network: Network, version: int, others: Sequence[Network], cluster: Cluster
+) -> Sequence[IpamConfig]:
+    """The subnets of one family that are asked for: one at least, of Covey's choice unless people made one."""
+    first = families(network.spec)[0]
+    given = [
+        config
+        for config in network.spec.ipam
+        if (6 if is_ipv6(config.subnet) else 4 if config.subnet else first) == version
+    ]
+    return given or (IpamConfig(subnet=_preset(network, others, cluster) if version == 4 else ""),)
+
+
+def _last(others: Sequence[Network], version: int) -> Net | None:
+    """The subnet that was given last: the next one comes from behind it."""
+    for network in sorted(others, key=lambda other: -other.vni):
+        for subnet in network.subnets:
+            if (net := ip_network(subnet.cidr)).version == version:
+                return net
+    return None
+
+
+def _preset(network: Network, others: Sequence[Network], cluster: Cluster) -> str:
     """The ingress network has a subnet of its own, large enough for every task and node, if it is free.
 
     Where people have chosen the pools it lives in them: that subnet may be what they keep clear of.
     """
-    if not network.spec.ingress or spec.address_pools != (limits.address_pool_default,):
+    if not network.spec.ingress or cluster.spec.address_pools != (limits.address_pool_default,):
         return ""
     preset = IPv4Network(limits.ingress_subnet_default)
-    free = not any(preset.overlaps(IPv4Network(s.cidr)) for other in others for s in other.subnets)
+    free = not any(preset.overlaps(ip_network(s.cidr)) for other in others for s in other.subnets)
     return str(preset) if free else ""
 
 
-def _given(config: IpamConfig, taken: Iterable[tuple[IPv4Network, str]]) -> IPv4Network:
+def _given(config: IpamConfig, version: int, taken: Iterable[tuple[Net, str]]) -> Net:
     try:
-        cidr = IPv4Network(config.subnet)
-    except (AddressValueError, NetmaskValueError, ValueError) as error:
+        cidr: Net = IPv4Network(config.subnet) if version == 4 else IPv6Network(config.subnet)
+    except ValueError as error:
+        example = "10.1.0.0/24" if version == 4 else "fd00:1::/64"
         raise InvalidArgument(
-            f"{config.subnet!r} is not an IPv4 subnet such as 10.1.0.0/24: {error}"
+            f"{config.subnet!r} is not an IPv{version} subnet such as {example}: {error}"
         ) from error
     for net, name in taken:
         if cidr.overlaps(net):
@@ -99,36 +135,44 @@ def _given(config: IpamConfig, taken: Iterable[tuple[IPv4Network, str]]) -> IPv4
     return cidr
 
 
-def _length(network: Network, spec: ClusterSpec) -> int:
+def _pools(cluster: Cluster, version: int) -> list[Net]:
+    return [
+        ip_network(pool) for pool in (cluster.spec.address_pools if version == 4 else ipv6_pools(cluster))
+    ]
+
+
+def _length(network: Network, cluster: Cluster, version: int) -> int:
     """How long the prefix of a subnet is. Every task that publishes ports stands on the ingress network, so
     it gets a quarter of the first pool if that is more, but never more than its usual subnet."""
+    if version == 6:
+        usual = limits.subnet_prefix_length_ipv6
+        roomy = all(pool.prefixlen <= usual for pool in _pools(cluster, version))
+        return usual if roomy else limits.subnet_prefix_length_ipv6_max
+    length = cluster.spec.subnet_prefix_length
     if not network.spec.ingress:
-        return spec.subnet_prefix_length
+        return length
     usual = IPv4Network(limits.ingress_subnet_default).prefixlen
-    quarter = IPv4Network(spec.address_pools[0]).prefixlen + 2
-    return min(spec.subnet_prefix_length, max(usual, quarter))
+    quarter = IPv4Network(cluster.spec.address_pools[0]).prefixlen + 2
+    return min(length, max(usual, quarter))
 
 
-def _free(
-    spec: ClusterSpec, length: int, taken: Sequence[IPv4Network], after: IPv4Network | None
-) -> IPv4Network:
-    """Find the next subnet of the cluster's pools that overlaps none taken, starting behind `after`."""
+def _free(pools: Sequence[Net], length: int, taken: Sequence[Net], after: Net | None) -> Net:
+    """Find the next subnet of the pools that overlaps none taken, starting behind `after`. All are of one family."""
     busy = sorted((int(net.network_address), int(net.broadcast_address)) for net in taken)
-    pools = [IPv4Network(pool) for pool in spec.address_pools]
     spans = [(int(pool.network_address), int(pool.broadcast_address)) for pool in pools]
     if after is not None:
-        here = next((n for n, pool in enumerate(pools) if after.subnet_of(pool)), None)
+        behind = int(after.broadcast_address) + 1
+        here = next((n for n, (first, last) in enumerate(spans) if first < behind <= last + 1), None)
         if here is not None:
             first, last = spans[here]
-            behind = int(after.broadcast_address) + 1
             spans = [(behind, last), *spans[here + 1 :], *spans[:here], (first, behind - 1)]
-    size = 1 << (32 - length)
+    size = 1 << (pools[0].max_prefixlen - length)
     for first, last in spans:
         start = _first_fit(first, last, size, busy)
         if start is not None:
-            return IPv4Network((start, length))
+            return IPv4Network((start, length)) if pools[0].version == 4 else IPv6Network((start, length))
     raise ResourceExhausted(
-        f"no free /{length} is left in the address pools {', '.join(spec.address_pools)}; "
+        f"no free /{length} is left in the address pools {', '.join(map(str, pools))}; "
         "remove a network, or give this one a subnet of its own (--subnet)"
     )
 
@@ -146,11 +190,11 @@ def _first_fit(first: int, last: int, size: int, busy: Sequence[tuple[int, int]]
 
 
 def allocate(
-    network: Network, others: Sequence[Network], spec: ClusterSpec, hosts: Sequence[IPv4Network] = ()
+    network: Network, others: Sequence[Network], cluster: Cluster, hosts: Sequence[Net] = ()
 ) -> Network:
     """Give `network` what it lacks, or the reason why it cannot have it."""
     try:
-        subnets = network.subnets or subnets_for(network, others, spec, hosts)
+        subnets = network.subnets or subnets_for(network, others, cluster, hosts)
         vni = network.vni or vni_for(network, others)
     except Refused as refusal:
         return replace(network, allocation_error=str(refusal))

@@ -15,6 +15,7 @@ _HOUR_NS = 3600 * 1_000_000_000
 _FIXED = {
     "default-addr-pool": "address_pools",
     "default-addr-pool-mask-length": "subnet_prefix_length",
+    "default-addr-pool (IPv6)": "address_pools_ipv6",
     "data-path-port": "vxlan_port",
 }
 

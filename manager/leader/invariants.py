@@ -8,8 +8,9 @@ the leader has heard of everything and has nothing to do.
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import ip_address, ip_network
 
+from covey.model.addressing import addresses_of, number_of
 from covey.model.jobs import extent
 from covey.model.objects import Endpoint, Network, Node, Revision, Service, Task
 from covey.model.specs import PortConfig
@@ -48,26 +49,35 @@ def _references(view: View) -> Iterator[str]:
 
 
 def _addresses(view: View) -> Iterator[str]:
-    """An address on a network is held once, and lies in one of its subnets."""
+    """An address on a network is held once, and lies in one of its subnets; who has one has one of each family."""
     held: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for endpoint in view.all(Endpoint):
-        if endpoint.addresses and int(IPv4Address(endpoint.addresses[0])) != endpoint.number:
-            yield f"endpoint {endpoint.id} has number {endpoint.number} and address {endpoint.addresses[0]}"
+        network = view.get(Network, endpoint.network_id)
+        if network is not None and endpoint.addresses != addresses_of(network.subnets, endpoint.number):
+            had = ", ".join(endpoint.addresses) or "no address"
+            yield f"endpoint {endpoint.id} has number {endpoint.number} and {had}"
         held[endpoint.network_id].update(endpoint.addresses)
     for service in view.all(Service):
+        of: defaultdict[str, list[str]] = defaultdict(list)
         for ip in service.virtual_ips:
-            held[ip.network_id][ip.address] += 1
+            of[ip.network_id].append(ip.address)
+        for network_id, ips in of.items():
+            held[network_id].update(ips)
+            network = view.get(Network, network_id)
+            if network is not None and tuple(ips) != addresses_of(network.subnets, number_of(ips[0])):
+                yield f"service {service.name} has {', '.join(ips)} on network {network.spec.name}"
     for network_id, addresses in held.items():
         network = view.get(Network, network_id)
         if network is None:
             yield f"addresses are held on network {network_id}, which does not exist"
             continue
-        subnets = [IPv4Network(subnet.cidr) for subnet in network.subnets]
-        kept = {address for s in network.subnets for address in (s.gateway, *s.reserved.values())}
+        subnets = [ip_network(subnet.cidr) for subnet in network.subnets]
+        given = [address for s in network.subnets for address in (s.gateway, *s.reserved.values()) if address]
+        kept = {str(ip_address(address)) for address in given}
         for address, times in addresses.items():
             if times > 1:
                 yield f"address {address} of network {network.spec.name} is held {times} times"
-            if address in kept or not any(IPv4Address(address) in subnet for subnet in subnets):
+            if address in kept or not any(ip_address(address) in subnet for subnet in subnets):
                 yield f"address {address} is not one that network {network.spec.name} gives"
 
 
@@ -78,12 +88,12 @@ def _subnets(view: View) -> Iterator[str]:
         if times > 1:
             yield f"VNI {vni} is given {times} times"
     spans = sorted(
-        (int(net.network_address), int(net.broadcast_address), network.spec.name)
+        (net.version, int(net.network_address), int(net.broadcast_address), network.spec.name)
         for network in networks
-        for net in (IPv4Network(subnet.cidr) for subnet in network.subnets)
+        for net in (ip_network(subnet.cidr) for subnet in network.subnets)
     )
-    for (_, last, name), (first, _, other) in itertools.pairwise(spans):
-        if first <= last:
+    for (family, _, last, name), (version, first, _, other) in itertools.pairwise(spans):
+        if family == version and first <= last:
             yield f"networks {name} and {other} overlap"
 
 

@@ -147,7 +147,7 @@ class World:
                 )
                 draft.put(node)
             if self.profile in WITH_AGENTS:
-                draft.put(Network(id="net-a", spec=NetworkSpec(name="a")))
+                draft.put(Network(id="net-a", spec=NetworkSpec(name="a", ipv6=True)))
                 draft.put(Network(id="net-ingress", spec=NetworkSpec(name="ingress", ingress=True)))
                 for number in range(self.faults.nodes):
                     draft.put(Node(id=f"w{number}", status=NodeStatus()))

@@ -7,6 +7,7 @@ one state further towards what is desired of it. After every commit all invarian
 from collections import Counter, deque
 from collections.abc import Callable
 from random import Random
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -104,9 +105,9 @@ class PlannerCluster:
         self.write(lambda draft: draft.put(node))
         return node
 
-    def network(self, name: str, subnet: str = "", *, ingress: bool = False, ip_range: str = "") -> str:
+    def network(self, name: str, subnet: str = "", *, ip_range: str = "", **spec: Any) -> str:
         ipam = (IpamConfig(subnet=subnet, ip_range=ip_range),) if subnet else ()
-        network = Network(id=f"net-{name}", spec=NetworkSpec(name=name, ipam=ipam, ingress=ingress))
+        network = Network(id=f"net-{name}", spec=NetworkSpec(name=name, ipam=ipam, **spec))
         self.write(lambda draft: draft.put(network))
         return network.id
 

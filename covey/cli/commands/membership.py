@@ -11,6 +11,7 @@ from covey.client.daemon import DaemonInfo, connect_daemon
 from covey.client.host import Host
 from covey.errors import CoveyError, FailedPrecondition, Unavailable
 from covey.identity.tokens import parse_token
+from covey.model.addressing import ipv6_pools
 from covey.model.objects import Cluster, Node
 from covey.model.states import Availability, NodeRole, NodeState
 
@@ -60,7 +61,8 @@ availability = click.option(
     "address_pools",
     type=Parsed("subnet", subnet),
     multiple=True,
-    help="Where networks get their subnets from; fixed for the cluster's life. [default: 10.0.0.0/8]",
+    help="Where networks get their subnets from, IPv4 and IPv6; fixed for the cluster's life. "
+    "[default: 10.0.0.0/8, and a unique local /48]",
 )
 @click.option(
     "--default-addr-pool-mask-length",
@@ -193,6 +195,7 @@ def _info_lines(told: DaemonInfo, cluster: Cluster | None, nodes: list[Node], se
             f"Nodes: {len(nodes)} ({ready} ready, {managers} managers)",
             f"Services: {services}",
             f"Address pools: {', '.join(cluster.spec.address_pools)} in /{cluster.spec.subnet_prefix_length}",
+            f"IPv6 address pools: {', '.join(ipv6_pools(cluster))}",
         ]
     for process in told.processes:
         state = f"running, pid {process.pid}" if process.running else "not running"

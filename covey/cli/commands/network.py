@@ -42,6 +42,7 @@ def _ipam_driver(_ctx: click.Context, _parameter: click.Parameter, value: str) -
 @network.command(
     epilog=example(
         "covey network create net1",
+        "covey network create --ipv6 both",
         "covey network create --subnet 10.5.0.0/16 --aux-address router=10.5.0.9 --opt mtu=1400 net2",
     )
 )
@@ -52,7 +53,7 @@ def _ipam_driver(_ctx: click.Context, _parameter: click.Parameter, value: str) -
     "subnets",
     type=SUBNET,
     multiple=True,
-    help="The network's subnet. [default: one from the pool]",
+    help="The network's subnet, of either family. [default: one from the pool]",
 )
 @click.option(
     "--gateway",
@@ -88,7 +89,7 @@ def _ipam_driver(_ctx: click.Context, _parameter: click.Parameter, value: str) -
 @click.option("--internal", is_flag=True, help="No way out of the cluster from this network.")
 @click.option("--ingress", is_flag=True, help="Make it the network of published ports.")
 @click.option("--ipv4/--no-ipv4", default=True, show_default=True, help="Give endpoints IPv4 addresses.")
-@click.option("--ipv6", is_flag=True, help="Give endpoints IPv6 addresses (not supported yet).")
+@click.option("--ipv6", is_flag=True, help="Give endpoints IPv6 addresses.")
 @click.option("--config-only", is_flag=True, help="Make a set of settings (not supported yet).")
 @click.option(
     "--config-from", default="", metavar="NETWORK", help="Take settings from a network (not supported yet)."

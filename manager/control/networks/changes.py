@@ -1,7 +1,7 @@
 """What requests about networks change, as functions on a draft, and what of them only the store can judge."""
 
 from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Network
+from ipaddress import ip_network
 from random import Random
 
 from msgspec.structs import replace
@@ -10,7 +10,7 @@ from covey.errors import AlreadyExists, FailedPrecondition, NotFound, Refused
 from covey.ids import new_id
 from covey.model import predefined
 from covey.model.objects import Cluster, Endpoint, Network, Node, Revision, Service, Task
-from covey.model.specs import ClusterSpec, NetworkSpec
+from covey.model.specs import NetworkSpec
 from covey.model.states import PublishMode
 from manager.allocator.subnets import allocate, hosts_of
 from manager.store.draft import Draft
@@ -25,16 +25,15 @@ def create_network(draft: Draft, spec: NetworkSpec, dice: Random) -> Network:
     _check_no_node_within(draft, spec)
     network = Network(id=new_id(dice), spec=spec)
     hosts = hosts_of(draft.all(Node))
-    reason = allocate(network, present, _cluster_spec(draft), hosts).allocation_error
+    reason = allocate(network, present, _cluster(draft), hosts).allocation_error
     if reason:
         raise FailedPrecondition(reason)
     draft.put(network)
     return network
 
 
-def _cluster_spec(view: View) -> ClusterSpec:
-    cluster = next(iter(view.all(Cluster)), None)
-    return cluster.spec if cluster is not None else ClusterSpec()
+def _cluster(view: View) -> Cluster:
+    return next(iter(view.all(Cluster)), Cluster())
 
 
 def _check_alone(view: View, spec: NetworkSpec) -> None:
@@ -57,12 +56,12 @@ def _check_alone(view: View, spec: NetworkSpec) -> None:
 def _check_subnets_free(present: Sequence[Network], spec: NetworkSpec) -> None:
     """Refuse a subnet that another network has; one that is being removed will give it up in a moment."""
     taken = [
-        (IPv4Network(cidr), other)
+        (ip_network(cidr), other)
         for other in present
         for cidr in (*(s.cidr for s in other.subnets), *(c.subnet for c in other.spec.ipam if c.subnet))
     ]
     for config in spec.ipam:
-        wanted = IPv4Network(config.subnet) if config.subnet else None
+        wanted = ip_network(config.subnet) if config.subnet else None
         for subnet, other in taken:
             if wanted is not None and wanted.overlaps(subnet):
                 raise FailedPrecondition(
@@ -76,7 +75,7 @@ def _check_no_node_within(view: View, spec: NetworkSpec) -> None:
     for config in spec.ipam:
         for node in view.all(Node) if config.subnet else ():
             for host in hosts_of((node,)):
-                if host.subnet_of(IPv4Network(config.subnet)):
+                if host.overlaps(ip_network(config.subnet)):
                     raise FailedPrecondition(
                         f"subnet: {config.subnet} holds the address {host.network_address} of node "
                         f"{node.description.hostname}; choose another one, or none at all"

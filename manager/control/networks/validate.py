@@ -1,14 +1,11 @@
 """Is a network's spec sound in itself? Pure; raises `InvalidArgument` naming the field, the value and the remedy."""
 
-import ipaddress
-import itertools
-from collections.abc import Sequence
-from ipaddress import IPv4Network
-
 from covey import limits
 from covey.model import network_options, predefined
-from covey.model.specs import IpamConfig, NetworkSpec, ServiceSpec
-from manager.control.refusal import check_labels, check_name, is_number, is_word, refuse
+from covey.model.specs import NetworkSpec, ServiceSpec
+from manager.control.refusal import check_labels, check_name, is_number, refuse
+
+from .ipam import check_ipam
 
 
 def check_network(spec: NetworkSpec) -> None:
@@ -18,18 +15,7 @@ def check_network(spec: NetworkSpec) -> None:
         raise refuse("name", spec.name, "is that of a network every node has; choose another one")
     check_labels("labels", spec.labels)
     _check_kind(spec)
-    _check_families(spec)
-    if len(spec.ipam) > limits.subnets_per_network_max:
-        raise refuse("subnet", len(spec.ipam), f"are more than the {limits.subnets_per_network_max} allowed")
-    if spec.ingress and len(spec.ipam) > 1:
-        raise refuse("subnet", len(spec.ipam), "are too many for the ingress network; give it one, or none")
-    _check_apart([_check_ipam(config) for config in spec.ipam if config.subnet])
-    for config in spec.ipam:
-        if not config.subnet and (config.gateway or config.ip_range or config.reserved):
-            given = config.gateway or config.ip_range or ", ".join(sorted(config.reserved))
-            raise refuse(
-                "subnet", "", f"is needed where a gateway, an ip-range or an aux-address is given ({given})"
-            )
+    check_ipam(spec)
     for name, value in spec.options.items():
         _check_option(name, value)
     for names in (network_options.MTU, network_options.VNI):
@@ -84,95 +70,6 @@ def _check_kind(spec: NetworkSpec) -> None:
         raise refuse(
             "attachable", spec.name, "contradicts ingress, which nothing joins by name; leave one out"
         )
-
-
-def _check_families(spec: NetworkSpec) -> None:
-    if spec.ipv6:
-        raise refuse("ipv6", spec.name, "is not supported yet; leave it out")
-    if not spec.ipv4:
-        raise refuse("ipv4", spec.name, "cannot be without; leave the option out")
-
-
-def _check_ipam(config: IpamConfig) -> IPv4Network:
-    network = _check_subnet(config.subnet)
-    if config.gateway:
-        _check_inside("gateway", config.gateway, network)
-    window = _check_range(config.ip_range, network) if config.ip_range else network
-    for name, address in config.reserved.items():
-        if not is_word(name):
-            raise refuse("aux-address", name, "is not a name; write NAME=ADDRESS, such as router=10.1.0.9")
-        _check_inside("aux-address", address, network)
-    kept = [config.gateway or str(network.network_address + 1), *config.reserved.values()]
-    for one, other in itertools.combinations(kept, 2):
-        if one == other:
-            raise refuse("aux-address", other, "is kept twice, or the gateway's; give each address once")
-    edges = {str(network.network_address), str(network.broadcast_address)}
-    lost = sum(ipaddress.IPv4Address(address) in window for address in edges | set(kept))
-    if window.num_addresses <= lost:
-        where = config.ip_range or config.subnet
-        raise refuse(
-            "subnet", where, "has no address left for anybody; take a larger one, or keep less of it"
-        )
-    return network
-
-
-def _check_subnet(subnet: str) -> IPv4Network:
-    try:
-        network = ipaddress.ip_network(subnet)
-    except ValueError as error:
-        raise refuse("subnet", subnet, f"is not a subnet ({error}); {_without_host_bits(subnet)}") from error
-    if not isinstance(network, IPv4Network):
-        raise refuse("subnet", subnet, "is not IPv4; IPv6 networks are not supported yet")
-    if network.num_addresses < 4:
-        raise refuse("subnet", subnet, "is too small; a network needs /30 or larger")
-    if network.prefixlen < limits.subnet_prefix_length_min:
-        raise refuse("subnet", subnet, f"is too large; use /{limits.subnet_prefix_length_min} or smaller")
-    if (
-        network.is_loopback
-        or network.is_multicast
-        or network.is_link_local
-        or network.is_unspecified
-        or network.overlaps(IPv4Network("0.0.0.0/8"))
-    ):
-        raise refuse("subnet", subnet, "is kept for other purposes; use one of 10.0.0.0/8 or 172.16.0.0/12")
-    return network
-
-
-def _without_host_bits(subnet: str) -> str:
-    """Say what was probably meant."""
-    try:
-        return f"did you mean {ipaddress.ip_network(subnet, strict=False)}?"
-    except ValueError:
-        return "write it like 10.1.0.0/24"
-
-
-def _check_inside(field: str, text: str, network: IPv4Network) -> None:
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError as error:
-        raise refuse(field, text, f"is not an address in {network}") from error
-    if address not in network:
-        raise refuse(field, text, f"is not an address in {network}")
-    if address in (network.network_address, network.broadcast_address):
-        raise refuse(field, text, f"is the first or last address of {network}, which nobody can have")
-
-
-def _check_range(ip_range: str, network: IPv4Network) -> IPv4Network:
-    try:
-        inner = ipaddress.ip_network(ip_range)
-    except ValueError as error:
-        raise refuse(
-            "ip-range", ip_range, f"is not a subnet ({error}); {_without_host_bits(ip_range)}"
-        ) from error
-    if not isinstance(inner, IPv4Network) or not inner.subnet_of(network):
-        raise refuse("ip-range", ip_range, f"is not inside {network}")
-    return inner
-
-
-def _check_apart(subnets: Sequence[IPv4Network]) -> None:
-    for one, other in itertools.combinations(subnets, 2):
-        if one.overlaps(other):
-            raise refuse("subnet", str(other), f"overlaps {one}; give each once")
 
 
 def _check_option(name: str, value: str) -> None:

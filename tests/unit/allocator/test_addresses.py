@@ -1,13 +1,14 @@
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from covey.model.objects import Endpoint, Meta, Network, Service, Subnet, VirtualIp
+from covey.model.addressing import addresses_of, ipv6_pools, number_of
+from covey.model.objects import Cluster, Endpoint, Meta, Network, Service, Subnet, VirtualIp
 from covey.model.specs import ClusterSpec, IpamConfig, NetworkSpec
 from manager.allocator.addresses import Addresses
-from manager.allocator.pool import Pool
+from manager.allocator.pool import Pool, pools_of
 from manager.allocator.subnets import allocate, next_vni, subnets_for
 
 SMALL = Subnet(cidr="10.0.0.0/29", gateway="10.0.0.1")
@@ -105,7 +106,7 @@ def network(name: str, subnet: str = "", **spec: object) -> Network:
 def allocated(*wanted: Network, spec: ClusterSpec | None = None) -> list[Network]:
     done: list[Network] = []
     for one in wanted:
-        done.append(allocate(one, done, spec or ClusterSpec()))
+        done.append(allocate(one, done, Cluster(id="c", spec=spec or ClusterSpec())))
     return done
 
 
@@ -122,7 +123,7 @@ def test_a_subnet_comes_round_again_when_the_pools_are_through() -> None:
     assert [n.subnets[0].cidr for n in (a, b, c)] == ["10.0.0.0/24", "10.0.1.0/24", "10.9.0.0/24"]
     assert "10.0.0.0/23, 10.9.0.0/24" in d.allocation_error
     assert d.vni == 0
-    again = allocate(network("e"), [b, c], spec)
+    again = allocate(network("e"), [b, c], Cluster(spec=spec))
     assert again.subnets[0].cidr == "10.0.0.0/24"
 
 
@@ -150,7 +151,7 @@ def test_running_out_is_a_refusal_that_says_what_to_do() -> None:
 
 @pytest.mark.parametrize("subnet", ["nonsense", "10.0.0.1/24"])
 def test_a_subnet_that_is_none_is_refused(subnet: str) -> None:
-    assert subnet in allocate(network("a", subnet), [], ClusterSpec()).allocation_error
+    assert subnet in allocate(network("a", subnet), [], Cluster()).allocation_error
 
 
 @pytest.mark.parametrize(
@@ -165,13 +166,13 @@ def test_with_pools_of_the_users_own_the_ingress_network_lives_in_them(
     pool: str, length: int, cidr: str
 ) -> None:
     spec = ClusterSpec(address_pools=(pool,), subnet_prefix_length=length)
-    (subnet,) = subnets_for(network("ingress", ingress=True), [], spec)
+    (subnet,) = subnets_for(network("ingress", ingress=True), [], Cluster(spec=spec))
     assert subnet.cidr == cidr
 
 
 def test_a_chosen_subnet_holds_no_node() -> None:
     hosts = [IPv4Network("10.0.0.7/32"), IPv4Network("10.0.1.7/32")]
-    (subnet,) = subnets_for(network("a"), [], ClusterSpec(), hosts)
+    (subnet,) = subnets_for(network("a"), [], Cluster(), hosts)
     assert subnet.cidr == "10.0.2.0/24"
 
 
@@ -181,3 +182,67 @@ def test_a_number_that_people_chose_is_given_once() -> None:
     assert first.vni == 70_000
     assert "opt vni: 70000 is that of network a" in second.allocation_error
     assert third.vni == 70_001
+
+
+BOTH = (Subnet("10.0.0.0/29", "10.0.0.1"), Subnet("fd00::/64", "fd00::1"))
+ALONE = (Subnet("fd00::/64", "fd00::1", "", {"router": "fd00::4", "far": "fd00:0:0:0:1::"}),)
+
+
+def test_a_number_makes_the_addresses_of_both_families() -> None:
+    given = addresses_of(BOTH, number("10.0.0.3"))
+    assert given == ("10.0.0.3", "fd00::a00:3")
+    assert {number_of(address) for address in given} == {number("10.0.0.3")}
+    assert addresses_of(BOTH[:1], number("10.0.0.3")) == ("10.0.0.3",)
+    assert addresses_of(ALONE, 7) == ("fd00::7",)
+
+
+def test_without_ipv4_numbers_count_from_2_around_what_is_kept() -> None:
+    (pool,) = pools_of(ALONE)
+    taken = [pool.take() for _ in range(4)]
+    assert taken == [2, 3, 5, 6]
+    (narrow,) = pools_of((Subnet("fd00::/64", "fd00::9", "fd00::8/125"),))
+    assert [narrow.take() for _ in range(8)] == [8, *range(10, 16), 8]
+
+
+def test_beside_ipv4_no_number_makes_a_kept_ipv6_address() -> None:
+    kept = Subnet("fd00::/64", "fd00::1", "", {"router": "fd00::a00:3"})
+    (pool,) = pools_of((BOTH[0], kept))
+    assert [take(pool) for _ in range(4)] == ["10.0.0.2", "10.0.0.4", "10.0.0.5", "10.0.0.6"]
+
+
+def test_a_virtual_address_of_each_family_is_one_number() -> None:
+    addresses = Addresses()
+    addresses.observe_network("n", Network(id="n", subnets=BOTH, vni=4096))
+    ips = (VirtualIp("n", "10.0.0.2"), VirtualIp("n", "fd00::a00:2"))
+    addresses.observe_service("s", Service(id="s", virtual_ips=ips))
+    assert addresses.take("n") == number("10.0.0.3")
+    addresses.observe_service("s", None)
+    assert not addresses.holds("n", number("10.0.0.2"))
+
+
+def test_own_ipv6_subnets_come_from_the_clusters_unique_local_addresses() -> None:
+    (pool,) = (IPv6Network(each) for each in ipv6_pools(Cluster(id="c")))
+    assert pool.prefixlen == 48
+    assert pool.subnet_of(IPv6Network("fd00::/8"))
+    assert ipv6_pools(Cluster(id="d")) != ipv6_pools(Cluster(id="c"))
+    a, b, c = allocated(network("a", ipv6=True), network("b"), network("c", "10.77.0.0/16", ipv6=True))
+    first, second = (IPv6Network(each.subnets[1].cidr) for each in (a, c))
+    assert first.network_address == second.network_address - (1 << 64) == pool.network_address
+    assert first.prefixlen == second.prefixlen == 64
+    assert len(b.subnets) == 1
+    (alone,) = allocated(network("x", ipv4=False, ipv6=True))
+    assert [each.cidr for each in alone.subnets] == [str(first)]
+
+
+def test_ipv6_pools_of_the_users_own_run_out_like_others() -> None:
+    spec = ClusterSpec(address_pools_ipv6=("fd00:5::/95",))
+    made = allocated(*(network(name, ipv4=False, ipv6=True) for name in "abc"), spec=spec)
+    assert [each.cidr for n in made for each in n.subnets] == ["fd00:5::/96", "fd00:5::1:0:0/96"]
+    assert "no free /96 is left in the address pools fd00:5::/95" in made[2].allocation_error
+
+
+def test_a_chosen_ipv6_subnet_holds_no_node() -> None:
+    (pool,) = (IPv6Network(each) for each in ipv6_pools(Cluster()))
+    hosts = [IPv6Network(f"{pool.network_address}7/128")]
+    (_, subnet) = subnets_for(network("a", ipv6=True), [], Cluster(), hosts)
+    assert IPv6Network(subnet.cidr).network_address == pool.network_address + (1 << 64)

@@ -4,6 +4,8 @@ import pytest
 from msgspec.structs import replace
 
 from covey.cli.app import USAGE, outcome
+from covey.cli.commands.network import create
+from covey.cli.habits import plain
 from covey.cli.show import networks as show
 from covey.cli.spec.network import network_spec
 from covey.client.views import NetworkBackend, NetworkFollower, NetworkService, NetworkTruth
@@ -120,3 +122,17 @@ web.1.t1   active   m1     10.0.0.3
 Service idle (vip), at 10.0.0.5
 no task is on it"""
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "spec"),
+    [
+        (["--ipv6", "n"], NetworkSpec(name="n", ipv6=True)),
+        (["--ipv4=false", "--ipv6=true", "n"], NetworkSpec(name="n", ipv4=False, ipv6=True)),
+        (["--no-ipv4", "--ipv6", "n"], NetworkSpec(name="n", ipv4=False, ipv6=True)),
+        (["--ipv4", "--ipv6=false", "n"], NetworkSpec(name="n")),
+    ],
+)
+def test_families_are_asked_for_as_with_docker(words: list[str], spec: NetworkSpec) -> None:
+    context = create.make_context("create", plain(create, words))
+    assert network_spec(**context.params) == spec

@@ -1,6 +1,7 @@
 """Networks as people ask for them: what is refused, what is stored, and what removing one waits for."""
 
 from random import Random
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -44,19 +45,52 @@ def aux(**reserved: str) -> NetworkSpec:
     return NetworkSpec(name="n", ipam=(IpamConfig(subnet="10.0.0.0/24", reserved=reserved),))
 
 
+def v6(subnet: str, *, alone: bool = False, **config: Any) -> NetworkSpec:
+    ipam = IpamConfig(subnet=subnet, **config)
+    return NetworkSpec(name="n", ipv4=not alone, ipv6=True, ipam=(ipam,))
+
+
 UNSOUND_NETWORKS = {
     "driver: 'bridge' is a network every node has": NetworkSpec(name="n", driver="bridge"),
     "driver: 'macvlan' is not supported": NetworkSpec(name="n", driver="macvlan"),
     "name: 'Host' is that of a network": NetworkSpec(name="Host"),
     "config-only: 'n' is not supported": NetworkSpec(name="n", config_only=True),
     "config-from: 'base' is not supported": NetworkSpec(name="n", config_from="base"),
-    "ipv6: 'n' is not supported yet": NetworkSpec(name="n", ipv6=True),
-    "ipv4: 'n' cannot be without": NetworkSpec(name="n", ipv4=False),
+    "ipv4: 'n' cannot be without unless there is IPv6": NetworkSpec(name="n", ipv4=False),
+    "ipv4: 'n' cannot be without on the ingress network": NetworkSpec(
+        name="n", ingress=True, ipv4=False, ipv6=True
+    ),
     "internal: 'n' contradicts ingress": NetworkSpec(name="n", ingress=True, internal=True),
     "attachable: 'n' contradicts ingress": NetworkSpec(name="n", ingress=True, attachable=True),
     "subnet: 2 are too many for the ingress": NetworkSpec(name="n", ingress=True, ipam=(IpamConfig(),) * 2),
     "did you mean 10.0.0.0/24?": NetworkSpec(name="n", ipam=(IpamConfig(subnet="10.0.0.1/24"),)),
-    "subnet: 'fd00::/64' is not IPv4": NetworkSpec(name="n", ipam=(IpamConfig(subnet="fd00::/64"),)),
+    "subnet: 'fd00::/64' is of IPv6, which the network has not; give ipv6 as well": NetworkSpec(
+        name="n", ipam=(IpamConfig(subnet="fd00::/64"),)
+    ),
+    "subnet: '10.1.0.0/24' is of IPv4, which the network is not to have": NetworkSpec(
+        name="n", ipv4=False, ipv6=True, ipam=(IpamConfig(subnet="10.1.0.0/24"),)
+    ),
+    "subnet: 'fd00::/97' is too small; a network needs /96 or larger: addresses end with the 32 bits": v6(
+        "fd00::/97"
+    ),
+    "subnet: 'fd00::/16' is too large; use /32 or smaller": v6("fd00::/16"),
+    "subnet: 'fe80::/64' is kept for other purposes; use one of fd00::/8": v6("fe80::/64"),
+    "subnet: '64:ff9b::/96' is kept for other purposes": v6("64:ff9b::/96"),
+    "subnet: 2 are too many of IPv6": NetworkSpec(
+        name="n", ipv6=True, ipam=(IpamConfig(subnet="fd00:1::/64"), IpamConfig(subnet="fd00:2::/64"))
+    ),
+    "did you mean fd00:1::/64?": v6("fd00:1::1/64"),
+    "gateway: 'fd00:2::1' is not an address in fd00:1::/64": v6("fd00:1::/64", gateway="fd00:2::1"),
+    "aux-address: 'fd00:1::1' is kept twice, or the gateway's": v6(
+        "fd00:1::/64", reserved={"a": "fd00:1:0:0::1"}
+    ),
+    "ip-range: 'fd00:1::/112' cannot be had beside IPv4": v6("fd00:1::/64", ip_range="fd00:1::/112"),
+    "ip-range: 'fd00:1:0:0:1::/112' is not inside fd00:1::/96, of which addresses are given": v6(
+        "fd00:1::/64", alone=True, ip_range="fd00:1:0:0:1::/112"
+    ),
+    "subnet: 'fd00:1::/127' has no address left for anybody": v6(
+        "fd00:1::/64", alone=True, ip_range="fd00:1::/127"
+    ),
     "subnet: '10.0.0.0/31' is too small": NetworkSpec(name="n", ipam=(IpamConfig(subnet="10.0.0.0/31"),)),
     "gateway: '10.1.0.1' is not an address in 10.0.0.0/24": NetworkSpec(
         name="n", ipam=(IpamConfig(subnet="10.0.0.0/24", gateway="10.1.0.1"),)
@@ -116,6 +150,9 @@ def test_an_unsound_network_is_refused_with_a_sentence(sentence: str) -> None:
 def test_a_sound_network_passes() -> None:
     ipam = IpamConfig(subnet="10.9.0.0/24", gateway="10.9.0.1", ip_range="10.9.0.128/25")
     check_network(NetworkSpec(name="n", ipam=(ipam,), options={"mtu": "1400"}))
+    check_network(NetworkSpec(name="n", ipam=(ipam, IpamConfig("fd00:9::/64", "", "fd00:9::9")), ipv6=True))
+    check_network(v6("fd00:9::/64", alone=True, ip_range="fd00:9::1:0/112"))
+    check_network(NetworkSpec(name="n", ingress=True, ipv6=True))
 
 
 def stored(*objects: Object) -> Tables:
@@ -158,6 +195,16 @@ def test_a_subnet_with_nodes_in_it_is_refused() -> None:
         FailedPrecondition, match=r"192\.168\.0\.0/16 holds the address 192\.168\.7\.5 of node host1"
     ):
         created(stored(node), NetworkSpec(name="new", ipam=(IpamConfig(subnet="192.168.0.0/16"),)))
+
+
+def test_subnets_of_either_family_are_nobody_elses_and_hold_no_node() -> None:
+    node = Node(id="n1", description=NodeDescription(hostname="host1", data_address="fd00:7::5"))
+    tables = stored(node)
+    with pytest.raises(FailedPrecondition, match=r"fd00:7::/64 holds the address fd00:7::5 of node host1"):
+        created(tables, v6("fd00:7::/64"))
+    tables = stored(node, replace(net("old"), subnets=(Subnet("10.0.0.0/24"), Subnet("fd00:1::/48"))))
+    with pytest.raises(FailedPrecondition, match=r"fd00:1:0:5::/64 overlaps fd00:1::/48 of network old"):
+        created(tables, v6("fd00:1:0:5::/64"))
 
 
 def test_a_network_for_which_no_subnet_is_left_is_refused_at_once() -> None:

@@ -3,6 +3,7 @@ from random import Random
 
 import pytest
 
+from covey import limits
 from covey.errors import Corrupt, InvalidArgument
 from covey.identity import new_key, parse_token, root_digest
 from covey.model import bootstrap
@@ -53,11 +54,18 @@ def test_with_pools_of_the_users_own_the_mesh_lives_in_them_too() -> None:
     assert made.bootstrap.ingress.spec.ipam == ()
 
 
+def test_pools_are_of_both_families() -> None:
+    spec = cluster_spec(("fd00:5::/48", "172.30.0.0/16"), 0, 0)
+    assert (spec.address_pools, spec.address_pools_ipv6) == (("172.30.0.0/16",), ("fd00:5::/48",))
+    assert cluster_spec(("fd00:5::/48",), 0, 0).address_pools == (limits.address_pool_default,)
+
+
 @pytest.mark.parametrize(
     ("pools", "length", "port", "says"),
     [
         (("10.0.0.0/8", "10.1.0.0/16"), 0, 0, "overlaps"),
-        (("fd00::/8",), 0, 0, "fd00::/8 is not IPv4"),
+        (("fd00::/97",), 0, 0, "fd00::/97 is too small for a network; give an IPv6 pool of /96 or larger"),
+        (("fd00::/40", "fd00:0:7::/48"), 0, 0, "fd00:0:7::/48 overlaps fd00::/40"),
         (("10.0.0.1/8",), 0, 0, "host bits"),
         (("ten",), 0, 0, "'ten'"),
         (("10.0.0.0/16",), 8, 0, "mask-length 8"),
