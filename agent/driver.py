@@ -13,6 +13,8 @@ import agent.tasks.events as work
 from agent.audit import judging
 from agent.audit.driver import Auditor
 from agent.audit.known import known
+from agent.balancers.answers import answers
+from agent.balancers.server import HealthPorts
 from agent.dns.seam import Names
 from agent.health.checks import Probe
 from agent.images.seam import Images
@@ -82,6 +84,7 @@ class Agent:
             parts.names,
             lambda: known(tasks.records.values(), tasks.held.revisions),
         )
+        self._health_ports = HealthPorts()
         self._long: dict[str, asyncio.Task[None]] = {}  # actions that may be called off, by their tasks
 
     async def run(self) -> None:
@@ -94,6 +97,7 @@ class Agent:
             await self._take_over()
             self._spawn(self.auditor.periodic(self.session.dice, self._audited_itself), "audits")
             self._spawn(self._remark(), "remarks")
+            self._spawn(self._health_ports.run(), "health ports")
             while True:
                 await self._turn()
 
@@ -162,6 +166,7 @@ class Agent:
                 return [Wished(table.network_id, Wish(table=table))]
             case talk.DropTable(network_id):
                 self._parts.database.put("table", network_id, None)
+                self._answer_balancers()
             case talk.TellWithdrawn(task_ids):
                 return [work.Withdrawn(task_ids)]
             case work.Learn(network):
@@ -173,6 +178,7 @@ class Agent:
             case work.Unreport(task_ids):
                 return [talk.TasksDropped(task_ids)]
             case tables.InForce(network_id, version):
+                self._answer_balancers()
                 self._spawn(self._confirm(network_id, version), f"confirm {network_id}")
                 return [work.TableSettled(network_id)]
             case tables.Complain(network_id, error):
@@ -193,11 +199,14 @@ class Agent:
     def _audited_itself(self, report: AuditReport) -> None:
         self._inbox.put_nowait(talk.AuditedItself(judging.summary(report)))
 
+    def _answer_balancers(self) -> None:
+        self._health_ports.follow(answers(self.session.tables.values(), self.tasks.node.node_id))
+
     async def _remark(self) -> None:
         """Tell the managers what on this host stands in the networks' way, whenever that is something else."""
         told: tuple[str, ...] = ()
         while True:
-            if (remarks := self._parts.networks.remarks()) != told:
+            if (remarks := self._parts.networks.remarks() + self._health_ports.remarks()) != told:
                 told = remarks
                 self._inbox.put_nowait(talk.Remarked(remarks))
             await asyncio.sleep(limits.network_remarks_s)

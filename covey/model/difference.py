@@ -205,6 +205,7 @@ def _port(port: PortConfig) -> tuple[str, str]:
         where = f"{port.published_address} of {where}"
     said = [port.name] if port.name else []
     said += [f"mesh {port.mesh.name.lower()}"] if port.mesh is not MeshMode.PRESERVE else []
+    said += [f"health port {port.health_port}"] if port.health_port else []
     return key, f"{port.published_port or 'any port'} on {where}" + (f" ({', '.join(said)})" if said else "")
 
 

@@ -235,7 +235,8 @@ class PortConfig(Spec, frozen=True):
     """A published port. `published_port` 0 asks for one from the dynamic range.
 
     `published_address` is the one address of the host that answers it; empty means all of them. `mesh` says
-    how it is answered in ingress mode.
+    how it is answered in ingress mode. `health_port` is where each node tells balancers by HTTP whether it would
+    answer a port of mesh LOCAL; 0 means nowhere.
     """
 
     name: str = ""
@@ -245,6 +246,13 @@ class PortConfig(Spec, frozen=True):
     publish_mode: PublishMode = PublishMode.INGRESS
     published_address: str = ""
     mesh: MeshMode = MeshMode.PRESERVE
+    health_port: int = 0
+
+    def opened(self) -> "tuple[PortConfig, ...]":
+        """Give what this opens on nodes: itself, and its health port, on every node and address."""
+        if not self.health_port:
+            return (self,)
+        return (self, PortConfig(published_port=self.health_port))
 
     def meets(self, other: "PortConfig") -> bool:
         """Tell whether both have the same number on the same address of a host, or on all of them."""

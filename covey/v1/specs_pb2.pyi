@@ -279,7 +279,7 @@ class UpdateConfig(_message.Message):
     def __init__(self, parallelism: _Optional[int] = ..., delay_ns: _Optional[int] = ..., failure_action: _Optional[_Union[_types_pb2.FailureAction, str]] = ..., monitor_ns: _Optional[int] = ..., max_failure_ratio: _Optional[float] = ..., order: _Optional[_Union[_types_pb2.UpdateOrder, str]] = ..., start_deadline_ns: _Optional[int] = ...) -> None: ...
 
 class PortConfig(_message.Message):
-    __slots__ = ("name", "protocol", "target_port", "published_port", "publish_mode", "published_address", "mesh")
+    __slots__ = ("name", "protocol", "target_port", "published_port", "publish_mode", "published_address", "mesh", "health_port")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     TARGET_PORT_FIELD_NUMBER: _ClassVar[int]
@@ -287,6 +287,7 @@ class PortConfig(_message.Message):
     PUBLISH_MODE_FIELD_NUMBER: _ClassVar[int]
     PUBLISHED_ADDRESS_FIELD_NUMBER: _ClassVar[int]
     MESH_FIELD_NUMBER: _ClassVar[int]
+    HEALTH_PORT_FIELD_NUMBER: _ClassVar[int]
     name: str
     protocol: _types_pb2.Protocol
     target_port: int
@@ -294,7 +295,8 @@ class PortConfig(_message.Message):
     publish_mode: _types_pb2.PublishMode
     published_address: str
     mesh: _types_pb2.MeshMode
-    def __init__(self, name: _Optional[str] = ..., protocol: _Optional[_Union[_types_pb2.Protocol, str]] = ..., target_port: _Optional[int] = ..., published_port: _Optional[int] = ..., publish_mode: _Optional[_Union[_types_pb2.PublishMode, str]] = ..., published_address: _Optional[str] = ..., mesh: _Optional[_Union[_types_pb2.MeshMode, str]] = ...) -> None: ...
+    health_port: int
+    def __init__(self, name: _Optional[str] = ..., protocol: _Optional[_Union[_types_pb2.Protocol, str]] = ..., target_port: _Optional[int] = ..., published_port: _Optional[int] = ..., publish_mode: _Optional[_Union[_types_pb2.PublishMode, str]] = ..., published_address: _Optional[str] = ..., mesh: _Optional[_Union[_types_pb2.MeshMode, str]] = ..., health_port: _Optional[int] = ...) -> None: ...
 
 class EndpointSpec(_message.Message):
     __slots__ = ("mode", "ports", "drain_ns", "affinity")

@@ -1,6 +1,7 @@
 """Published ports: an ingress port belongs to one service in the whole cluster, TCP and UDP apart.
 
-Ports of one number that are published on different addresses of the hosts are different ports.
+Ports of one number that are published on different addresses of the hosts are different ports. A health port is
+taken as an ingress port is.
 """
 
 from collections.abc import Iterable, Iterator
@@ -77,6 +78,7 @@ class Ports:
         ports = service.ports if service is not None else ()
         if service is not None and service.pending_delete:
             ports = tuple(port for port in ports if port.publish_mode is PublishMode.HOST)
+        ports = tuple(each for port in ports for each in port.opened())
         for port in self._of.pop(id, ()):  # one number may be there twice, on an address each
             book, key = self._book(port), (port.protocol, port.published_port)
             holders = book.get(key, set())
@@ -111,9 +113,10 @@ class Ports:
         A port that asks for no number keeps the one it has.
         """
         given = {place: port for place, port in enumerate(wanted) if port.published_port}
-        for port in given.values():
+        chosen = [each for port in wanted for each in port.opened() if each.published_port]
+        for port in chosen:
             self._check(service.id, port, reserved)
-        taken = reserved | {(port.protocol, port.published_port) for port in given.values()}
+        taken = reserved | {(port.protocol, port.published_port) for port in chosen}
         for place, port in enumerate(wanted):
             if not port.published_port:
                 number = self._kept(service, port, taken) or self._dynamic(service.id, port, taken)

@@ -79,7 +79,10 @@ def _check_endpoint(endpoint: EndpointSpec) -> None:
         if endpoint.mode is EndpointMode.DNSRR and port.publish_mode is PublishMode.INGRESS:
             remedy = "cannot go with dnsrr; use mode=host, or endpoint-mode vip"
             raise refuse("publish", port.published_port, remedy)
-    for one, other in itertools.combinations(endpoint.ports, 2):
+    opened = {
+        each: None for port in endpoint.ports for each in port.opened()
+    }  # one health port may serve several
+    for one, other in itertools.combinations(opened, 2):
         if one.published_port and one.meets(other):
             text = f"{one.published_port}/{one.protocol.name.lower()}"
             remedy = (
@@ -95,7 +98,7 @@ def _check_own_ports(endpoint: EndpointSpec, vxlan_port: int) -> None:
         (Protocol.TCP, limits.bootstrap_port): "joining",
         (Protocol.UDP, vxlan_port): "the overlay networks",
     }
-    for port in endpoint.ports:
+    for port in (opened for each in endpoint.ports for opened in each.opened()):
         user = own.get((port.protocol, port.published_port))
         if user is not None:
             raise refuse(
@@ -116,6 +119,13 @@ def _check_port(port: PortConfig) -> None:
     if port.publish_mode is PublishMode.HOST and port.mesh is not MeshMode.PRESERVE:
         remedy = "has no meaning with mode=host, where no mesh answers; leave one of them out"
         raise refuse("publish mesh", port.mesh.name.lower(), remedy)
+    if not 0 <= port.health_port <= 65535:
+        raise refuse(
+            "publish health-port", port.health_port, "is not a port; use 1 to 65535, or leave it out"
+        )
+    if port.health_port and port.mesh is not MeshMode.LOCAL:
+        remedy = "is for mesh=local only, since every node answers otherwise; add mesh=local, or leave it out"
+        raise refuse("publish health-port", port.health_port, remedy)
     if port.published_address:
         _check_published_address(port.published_address)
 

@@ -101,6 +101,7 @@ EXPECTED = {
         r"version=1 task=web\.",
         r"\*:30000->80/tcp|\*:3[0-2]\d{3}->80/tcp",
         r"task=near\..* client=10\.77\.0\.3",
+        r'\{"active_tasks": \{"shop": [01]\}\}',
     ),
     "update-and-roll-back.md": (
         r"create api\.1 on ",

@@ -82,10 +82,15 @@ def _long(text: str) -> tuple[PortConfig, ...]:
                         f"{text!r}: mesh {value!r} is none of preserve, masquerade and local"
                     )
                 port = replace(port, mesh=mesh)
+            case "health-port" | "health_port":
+                numbers = _range(value, text)
+                if len(numbers) > 1:
+                    raise InvalidArgument(f"{text!r}: health-port {value!r} is more than one port")
+                port = replace(port, health_port=numbers[0])
             case "name":
                 port = replace(port, name=value)
             case _:
-                known = "target, published, published-address, protocol, mode, mesh and name"
+                known = "target, published, published-address, protocol, mode, mesh, health-port and name"
                 raise InvalidArgument(f"{text!r}: unknown key {key!r}; there are {known}")
     if target_ports is None:
         raise InvalidArgument(f"{text!r} names no target port: {_EXAMPLE}")

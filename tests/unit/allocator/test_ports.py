@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from covey import limits
 from covey.errors import ResourceExhausted
 from covey.model.objects import Service
 from covey.model.specs import PortConfig
@@ -106,3 +107,20 @@ def test_coveys_own_ports_are_not_given(taken: PortConfig) -> None:
 def test_a_dynamic_port_keeps_out_of_the_way_of_given_ones() -> None:
     book = Book()
     assert book.give("a", port(), port(30000, 81)) == [30001, 30000]
+
+
+def test_a_health_port_is_taken_like_an_ingress_port() -> None:
+    book = Book()
+    first = limits.published_port_first
+    local: dict[str, Any] = {"mesh": MeshMode.LOCAL, "health_port": first}
+    assert book.give("a", port(8080, **local), port(8081, 81, **local), port(target=82)) == [
+        8080,
+        8081,
+        first + 1,
+    ]
+    with pytest.raises(ResourceExhausted, match=f"{first}/tcp is taken by service a"):
+        book.give("b", port(first))
+    with pytest.raises(ResourceExhausted, match=f"{first}/tcp is taken by service a"):
+        book.give("b", port(8090, **local))
+    book.ports.observe("a", None)
+    assert book.give("b", port(8090, **local)) == [8090]

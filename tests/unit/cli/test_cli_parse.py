@@ -88,6 +88,10 @@ def port(
         ("127.0.0.1::80", [port(80, published_address="127.0.0.1")]),
         ("0.0.0.0:8080:80", [port(80, 8080)]),
         (
+            "target=80,mesh=local,health-port=8081",
+            [port(80, mesh=MeshMode.LOCAL, health_port=8081)],
+        ),
+        (
             "published-address=192.0.2.1,target=80,mesh=local",
             [port(80, published_address="192.0.2.1", mesh=MeshMode.LOCAL)],
         ),
@@ -113,6 +117,7 @@ def test_published_ports(text: str, expected: list[PortConfig]) -> None:
         ("localhost:8080:80", "'localhost' is not an IPv4 address"),
         ("::1:8080:80", "'::1' is not an IPv4 address"),
         ("published-address=[::1],target=80", "is not an IPv4 address"),
+        ("target=80,mesh=local,health-port=1-2", "health-port '1-2' is more than one port"),
         ("target=80,mesh=far", "mesh 'far' is none of preserve, masquerade and local"),
         ("8080:80/sctp", "neither tcp nor udp"),
         ("8080-8082:80-81", "equally long"),

@@ -232,6 +232,19 @@ UNSOUND = {
     "publish mesh: 'local' has no meaning with mode=host, where no mesh answers; leave one": ports(
         replace(HOST_PORT, mesh=MeshMode.LOCAL)
     ),
+    "publish health-port: 70000 is not a port": ports(
+        PortConfig(target_port=80, mesh=MeshMode.LOCAL, health_port=70000)
+    ),
+    "publish health-port: 8090 is for mesh=local only, since every node answers otherwise": ports(
+        PortConfig(target_port=80, health_port=8090)
+    ),
+    "publish: '8090/tcp' is published twice": ports(
+        PortConfig(target_port=80, mesh=MeshMode.LOCAL, health_port=8090),
+        PortConfig(target_port=81, published_port=8090),
+    ),
+    "publish: 2377 is the port of the managers": ports(
+        PortConfig(target_port=80, mesh=MeshMode.LOCAL, health_port=2377)
+    ),
     "published-address: 'one' is not an address; write one that hosts have, like 192.0.2.1": ports(
         replace(HOST_PORT, published_address="one")
     ),
@@ -333,6 +346,7 @@ BAD: dict[str, object] = {
     "endpoint.affinity": None,  # in contradiction to dnsrr only: see UNSOUND
     "endpoint.ports[].published_address": "192.0.2.256",
     "endpoint.ports[].mesh": None,  # in contradiction to host mode only
+    "endpoint.ports[].health_port": -1,
     "endpoint.ports[].name": "a b",
     "endpoint.ports[].protocol": Protocol.SCTP,
     "endpoint.ports[].target_port": 0,
