@@ -137,7 +137,7 @@ class Allocator:
         networks = [network for id in sorted(self._networks) if (network := draft.get(Network, id))]
         cluster, hosts = _cluster(draft), subnets.hosts_of(draft.all(Node))
         for network in networks:
-            if network.pending_delete or network.spec.driver != "overlay" or network.vni:
+            if network.pending_delete or network.spec.config_only or network.vni:
                 continue
             others = [
                 other

@@ -90,9 +90,11 @@ def _ipam_driver(_ctx: click.Context, _parameter: click.Parameter, value: str) -
 @click.option("--ingress", is_flag=True, help="Make it the network of published ports.")
 @click.option("--ipv4/--no-ipv4", default=True, show_default=True, help="Give endpoints IPv4 addresses.")
 @click.option("--ipv6", is_flag=True, help="Give endpoints IPv6 addresses.")
-@click.option("--config-only", is_flag=True, help="Make a set of settings (not supported yet).")
 @click.option(
-    "--config-from", default="", metavar="NETWORK", help="Take settings from a network (not supported yet)."
+    "--config-only", is_flag=True, help="Make nothing but settings, for other networks to take over."
+)
+@click.option(
+    "--config-from", default="", metavar="NETWORK", help="Take all settings from one made with --config-only."
 )
 @click.option(
     "--scope",
@@ -172,7 +174,11 @@ async def _used(cluster: ClusterClient, listed: list[Network]) -> set[str]:
         for detail in await cluster.services()
         for attachment in detail.revision.spec.task.networks
     }
-    kept = {item.id for item in listed if item.spec.ingress or show.scope(item) == "local"}
+    kept = {
+        item.id
+        for item in listed
+        if item.spec.ingress or item.spec.config_only or show.scope(item) == "local"
+    }
     others = [item for item in listed if item.id not in targets | kept]
     return targets | kept | {item.id for item in others if await _tasks_on(cluster, item)}
 

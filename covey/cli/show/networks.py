@@ -17,7 +17,8 @@ def scope(item: Network) -> str:
 
 def row(item: Network, tasks: int, whole: bool) -> tuple[str, ...]:
     """Give a line of the list; `tasks` are still on a network that is being removed."""
-    subnets = ", ".join(each.cidr for each in item.subnets)
+    given = [each.cidr for each in item.subnets]
+    subnets = ", ".join(given or [each.subnet for each in item.spec.ipam if each.subnet])
     return (
         text.short(item.id, whole),
         item.spec.name,
@@ -33,6 +34,8 @@ def _state(item: Network, tasks: int) -> str:
         return f"removing, waits for {counted(tasks)}" if tasks else "removing"
     if item.allocation_error:
         return text.first_line(item.allocation_error)
+    if item.spec.config_only:
+        return "settings only"
     return "ready" if item.vni or scope(item) == "local" else "being made"
 
 

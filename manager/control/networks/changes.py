@@ -16,14 +16,20 @@ from manager.allocator.subnets import allocate, hosts_of
 from manager.store.draft import Draft
 from manager.store.view import BY_NETWORK, BY_SERVICE, View
 
+from .settings import takers, with_settings
+
 
 def create_network(draft: Draft, spec: NetworkSpec, dice: Random) -> Network:
     """Store a new network; the allocator gives it its number and subnet, but only if it can have them."""
     present = [network for network in draft.all(Network) if not network.pending_delete]
     _check_alone(draft, spec)
+    spec = with_settings(draft, spec)
+    network = Network(id=new_id(dice), spec=spec)
+    if spec.config_only:
+        draft.put(network)
+        return network
     _check_subnets_free(present, spec)
     _check_no_node_within(draft, spec)
-    network = Network(id=new_id(dice), spec=spec)
     hosts = hosts_of(draft.all(Node))
     reason = allocate(network, present, _cluster(draft), hosts).allocation_error
     if reason:
@@ -58,6 +64,7 @@ def _check_subnets_free(present: Sequence[Network], spec: NetworkSpec) -> None:
     taken = [
         (ip_network(cidr), other)
         for other in present
+        if not other.spec.config_only
         for cidr in (*(s.cidr for s in other.subnets), *(c.subnet for c in other.spec.ipam if c.subnet))
     ]
     for config in spec.ipam:
@@ -104,15 +111,24 @@ def remove_network(draft: Draft, network_id: str) -> None:
 
 def hindrance(view: View, network: Network) -> Refused | None:
     """Say why a network cannot be removed now; None if it can."""
+    if names := takers(view, network):
+        remedy = "remove those first"
+        return FailedPrecondition(
+            f"network {network.spec.name}: {_some(names)} have their settings from it; {remedy}"
+        )
     users = sorted({service.name for service in _users(view, network)})
     if not users:
         return None
-    named = ", ".join(users[:5]) + (f" and {len(users) - 5} more" if len(users) > 5 else "")
+    named = _some(users)
     if network.spec.ingress:
         remedy = f"services publish ports by it ({named}); remove them, or publish in host mode"
         return FailedPrecondition(f"network {network.spec.name}: {remedy}")
     remedy = "remove them or take them off it first"
     return FailedPrecondition(f"network {network.spec.name} is in use by {named}; {remedy}")
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _empty(view: View, network: Network) -> bool:

@@ -19,6 +19,7 @@ from manager.store.driver import Store
 from manager.store.view import BY_NETWORK
 
 from .changes import create_network, remove_network
+from .settings import check_settings
 from .truth import truth
 from .validate import check_network
 
@@ -51,6 +52,7 @@ class NetworkServer:
     ) -> pb.CreateNetworkResponse:
         spec = from_message(request.spec, NetworkSpec)
         check_network(spec)
+        check_settings(spec)
         network = await self._store.update(lambda draft: create_network(draft, spec, self._dice))
         log.info("%s created network %s (%s)", caller, spec.name, network.id)
         return pb.CreateNetworkResponse(network_id=network.id)

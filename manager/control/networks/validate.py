@@ -51,12 +51,6 @@ def check_predefined(spec: ServiceSpec) -> None:
 
 
 def _check_kind(spec: NetworkSpec) -> None:
-    if spec.config_only:
-        remedy = "is not supported: a network of nothing but settings; give them to each network itself"
-        raise refuse("config-only", spec.name, remedy)
-    if spec.config_from:
-        remedy = "is not supported; give the settings to the network itself"
-        raise refuse("config-from", spec.config_from, remedy)
     if spec.driver in predefined.NAMES:
         remedy = f"is a network every node has; use it as it is: --network {spec.driver}"
         raise refuse("driver", spec.driver, remedy)

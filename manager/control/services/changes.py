@@ -161,6 +161,9 @@ def _check_joinable(network: Network) -> None:
     if network.spec.ingress:
         remedy = "publish a port and it is joined by itself"
         raise InvalidArgument(f"network: {network.spec.name!r} is the ingress network; {remedy}")
+    if network.spec.config_only:
+        remedy = "make a network that takes them over (config-from), and name that"
+        raise InvalidArgument(f"network: {network.spec.name!r} is nothing but settings; {remedy}")
     if network.pending_delete:
         raise FailedPrecondition(f"network: {network.spec.name!r} is being removed")
 

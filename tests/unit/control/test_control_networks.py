@@ -54,8 +54,6 @@ UNSOUND_NETWORKS = {
     "driver: 'bridge' is a network every node has": NetworkSpec(name="n", driver="bridge"),
     "driver: 'macvlan' is not supported": NetworkSpec(name="n", driver="macvlan"),
     "name: 'Host' is that of a network": NetworkSpec(name="Host"),
-    "config-only: 'n' is not supported": NetworkSpec(name="n", config_only=True),
-    "config-from: 'base' is not supported": NetworkSpec(name="n", config_from="base"),
     "ipv4: 'n' cannot be without unless there is IPv6": NetworkSpec(name="n", ipv4=False),
     "ipv4: 'n' cannot be without on the ingress network": NetworkSpec(
         name="n", ingress=True, ipv4=False, ipv6=True
