@@ -10,7 +10,6 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -71,10 +70,11 @@ class NetlinkNetworks:
         self._have: dict[str, Netns] | None = None
         self._broken: tuple[str, ...] = ()
         self._facts: Facts | None = None
+        self._others: frozenset[str] | None = None  # from where VXLAN packets may come now
         self._denials = Denials()
         self._claims = Claims()
-        self._lookout = Lookout(settings.netns_dir.parent / "probe", settings.vxlan_port, self._subnets)
-        self._look = asyncio.Event()
+        scratch = settings.netns_dir.parent / "probe"
+        self._lookout = Lookout(scratch, self._places, settings.vxlan_port, self._subnets)
         self._shared: dict[str, str] = {}  # what was said of each
         self._sweeper = Sweeper(
             self._places,
@@ -82,7 +82,6 @@ class NetlinkNetworks:
             lambda: self._facts,
             lambda netns: self._have is not None and netns in self._have,
         )
-        self._looker: asyncio.Task[None] | None = None
 
     async def learn(self, network: Network) -> None:
         """See `Networks.learn`."""
@@ -97,7 +96,7 @@ class NetlinkNetworks:
         known = network.id in self._networks
         await self._in_turn(work)
         if not known:
-            self._look.set()  # its subnets may overlap a route
+            self._lookout.soon()  # its subnets may overlap a route
 
     async def attach(self, sandbox: Sandbox) -> str:
         """See `Networks.attach`."""
@@ -194,8 +193,7 @@ class NetlinkNetworks:
 
         await self._in_turn(work)
         await self._in_turn(self._lookout.look)
-        if self._looker is None:
-            self._looker = asyncio.get_running_loop().create_task(self._look_out())
+        self._lookout.start(self._in_turn)
         self._sweeper.sweep(self._tables)
         return frozenset(self._denials.said)
 
@@ -223,9 +221,7 @@ class NetlinkNetworks:
     async def close(self) -> None:
         """See `Networks.close`."""
         await self._sweeper.close()
-        if self._looker is not None:
-            self._looker.cancel()
-            await asyncio.wait([self._looker])
+        await self._lookout.close()
         await self._in_turn(self._places.close)
         self._claims.close()
         self._thread.shutdown()
@@ -294,6 +290,8 @@ class NetlinkNetworks:
             self._read_back()
         assert self._have is not None
         facts = self._facts = self._current_facts()
+        if scope is not None and self._others is not facts.others():
+            scope = {*scope, NODE}  # who may send here has changed
         wanted = wanted_names(facts)
         every = wanted | self._have.keys() | set(self._broken)
         chosen = every if scope is None else every & set(scope)
@@ -312,6 +310,7 @@ class NetlinkNetworks:
         self._have.update(want)
         self._broken = tuple(each for each in self._broken if each not in chosen)
         if NODE in chosen:
+            self._others = facts.others()
             self._hold_ports()
 
     def _claim(self, sandbox: Sandbox) -> None:
@@ -329,15 +328,6 @@ class NetlinkNetworks:
         for key in shared.keys() - self._shared:
             tell(shared_port(key, shared[key]))
         self._shared = {key: str(shared_port(key, shared[key])) for key in shared}
-
-    async def _look_out(self) -> None:
-        """Have the host looked at again, at the latest after a while."""
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(limits.network_look_s):
-                    await self._look.wait()
-            self._look.clear()
-            await self._in_turn(self._lookout.look)
 
     def _drop_refused(self) -> None:
         """Leave out sandboxes that contradict themselves: one bad assignment must not stop all the others."""

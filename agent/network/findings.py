@@ -9,7 +9,12 @@ from . import names, ops
 from .ops import Operation
 from .state import Link, Netns
 
-_TABLE = {names.VIP_TABLE: "VIP", names.MESH_TABLE: "rule", names.GATEWAY_TABLE: "rule"}
+_TABLE = {
+    names.VIP_TABLE: "VIP",
+    names.MESH_TABLE: "rule",
+    names.UNDERLAY_TABLE: "rule",
+    names.GATEWAY_TABLE: "rule",
+}
 
 
 def findings(steps: Sequence[Operation], have: Mapping[str, Netns]) -> Iterator[Finding]:

@@ -28,16 +28,18 @@ class Hook(IntEnum):
 
     PREROUTING = 0
     EGRESS = 1
+    INPUT = 1  # of the other families, whose numbers are their own
     FORWARD = 2
     OUTPUT = 3
     POSTROUTING = 4
 
 
 class KeyKind(StrEnum):
-    """What a map is asked: the destination address, or transport protocol and destination port."""
+    """What a map is asked: an address, or transport protocol and destination port, or a VXLAN packet's VNI."""
 
     ADDRESS = "address"
     PORT = "port"
+    VNI = "vni"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,33 @@ class Translated:
 
 
 @dataclass(frozen=True, slots=True)
+class SenderIn:
+    """Match packets whose source address is in the named set (or, negated, is not)."""
+
+    set: str
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class VniIn:
+    """Match VXLAN packets, of which one knows already that they are, whose VNI is in the named set."""
+
+    set: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoteSender:
+    """Put the source address into the named set of those seen lately; goes no further if that is full."""
+
+    set: str
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Count the packet: `io.nftables.counting` reads how many there were."""
+
+
+@dataclass(frozen=True, slots=True)
 class Dispatch:
     """Jump to the chain that the named map holds for the packet, if any."""
 
@@ -212,6 +241,10 @@ Statement = (
     | TakeMark
     | SendToMark
     | Translated
+    | SenderIn
+    | VniIn
+    | NoteSender
+    | Count
     | Dispatch
     | Jump
     | Balance
@@ -273,21 +306,29 @@ class TableView:
 
 @dataclass(frozen=True, slots=True)
 class VerdictMap:
-    """A named map from packets' keys to chains. Keys read `10.0.0.2`, or `tcp 8080` for ports."""
+    """A named map from packets' keys to chains. Keys read `10.0.0.2`, `tcp 8080` for ports, `5001` for VNIs.
+
+    Without `verdicts` it is a set: every key has "".
+    """
 
     name: str
     kind: KeyKind
     elements: Mapping[str, str]
+    verdicts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table: the unit that one part of Covey owns. No two have the same name, whatever their family."""
+    """A table: the unit that one part of Covey owns. No two have the same name, whatever their family.
+
+    `noted` are the sets that packets themselves fill (`NoteSender`): what is in them is nobody's wish.
+    """
 
     name: str
     chains: tuple[Chain, ...]
     maps: tuple[VerdictMap, ...] = ()
     family: Family = Family.IPV4
+    noted: tuple[str, ...] = ()
 
     def view(self) -> TableView:
         """What will be read back once the table stands."""

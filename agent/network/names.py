@@ -24,7 +24,8 @@ MESH_TABLE = "covey_mesh"
 GATEWAY_TABLE = "covey_gateway"
 RETURN_TABLE = "covey_return"
 EGRESS_TABLE = "covey_egress"
-TABLES = frozenset({VIP_TABLE, MESH_TABLE, GATEWAY_TABLE, RETURN_TABLE})
+UNDERLAY_TABLE = "covey_underlay"
+TABLES = frozenset({VIP_TABLE, MESH_TABLE, GATEWAY_TABLE, RETURN_TABLE, UNDERLAY_TABLE})
 LINK_TABLES = frozenset({EGRESS_TABLE})
 """Tables of the family that sees one link's frames: they go with the link."""
 

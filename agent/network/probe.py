@@ -88,6 +88,24 @@ def shared_port(key: str, program: str) -> Finding:
     )
 
 
+def strangers(packets: int, senders: Iterable[str]) -> Finding:
+    """Say that VXLAN packets of strangers were dropped; `packets` is rounded, so that it is not said of each."""
+    known = ", ".join(senders) or "one of long ago"
+    return Finding(
+        Severity.WARNING,
+        "vxlan",
+        f"{packets:,} VXLAN packets or more came for this cluster's networks from addresses that are no node's "
+        f"({known}) and were dropped: somebody forges them, or a node sends from another address than it says "
+        "(--data-path-addr)",
+    )
+
+
+def rounded(packets: int) -> int:
+    """The number's first digit as 1, 2 or 5, and zeros: at most `packets`."""
+    power = 10 ** (len(str(packets)) - 1)
+    return max((each * power for each in (1, 2, 5) if each * power <= packets), default=0)
+
+
 def port_of(key: str) -> str:
     """`tcp 8080`, as firewall maps have it, as people write it: `8080/tcp`, and `192.0.2.1:8080/tcp`."""
     protocol, number, *address = key.split()

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, ip_address
+from operator import is_not
 
 from covey import limits
 from covey.errors import FailedPrecondition
@@ -38,7 +39,7 @@ class Digest:
 
     FDB and neighbour entries for the network's VXLAN device (every endpoint that another node holds), the
     addresses new connections may go to by service, in the table's order, those of them on this node, those on
-    nodes that cannot keep a client's address, and all addresses there are.
+    nodes that cannot keep a client's address, all addresses there are, and where other nodes' packets come from.
     """
 
     table: NetworkTable
@@ -48,11 +49,12 @@ class Digest:
     here: dict[str, list[str]]
     unkept: list[str]
     alive: frozenset[str]
+    vteps: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything the wishes are computed from. `cache` is handed on from one `Facts` to the next."""
+    """Everything the wishes are computed from. `cache` and `seen` are handed on from one to the next."""
 
     host: Host
     gateway: Gateway
@@ -61,6 +63,9 @@ class Facts:
     sandboxes: Mapping[str, Sandbox] = field(default_factory=dict[str, Sandbox])
     cache: dict[tuple[str, str], Digest] = field(
         default_factory=dict[tuple[str, str], Digest], compare=False, repr=False
+    )
+    seen: dict[str, tuple[list[frozenset[str]], frozenset[str]]] = field(
+        default_factory=dict[str, tuple[list[frozenset[str]], frozenset[str]]], compare=False, repr=False
     )
 
     def attachments(self, network_id: str) -> Iterator[tuple[str, Attachment]]:
@@ -81,6 +86,23 @@ class Facts:
         if known is None or known.table is not table:
             known = self.cache[network_id, device] = _digest(table, self.host, device)
         return known
+
+    def others(self) -> frozenset[str]:
+        """The VTEP addresses of all other nodes that the tables name: the same object while none comes or goes."""
+        found = [
+            self.digest(each, names.INGRESS_VXLAN if self._is_ingress(each) else names.SANDBOX_VXLAN).vteps
+            for each in self.tables
+        ]
+        known = self.seen.get("others")
+        if known is None or len(known[0]) != len(found) or any(map(is_not, known[0], found)):
+            every = frozenset[str]().union(*found)
+            same = known is not None and known[1] == every
+            known = self.seen["others"] = (found, known[1] if known is not None and same else every)
+        return known[1]
+
+    def _is_ingress(self, network_id: str) -> bool:
+        network = self.networks.get(network_id)
+        return network is not None and network.spec.ingress
 
 
 _NO_TABLE = NetworkTable()
@@ -173,7 +195,9 @@ def check_mtu(sandbox: Sandbox, host: Host) -> None:
 
 
 def _digest(table: NetworkTable, host: Host, device: str) -> Digest:
-    found = Digest(table, {}, {}, {}, {}, [], frozenset(ipv4(row) for row in table.endpoints))
+    alive = frozenset(ipv4(row) for row in table.endpoints)
+    vteps = frozenset(row.vtep for row in table.endpoints) - {"", host.vtep}
+    found = Digest(table, {}, {}, {}, {}, [], alive, vteps)
     for row in table.endpoints:
         address = ipv4(row)
         if row.state is EndpointState.ACTIVE and row.service_id and address:

@@ -29,7 +29,7 @@ from ..firewall import (
 )
 from ..seam import Sandbox
 from ..state import Address, Kind, Link, Netns, Port, Vxlan
-from . import mesh
+from . import mesh, underlay
 from .facts import Facts, ingress, ipv4, mac, mtu, subnet
 from .mesh import LOOPBACK, PORTS, SOURCE_NAT, at_address, dispatching, loopback_guard, port_key
 from .overlay import UPLINK
@@ -45,8 +45,10 @@ def wish(facts: Facts) -> Netns:
         parts.append(_gateway(facts))
     if (found := _ingress(facts)) is not None:
         parts.append(found)
+    underlay_ = _underlay(facts)
     if not parts:
-        return Netns()
+        return underlay_
+    parts.insert(0, underlay_)
     return Netns(
         links={name: link for part in parts for name, link in part.links.items()},
         addresses=frozenset(each for part in parts for each in part.addresses),
@@ -88,6 +90,11 @@ def _addresses(chain: Chain) -> set[str]:
     """The addresses of this host that a port's chain answers on; an empty one for all of them."""
     first = [rule[0] for rule in chain.rules]
     return {each.cidr.partition("/")[0] if isinstance(each, ToAddress) else "" for each in first}
+
+
+def _underlay(facts: Facts) -> Netns:
+    table = underlay.table(facts)
+    return Netns(tables={table.name: table.view()}, rules={table.name: table}) if table else Netns()
 
 
 def _gateway(facts: Facts) -> Netns:

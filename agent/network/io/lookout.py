@@ -4,13 +4,23 @@ Once is not enough: other programs come later (a container engine whose firewall
 VPN with its routes), and so do networks. What the kernel can do does not change, so that is tried out once.
 """
 
+import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
 from pathlib import Path
 from subprocess import SubprocessError
 
-from ..probe import Finding, Severity, findings
+from covey import limits
+
+from ..probe import Finding, Severity, findings, rounded, strangers
+from ..state import NODE
+from .nftables import counting
+from .places import Places
 from .survey import survey
+
+InTurn = Callable[[Callable[[], None]], Coroutine[None, None, None]]
+"""Have something done on the networks' own thread, in its turn."""
 
 _log = logging.getLogger(__name__)
 
@@ -18,31 +28,67 @@ _log = logging.getLogger(__name__)
 class Lookout:
     """Says each thing once, and again if it went and came back. `subnets` are the cluster's, as known now."""
 
-    def __init__(self, scratch: Path, vxlan_port: int, subnets: Callable[[], Iterable[str]]) -> None:
+    def __init__(
+        self, scratch: Path, places: Places, vxlan_port: int, subnets: Callable[[], Iterable[str]]
+    ) -> None:
         self._scratch = scratch
+        self._places = places
         self._vxlan_port = vxlan_port
         self._subnets = subnets
+        self._dropped = self._counted = 0  # packets of strangers; and those that the standing table counts
+        self._soon = asyncio.Event()
+        self._looking: asyncio.Task[None] | None = None
         self._told: set[Finding] = set()
         self.remarks: tuple[str, ...] = ()  # of the last look, for people who look at the node
         self._missing: dict[str, str] | None = None
         self._failed = ""
 
+    def start(self, in_turn: InTurn) -> None:
+        """Look from now on, at the latest after a while each time."""
+        if self._looking is None:
+            self._looking = asyncio.get_running_loop().create_task(self._look_on(in_turn))
+
+    def soon(self) -> None:
+        """Look soon: there is something new that may be in the way of others, or they in its."""
+        self._soon.set()
+
+    async def close(self) -> None:
+        """Look no more."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait([self._looking])
+
+    async def _look_on(self, in_turn: InTurn) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(limits.network_look_s):
+                    await self._soon.wait()
+            self._soon.clear()
+            await in_turn(self.look)
+
     def look(self) -> None:
         """Look, and say what is new. Blocks for some milliseconds."""
         try:
             seen = survey(self._scratch, self._vxlan_port, self._missing)
+            found = [*findings(seen, self._subnets(), self._vxlan_port), *self._strangers()]
         except (OSError, SubprocessError) as error:
             if str(error) != self._failed:
                 _log.warning("cannot look for what would break the networks: %s", error)
             self._failed = str(error)
             return
         self._missing, self._failed = seen.missing, ""
-        found = findings(seen, self._subnets(), self._vxlan_port)
         for finding in found:
             if finding not in self._told:
                 tell(finding)
         self._told = set(found)
         self.remarks = tuple(str(finding) for finding in found)
+
+    def _strangers(self) -> list[Finding]:
+        """Packets of strangers that were dropped, if any ever were: a table made anew counts anew."""
+        found = counting.strangers(self._places.filtering(NODE))
+        self._dropped += found.packets - (self._counted if found.packets >= self._counted else 0)
+        self._counted = found.packets
+        return [strangers(rounded(self._dropped), found.senders)] if self._dropped else []
 
 
 def tell(finding: Finding) -> None:

@@ -10,8 +10,11 @@ import struct
 from functools import lru_cache
 from ipaddress import IPv4Network
 
+from covey import limits
+
 from ...firewall import (
     Balance,
+    Count,
     Dispatch,
     Drop,
     FromAddress,
@@ -19,11 +22,13 @@ from ...firewall import (
     Jump,
     MarkBySender,
     Masquerade,
+    NoteSender,
     OutLink,
     OverTcp,
     OverUdp,
     Reject,
     Reset,
+    SenderIn,
     SendToMark,
     SentTo,
     Statement,
@@ -34,6 +39,7 @@ from ...firewall import (
     ToThisHost,
     Translated,
     Unmarked,
+    VniIn,
 )
 from ..wire import attribute, nested, text, u8, u32_big
 
@@ -48,6 +54,9 @@ _LINK_HEADER, _NETWORK_HEADER, _TRANSPORT_HEADER = 0, 1, 2
 _MAC_DESTINATION, _MAC_SOURCE, _MAC_NUMBER = 0, 6, 2  # a MAC address ends in its endpoint's number
 _SOURCE_OFFSET, _DESTINATION_OFFSET = 12, 16
 _DESTINATION_PORT_OFFSET = 2
+_VNI_OFFSET = 8 + 4  # after the UDP header and VXLAN's flags (RFC 7348, 5)
+_LOOKUP_INVERTED = 1
+_UPDATE = 1
 _META_IIFNAME, _META_OIFNAME, _META_L4PROTO = 6, 7, 16
 _META_MARK = 3
 _CT_MARK, _CT_PROTOCOL, _CT_PROTO_DST, _CT_DST_IP, _ORIGINAL = 3, 10, 12, 20, 0
@@ -87,6 +96,8 @@ def encode(statement: Statement, map_id: int) -> bytes:
             return _meta(_META_L4PROTO, REGISTER) + _compare(bytes((PROTOCOL_NUMBERS["tcp"],)))
         case OverUdp():
             return _meta(_META_L4PROTO, REGISTER) + _compare(bytes((PROTOCOL_NUMBERS["udp"],)))
+        case SenderIn() | VniIn() | NoteSender() | Count():
+            return _of_sender(statement)
         case SentTo() | Translated() | Unmarked() | MarkBySender() | TakeMark() | SendToMark():
             return _of_connection(statement)
         case Jump(chain):
@@ -129,6 +140,25 @@ def target(to: Target) -> bytes:
     """A target as a map's value: the address, and the port if it is to change."""
     packed = socket.inet_aton(to.address)
     return packed + struct.pack(">H", to.port) + b"\0\0" if to.port else packed
+
+
+def _of_sender(statement: SenderIn | VniIn | NoteSender | Count) -> bytes:
+    """What keeps strangers out: who sent a packet and for which network, in which sets those are, and how often."""
+    sender = _payload(_NETWORK_HEADER, _SOURCE_OFFSET, 4, REGISTER)
+    match statement:
+        case SenderIn(name, negated):
+            inverted = u32_big(5, _LOOKUP_INVERTED if negated else 0)
+            return sender + expression("lookup", text(1, name), u32_big(2, REGISTER), inverted)
+        case VniIn(name):
+            # without the byte after it, which receivers are to ignore
+            number = _payload(_TRANSPORT_HEADER, _VNI_OFFSET, 3, REGISTER)
+            return number + expression("lookup", text(1, name), u32_big(2, REGISTER))
+        case NoteSender(name):
+            until = attribute(6, struct.pack(">Q", int(limits.vxlan_strangers_kept_s * 1000)))
+            noted = text(1, name), u32_big(3, _UPDATE), u32_big(4, REGISTER), until
+            return sender + expression("dynset", *noted)
+        case Count():
+            return expression("counter", attribute(1, bytes(8)), attribute(2, bytes(8)))
 
 
 def _of_connection(

@@ -6,23 +6,25 @@ from collections.abc import Collection, Iterator
 from ...firewall import Family, KeyKind, TableView
 from ..wire import Channel, attribute_list, attributes, string, text
 from .messages import BODY_OFFSET, GETCHAIN, GETRULE, GETSET, GETSETELEM, GETTABLE, message
-from .transactions import COMMENT, SET_ANONYMOUS, key_text
+from .transactions import COMMENT, SET_ANONYMOUS, SET_EVAL, key_text
 
+_KINDS = {3: KeyKind.VNI, 4: KeyKind.ADDRESS, 8: KeyKind.PORT}  # by the bytes of a key
 _UNREADABLE_BASE = "base-changed"  # like no digest, and still a base chain's
 
 
 def tables(channel: Channel, ours: Collection[str], family: Family = Family.IPV4) -> dict[str, TableView]:
     """The tables of one family with the names `ours` that are there."""
-    listed = _list(channel, GETTABLE, b"", family)
-    present = sorted({string(each[1]) for each in listed} & set(ours))
+    every = listed(channel, GETTABLE, b"", family)
+    present = sorted({string(each[1]) for each in every} & set(ours))
     if family is Family.LINK:
         return {name: TableView(_chains(channel, name, family), {}) for name in present}
     return {name: TableView(_chains(channel, name, family), _maps(channel, name)) for name in present}
 
 
-def _list(
+def listed(
     channel: Channel, kind: int, filter_: bytes, family: Family = Family.IPV4
 ) -> Iterator[dict[int, bytes]]:
+    """The attributes of each entry of a listing; none if what was asked for is gone."""
     try:
         entries = channel.dump(message(kind, filter_, family=family))
     except OSError as error:
@@ -34,10 +36,10 @@ def _list(
 
 
 def _chains(channel: Channel, table: str, family: Family) -> dict[str, str]:
-    listed = _list(channel, GETCHAIN, b"", family)
-    base = {string(each[3]): 4 in each for each in listed if string(each[1]) == table}
+    every = listed(channel, GETCHAIN, b"", family)
+    base = {string(each[3]): 4 in each for each in every if string(each[1]) == table}
     said: dict[str, list[str]] = {name: [] for name in base}
-    for rule in _list(channel, GETRULE, text(1, table), family):
+    for rule in listed(channel, GETRULE, text(1, table), family):
         if string(rule[1]) == table:
             said.setdefault(string(rule[2]), []).append(_comment(rule.get(7, b"")))
     return {name: _digest(comments, base.get(name, False)) for name, comments in said.items()}
@@ -72,18 +74,17 @@ def _digest(comments: list[str], base: bool) -> str:
 
 def _maps(channel: Channel, table: str) -> dict[str, dict[str, str]]:
     found = {}
-    for each in _list(channel, GETSET, text(1, table)):
+    for each in listed(channel, GETSET, text(1, table)):
         flags = int.from_bytes(each.get(3, b""), "big")
-        if string(each[1]) == table and not flags & SET_ANONYMOUS:
-            wide = int.from_bytes(each[5], "big") == 8
-            kind = KeyKind.PORT if wide else KeyKind.ADDRESS
+        if string(each[1]) == table and not flags & (SET_ANONYMOUS | SET_EVAL):
+            kind = _KINDS[int.from_bytes(each[5], "big")]
             found[string(each[2])] = _elements(channel, table, string(each[2]), kind)
     return found
 
 
 def _elements(channel: Channel, table: str, name: str, kind: KeyKind) -> dict[str, str]:
     found = {}
-    for answer in _list(channel, GETSETELEM, text(1, table) + text(2, name)):
+    for answer in listed(channel, GETSETELEM, text(1, table) + text(2, name)):
         for _, element in attribute_list(answer.get(3, b"")):
             inner = attributes(element)
             key = attributes(inner[1])[1]

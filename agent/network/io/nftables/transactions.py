@@ -5,6 +5,8 @@ import struct
 from collections.abc import Iterator, Mapping
 from itertools import count
 
+from covey import limits
+
 from ... import names
 from ...firewall import Balance, Chain, Dispatch, Family, KeyKind, Rule, Table, VerdictMap
 from ...ops import EditTable, RemoveTable, ReplaceTable
@@ -24,7 +26,7 @@ from .messages import (
     message,
 )
 
-SET_ANONYMOUS, SET_CONSTANT, SET_MAP = 1, 2, 8
+SET_ANONYMOUS, SET_CONSTANT, SET_MAP, SET_TIMEOUT, SET_EVAL = 1, 2, 8, 0x10, 0x20
 JUMP = -3
 COMMENT = "covey"
 
@@ -33,8 +35,8 @@ _TYPE_IPV4 = 7  # for `nft list`; the kernel only keeps these numbers
 _TYPE_INTEGER = 4
 _TYPE_PROTOCOL_PORT = 12 << 6 | 13
 _TYPE_IPV4_PORT = 7 << 6 | 13
-_KEY_BYTES = {KeyKind.ADDRESS: 4, KeyKind.PORT: 8}
-_KEY_TYPES = {KeyKind.ADDRESS: _TYPE_IPV4, KeyKind.PORT: _TYPE_PROTOCOL_PORT}
+_KEY_BYTES = {KeyKind.ADDRESS: 4, KeyKind.PORT: 8, KeyKind.VNI: 3}
+_KEY_TYPES = {KeyKind.ADDRESS: _TYPE_IPV4, KeyKind.PORT: _TYPE_PROTOCOL_PORT, KeyKind.VNI: _TYPE_INTEGER}
 _ELEMENTS_PER_MESSAGE = 1_000  # an attribute has at most 64 KiB
 
 
@@ -54,6 +56,8 @@ def key_bytes(kind: KeyKind, key: str) -> bytes:
     """A map's key as the kernel holds it."""
     if kind is KeyKind.ADDRESS:
         return socket.inet_aton(key)
+    if kind is KeyKind.VNI:
+        return int(key).to_bytes(3, "big")
     protocol, port = key.split()
     return bytes((PROTOCOL_NUMBERS[protocol], 0, 0, 0)) + struct.pack(">H", int(port)) + b"\0\0"
 
@@ -62,6 +66,8 @@ def key_text(kind: KeyKind, key: bytes) -> str:
     """A map's key as we write it."""
     if kind is KeyKind.ADDRESS:
         return socket.inet_ntoa(key)
+    if kind is KeyKind.VNI:
+        return str(int.from_bytes(key[:3], "big"))
     names = {number: name for name, number in PROTOCOL_NUMBERS.items()}
     return f"{names.get(key[0], key[0])} {int.from_bytes(key[4:6], 'big')}"
 
@@ -74,6 +80,8 @@ def _replace(table: Table) -> Iterator[Message]:
     numbers = count(1)
     for chain in table.chains:
         yield _chain(table, chain)
+    for each_noted in table.noted:
+        yield _noted(table, each_noted, next(numbers))
     for each in table.maps:
         yield _map(table, each, next(numbers))
         yield from _elements(NEWSETELEM, table.name, each.name, each.kind, each.elements)
@@ -113,11 +121,24 @@ def _map(table: Table, each: VerdictMap, number: int) -> Message:
         NEWSET,
         text(1, table.name)
         + text(2, each.name)
-        + u32_big(3, SET_MAP)
+        + u32_big(3, SET_MAP if each.verdicts else 0)
         + u32_big(4, _KEY_TYPES[each.kind])
         + u32_big(5, _KEY_BYTES[each.kind])
-        + u32_big(6, _DATA_VERDICT)
-        + u32_big(7, 0)
+        + (u32_big(6, _DATA_VERDICT) + u32_big(7, 0) if each.verdicts else b"")
+        + u32_big(10, number),
+    )
+
+
+def _noted(table: Table, name: str, number: int) -> Message:
+    """A set that packets fill with addresses, which it forgets after a while; of bounded size."""
+    return create(
+        NEWSET,
+        text(1, table.name)
+        + text(2, name)
+        + u32_big(3, SET_TIMEOUT | SET_EVAL)
+        + u32_big(4, _TYPE_IPV4)
+        + u32_big(5, 4)
+        + nested(9, u32_big(1, limits.vxlan_strangers_max))
         + u32_big(10, number),
     )
 

@@ -1,0 +1,67 @@
+"""Who may send VXLAN packets to this node: only the nodes that the tables name. Pure.
+
+VXLAN itself takes whatever comes to its UDP port, from anybody. So what bears the VNI of a network here and
+comes from an address that is no node's is dropped before the device sees it, and counted. Packets of other
+VNIs are somebody else's affair: another program may have VXLAN devices on the same port.
+
+It is decided where packets have come for this host (not before: there they may still be in fragments, whose
+later ones say neither port nor VNI).
+"""
+
+from collections.abc import Iterable
+
+from .. import names
+from ..firewall import (
+    Base,
+    Chain,
+    Count,
+    Drop,
+    Hook,
+    KeyKind,
+    NoteSender,
+    SenderIn,
+    Table,
+    ToPort,
+    VerdictMap,
+    VniIn,
+)
+from .facts import Facts, ingress, overlays
+
+NODES, VNIS, STRANGERS = "nodes", "vnis", "strangers"
+_EARLY = -300
+
+
+def table(facts: Facts) -> Table | None:
+    """The table that keeps strangers out; None while there is no VXLAN device here."""
+    vnis = _vnis(facts)
+    if not vnis:
+        return None
+    strange = (
+        ToPort("udp", facts.host.vxlan_port),
+        VniIn(VNIS),
+        SenderIn(NODES, negated=True),
+    )
+    # Who it was is noted on the side: the set may be full, and the packet is dropped all the same.
+    nodes = (each for each in facts.others() if ":" not in each)
+    rules = ((*strange, NoteSender(STRANGERS)), (*strange, Count(), Drop()))
+    return Table(
+        names.UNDERLAY_TABLE,
+        (Chain("input", rules, Base("filter", Hook.INPUT, _EARLY)),),
+        (
+            VerdictMap(NODES, KeyKind.ADDRESS, _set(sorted(nodes)), verdicts=False),
+            VerdictMap(VNIS, KeyKind.VNI, _set(str(vni) for vni in sorted(vnis)), verdicts=False),
+        ),
+        noted=(STRANGERS,),
+    )
+
+
+def _vnis(facts: Facts) -> set[int]:
+    """The VNIs of the networks that have a VXLAN device here."""
+    here = [each.network for box in facts.sandboxes.values() for each in overlays(box)]
+    here += [each.network for box in facts.sandboxes.values() if (each := ingress(box)) is not None]
+    here += [each for each in facts.networks.values() if each.spec.ingress]
+    return {(facts.networks.get(each.id) or each).vni for each in here} - {0}
+
+
+def _set(keys: Iterable[str]) -> dict[str, str]:
+    return dict.fromkeys(keys, "")
