@@ -44,7 +44,7 @@ bench: setup  ## the figures, with their parts (as root)
 
 campaign: setup  ## kills and faults at random, for a long time (as root); COVEY_E2E_SEED=n repeats one
 	@COVEY_E2E_LONG=1 $(PYTEST) -s tests/e2e/test_kills.py tests/e2e/test_campaign.py tests/e2e/test_histories.py \
-		tests/e2e/test_requests_in_hard_cases.py
+		tests/e2e/test_requests_in_hard_cases.py tests/e2e/test_churn.py
 
 sim: python  ## tens of thousands of simulated runs; COVEY_SIM_RUNS=n COVEY_SIM_FIRST=seed
 	@$(BIN)/python -m tests.sim --many $${COVEY_SIM_RUNS:-30000} $${COVEY_SIM_FIRST:-1}

@@ -168,6 +168,17 @@ def ask(origin: Path, protocol: str, address: str, port: int, echoes: Echoes, bo
         return Answer(failure="unreachable")
 
 
+def connects(origin: Path, address: str, port: int, bound_s: float = 2.0) -> bool:
+    """Whether somebody takes a TCP connection there."""
+    with netns.socket_inside(origin, FAMILIES[6 if ":" in address else 4], socket.SOCK_STREAM) as asking:
+        asking.settimeout(bound_s)
+        try:
+            asking.connect((address, port))
+        except OSError:
+            return False
+        return True
+
+
 def _connect(origin: Path, family: int, protocol: str, address: str, port: int, bound_s: float) -> Answer:
     kind = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}[protocol]
     with netns.socket_inside(origin, FAMILIES[family], kind) as asking:
