@@ -12,7 +12,7 @@ import agent.session.events as talk
 import agent.tasks.events as work
 from agent.audit import judging
 from agent.audit.driver import Auditor
-from agent.audit.known import known
+from agent.audit.known import known, processes
 from agent.balancers.answers import answers
 from agent.balancers.server import HealthPorts
 from agent.dns.seam import Names
@@ -109,7 +109,8 @@ class Agent:
         assert isinstance(rebuild, work.Rebuild), "what stands is made right before anything else is done"
         held = list(self.session.tables.values())
         log.info("taking over %d tasks and %d containers", len(self._stored.assigned.tasks), len(observed))
-        denied = await self._parts.networks.reconcile(rebuild.networks, held, rebuild.sandboxes)
+        living = processes(observed)
+        denied = await self._parts.networks.reconcile(rebuild.networks, held, rebuild.sandboxes, living)
         self._parts.names.reset(held, rebuild.resolvers)
         self._perform(rest)
         self._perform(

@@ -16,7 +16,7 @@ from covey.errors import CoveyError
 from covey.model.audit import AuditReport
 
 from . import judging
-from .known import Known
+from .known import Known, processes
 from .look import Look, together
 
 log = logging.getLogger(__name__)
@@ -108,7 +108,7 @@ class Auditor:
         parts: tuple[tuple[str, Callable[[], Coroutine[None, None, Look]]], ...] = (
             ("containers", self._containers),
             ("what containers left behind", lambda: self._runtime.audit(self._is_known)),
-            ("networks", lambda: self._networks.audit(pids=self._known().pids)),
+            ("networks", self._look_at_networks),
             ("names", self._names.audit),
         )
         return together([await self._part(*each) for each in parts])
@@ -123,6 +123,11 @@ class Auditor:
     async def _containers(self) -> Look:
         observed = await self._runtime.list()
         return judging.containers(self._known(), observed)  # as of now: a container comes after its record
+
+    async def _look_at_networks(self, *, repair: bool = False) -> Look:
+        observed, networked = await self._runtime.list(), self._known().networked
+        living = processes(each for each in observed if each.id in networked)
+        return await self._networks.audit(repair=repair, processes=living)
 
     def _is_known(self, task_id: str) -> bool:
         return task_id in self._known().tasks
@@ -140,7 +145,7 @@ class Auditor:
         steps: tuple[tuple[str, Callable[[], Coroutine[None, None, object]]], ...] = (
             ("containers", self._remove_strays),
             ("what containers left behind", lambda: self._runtime.clear(self._is_known)),
-            ("networks", lambda: self._networks.audit(repair=True, pids=self._known().pids)),
+            ("networks", lambda: self._look_at_networks(repair=True)),
             ("names", lambda: self._names.audit(repair=True)),
         )
         for what, step in steps:

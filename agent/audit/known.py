@@ -1,12 +1,13 @@
-"""What the agent knows of its tasks, as far as audits ask."""
+"""What the agent knows of its tasks and their containers, as far as audits ask."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from agent.runtime.seam import HOST_NETNS
+from agent.runtime.seam import HOST_NETNS, ContainerState, Observed
 from agent.tasks.container import image_reference
 from agent.tasks.lifecycle import Box, Goal
 from agent.tasks.record import Record
+from covey.io.netns import Process
 from covey.model.objects import Revision
 
 NONE: Mapping[str, Revision] = {}
@@ -17,8 +18,7 @@ class Known:
     """`tasks` are all that the node has to do with, `boxed` those with a container.
 
     Something is being done about those in `moving`: of them nothing can be said. `held` are those that the managers
-    have not forgotten; `pids` are of containers that have not ended, and have a network of
-    their own; `images` are ids and references.
+    have not forgotten; `networked` are those of tasks with a network of their own; `images` are ids and references.
     """
 
     tasks: frozenset[str] = frozenset()
@@ -26,7 +26,7 @@ class Known:
     moving: frozenset[str] = frozenset()
     held: frozenset[str] = frozenset()
     images: frozenset[str] = frozenset()
-    pids: Mapping[str, int] = field(default_factory=dict[str, int])
+    networked: frozenset[str] = frozenset()
 
 
 def known(records: Iterable[Record], revisions: Mapping[str, Revision] = NONE) -> Known:
@@ -38,12 +38,17 @@ def known(records: Iterable[Record], revisions: Mapping[str, Revision] = NONE) -
         moving=frozenset(r.task.id for r in each if r.busy is not None),
         held=frozenset(r.task.id for r in each if r.goal is not Goal.FORGET),
         images=frozenset(_images(each, revisions)),
-        pids={
-            r.task.id: r.pid
-            for r in each
-            if r.box in (Box.CREATED, Box.RUNNING) and r.pid and r.netns != HOST_NETNS
-        },
+        networked=frozenset(r.task.id for r in each if r.netns != HOST_NETNS),
     )
+
+
+def processes(observed: Iterable[Observed]) -> dict[str, Process]:
+    """The first processes of containers that have not ended, by their tasks."""
+    return {
+        each.id: Process(each.pid, each.began)
+        for each in observed
+        if each.state is not ContainerState.EXITED and each.pid
+    }
 
 
 def _images(records: Iterable[Record], revisions: Mapping[str, Revision]) -> Iterator[str]:

@@ -4,10 +4,11 @@ A VNI may be taken by somebody else's VXLAN device (Docker's, say). The network 
 is no reason to leave the others alone: it is set aside with its tasks, and asked for again now and then.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from covey import limits
+from covey.model.objects import Network
 
 from .seam import NetworkFault, Sandbox
 
@@ -49,6 +50,17 @@ class Denials:
             if each in self.said:
                 raise NetworkFault(self.said[each])
 
-    def hits(self, sandbox: Sandbox) -> bool:
-        """Tell whether a task is on a network that is set aside."""
-        return any(each.network.id in self.said for each in sandbox.attachments)
+    def tasks(self, sandboxes: Mapping[str, Sandbox]) -> set[str]:
+        """The tasks on networks that are set aside. Containers may be in their namespaces: those are left alone."""
+        if not self.said:
+            return set()
+        return {
+            task_id
+            for task_id, sandbox in sandboxes.items()
+            if any(each.network.id in self.said for each in sandbox.attachments)
+        }
+
+    def with_vni(self, vni: int, networks: Iterable[Network]) -> str:
+        """The network of this VNI, "" if there is none or it is set aside already."""
+        known = (each.id for each in networks if vni and each.vni == vni)
+        return next((each for each in known if each not in self.said), "")

@@ -16,20 +16,21 @@ from typing import TypeVar
 
 from agent.audit.look import Look
 from covey import limits
-from covey.errors import FailedPrecondition, Refused
+from covey.errors import FailedPrecondition
+from covey.io.netns import Process
 from covey.model.objects import Network
 from covey.model.tables import NetworkTable
 
-from . import names, sweep
+from . import sweep
 from .denials import Denials
 from .desired import Facts, gateway, namespace
 from .desired import names as wanted_names
-from .desired.facts import Host, check, check_here, overlays
+from .desired.facts import Host, check, check_here, sound
 from .desired.node import forwarded_keys, host_keys
 from .desired.task import has_way_out
 from .io import sysctl
 from .io.claims import Claims
-from .io.compare import compare
+from .io.compare import Aside, compare
 from .io.connections import quiet
 from .io.kernel import carry_out
 from .io.lookout import Lookout, tell
@@ -38,6 +39,7 @@ from .io.places import Places
 from .io.sweeping import Sweeper
 from .plan import plan
 from .probe import port_of, shared_port
+from .scope import around, touched
 from .seam import NOBODY, NetworkFault, Networks, Sandbox
 from .state import NODE, Netns
 
@@ -113,11 +115,14 @@ class NetlinkNetworks:
                 self._networks.setdefault(each.network.id, each.network)
             self._sandboxes[sandbox.task_id] = sandbox
             try:
-                self._converge(self._touched(before, sandbox))
+                self._converge(touched(before, sandbox))
                 self._denials.check(its_networks)
             except BaseException:
-                self._sandboxes.pop(sandbox.task_id)  # what was half built goes with the next call
-                self._have = None
+                del self._sandboxes[sandbox.task_id]
+                if before is not None:  # a container may be in it
+                    self._sandboxes[sandbox.task_id] = before
+                elif self._have is not None:  # else what was half built goes with the next call
+                    self._converge({sandbox.task_id})
                 raise
             self._places.rest(sandbox.task_id)
 
@@ -129,7 +134,7 @@ class NetlinkNetworks:
 
         def work() -> None:
             before = self._sandboxes.pop(task_id, None)
-            self._converge({NODE, task_id} | self._touched(before, None))
+            self._converge({NODE, task_id} | touched(before, None))
 
         await self._in_turn(work)
 
@@ -179,16 +184,19 @@ class NetlinkNetworks:
         networks: Iterable[Network],
         tables: Iterable[NetworkTable],
         sandboxes: Iterable[Sandbox],
+        processes: Mapping[str, Process] = NOBODY,
     ) -> frozenset[str]:
         """See `Networks.reconcile`."""
 
         def work() -> None:
             self._networks = {network.id: network for network in networks}
             self._tables = {table.network_id: table for table in tables}
-            self._sandboxes = {sandbox.task_id: sandbox for sandbox in sandboxes}
+            self._sandboxes, wrong = sound(sandboxes)
+            for task_id, words in wrong.items():
+                _log.error("task %s is left without networks: %s", task_id, words)
             self._have = None
             self._denials = Denials()
-            self._drop_refused()
+            self._find_again(processes)
             self._converge(None)
 
         await self._in_turn(work)
@@ -201,17 +209,17 @@ class NetlinkNetworks:
         """See `Networks.remarks`."""
         return (*self._lookout.remarks, *self._shared.values(), *self._denials.said.values())
 
-    async def audit(self, *, repair: bool = False, pids: Mapping[str, int] = NOBODY) -> Look:
+    async def audit(self, *, repair: bool = False, processes: Mapping[str, Process] = NOBODY) -> Look:
         """See `Networks.audit`."""
 
         def work() -> Look:
             if repair:
-                self._places.close()  # an open channel would keep a namespace, and its VNI, that lost its name
-                self._places.find_again({id: pid for id, pid in pids.items() if id in self._sandboxes})
+                self._find_again(processes)
                 self._have = None
                 self._converge(None)
             facts = self._facts and self._current_facts()
-            return compare(self._places, facts, self._denials.said, pids) if facts else Look()
+            aside = Aside(self._denials.said, self._denials.tasks(self._sandboxes))
+            return compare(self._places, facts, aside, processes) if facts else Look()
 
         if repair:
             self._sweeper.sweep(self._tables)
@@ -231,23 +239,7 @@ class NetlinkNetworks:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def _around(self, network_id: str) -> set[str]:
-        """The namespaces that a network's table shows in."""
-        members = {
-            task_id
-            for task_id, sandbox in self._sandboxes.items()
-            if any(each.network.id == network_id for each in overlays(sandbox))
-        }
-        network = self._networks.get(network_id)
-        mesh = {NODE} if network is None or network.spec.ingress else set()
-        return mesh | members | ({names.sandbox(network_id)} if members else set())
-
-    def _touched(self, *sandboxes: Sandbox | None) -> set[str]:
-        """The namespaces in which a task's coming or going shows."""
-        touched = {NODE}
-        for sandbox in sandboxes:
-            if sandbox is not None:
-                touched |= {sandbox.task_id, *(names.sandbox(each.network.id) for each in overlays(sandbox))}
-        return touched
+        return around(network_id, self._networks, self._sandboxes)
 
     def _converge(self, scope: Collection[str] | None) -> None:
         """Make the namespaces in `scope` what they should be; once more from what is read back, if that fails.
@@ -260,7 +252,7 @@ class NetlinkNetworks:
             try:
                 return self._attempt(scope)
             except NetworkFault as fault:
-                denied = self._with_vni(fault.vni)
+                denied = self._denials.with_vni(fault.vni, self._mentioned())
                 if denied:
                     _log.error("network %s is set aside, with its tasks: %s", denied, fault)
                     self._denials.add(denied, str(fault), _now_ms())
@@ -270,12 +262,6 @@ class NetlinkNetworks:
                     _log.warning("reading everything back and trying once more: %s", fault)
                     second = True
                 scope = None
-
-    def _with_vni(self, vni: int) -> str:
-        """The network of this VNI, "" if there is none or it is set aside already."""
-        attached = (each.network for box in self._sandboxes.values() for each in box.attachments)
-        known = [each.id for each in [*self._networks.values(), *attached] if vni and each.vni == vni]
-        return next((each for each in known if each not in self._denials.said), "")
 
     def _ask_again(self, network_ids: Collection[str]) -> bool:
         again = self._denials.ask_again(network_ids, _now_ms())
@@ -293,7 +279,7 @@ class NetlinkNetworks:
         if scope is not None and self._others is not facts.others():
             scope = {*scope, NODE}  # who may send here has changed
         wanted = wanted_names(facts)
-        every = wanted | self._have.keys() | set(self._broken)
+        every = (wanted | self._have.keys() | set(self._broken)) - self._denials.tasks(self._sandboxes)
         chosen = every if scope is None else every & set(scope)
         want = {name: namespace(facts, name) for name in sorted(chosen & wanted)}
         have = {name: self._have[name] for name in sorted(chosen) if name in self._have}
@@ -313,6 +299,11 @@ class NetlinkNetworks:
             self._others = facts.others()
             self._hold_ports()
 
+    def _find_again(self, processes: Mapping[str, Process]) -> None:
+        """Have the namespaces of living containers bear the names of their tasks, whatever happened meanwhile."""
+        self._places.close()  # an open channel would keep a namespace, and its VNI, that lost its name
+        self._places.find_again({id: each for id, each in processes.items() if id in self._sandboxes})
+
     def _claim(self, sandbox: Sandbox) -> None:
         """Claim a task's own ports of this host, or say who has them."""
         for key, program in self._claims.add(host_keys(sandbox)).items():
@@ -328,15 +319,6 @@ class NetlinkNetworks:
         for key in shared.keys() - self._shared:
             tell(shared_port(key, shared[key]))
         self._shared = {key: str(shared_port(key, shared[key])) for key in shared}
-
-    def _drop_refused(self) -> None:
-        """Leave out sandboxes that contradict themselves: one bad assignment must not stop all the others."""
-        for task_id, sandbox in list(self._sandboxes.items()):
-            try:
-                check(sandbox)
-            except Refused as error:
-                _log.error("task %s is left without networks: %s", task_id, error)
-                del self._sandboxes[task_id]
 
     def _with_settings(self, name: str, have: Netns, want: Netns | None) -> Netns:
         if want is None:
@@ -365,14 +347,18 @@ class NetlinkNetworks:
         self._have, self._broken = dict(found.node), found.broken
         self._facts = Facts(host, standing)
 
-    def _subnets(self) -> list[str]:
+    def _mentioned(self) -> list[Network]:
         attached = (each.network for box in self._sandboxes.values() for each in box.attachments)
-        return [each.cidr for network in [*self._networks.values(), *attached] for each in network.subnets]
+        return [*self._networks.values(), *attached]
+
+    def _subnets(self) -> list[str]:
+        return [each.cidr for network in self._mentioned() for each in network.subnets]
 
     def _current_facts(self) -> Facts:
         """The facts of now: gateway addresses for exactly the tasks that have a way out."""
         assert self._facts is not None
-        sandboxes = {task: each for task, each in self._sandboxes.items() if not self._denials.hits(each)}
+        aside = self._denials.tasks(self._sandboxes)
+        sandboxes = {task: each for task, each in self._sandboxes.items() if task not in aside}
         out = [task for task, sandbox in sandboxes.items() if has_way_out(sandbox)]
         return replace(
             self._facts,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from agent.audit.look import Look
 from covey.errors import CoveyError
+from covey.io.netns import Process
 from covey.model.audit import Finding
 from covey.model.objects import Network
 from covey.model.tables import NetworkTable
@@ -19,7 +20,7 @@ class FakeNetworks:
     """Remembers what it was asked. `fail` maps a task or network id to the error its next call raises.
 
     `denied` are the networks that `reconcile` says the host denies; `connected` maps the pid of a container
-    that has connections to what is set once the last one has ended.
+    that has connections to what is set once the last one has ended. `found` are the processes it was told of last.
     """
 
     directory: str = "/fake/netns"
@@ -32,6 +33,7 @@ class FakeNetworks:
     closed: bool = False
     wrong: tuple[str, ...] = ()
     amiss: list[Finding] = field(default_factory=list[Finding])
+    found: dict[str, Process] = field(default_factory=dict[str, Process])
 
     async def learn(self, network: Network) -> None:
         """See `Networks.learn`."""
@@ -79,8 +81,10 @@ class FakeNetworks:
         networks: Iterable[Network],
         tables: Iterable[NetworkTable],
         sandboxes: Iterable[Sandbox],
+        processes: Mapping[str, Process] = NOBODY,
     ) -> frozenset[str]:
         """See `Networks.reconcile`."""
+        self.found = dict(processes)
         self.networks = {network.id: network for network in networks}
         self.tables = {table.network_id: table for table in tables}
         self.sandboxes = {sandbox.task_id: sandbox for sandbox in sandboxes}
@@ -90,8 +94,9 @@ class FakeNetworks:
         """See `Networks.remarks`."""
         return self.wrong
 
-    async def audit(self, *, repair: bool = False, pids: Mapping[str, int] = NOBODY) -> Look:
+    async def audit(self, *, repair: bool = False, processes: Mapping[str, Process] = NOBODY) -> Look:
         """Give what was planted in `amiss`; a repair takes it away."""
+        self.found = dict(processes)
         if repair:
             self.amiss.clear()
         return Look(len(self.sandboxes), tuple(self.amiss))

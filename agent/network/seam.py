@@ -9,11 +9,12 @@ from typing import Protocol
 
 from agent.audit.look import Look
 from covey.errors import CoveyError
+from covey.io.netns import Process
 from covey.model.objects import Endpoint, Network
 from covey.model.specs import PortConfig
 from covey.model.tables import NetworkTable
 
-NOBODY: Mapping[str, int] = {}
+NOBODY: Mapping[str, Process] = {}
 
 
 class NetworkFault(CoveyError):
@@ -98,11 +99,15 @@ class Networks(Protocol):
         networks: Iterable[Network],
         tables: Iterable[NetworkTable],
         sandboxes: Iterable[Sandbox],
+        processes: Mapping[str, Process] = NOBODY,
     ) -> frozenset[str]:
         """Make exactly these exist: take over what is right, build what lacks, remove the rest of ours.
 
         Returns the ids of networks that the host denies (a taken VNI). They and the tasks on them are set
-        aside, the others built; `learn`, `attach` and `apply` for such a network ask the host again.
+        aside, the others built; `learn`, `attach` and `apply` for such a network ask the host again. Namespaces
+        of tasks that are set aside stay, for containers may be in them.
+
+        `processes` are the first ones of tasks' containers: a namespace that lost its name is found through them.
         """
         ...
 
@@ -110,10 +115,10 @@ class Networks(Protocol):
         """Say what on this host stands in the networks' way, as far as it is known now: for people to read."""
         ...
 
-    async def audit(self, *, repair: bool = False, pids: Mapping[str, int] = NOBODY) -> Look:
+    async def audit(self, *, repair: bool = False, processes: Mapping[str, Process] = NOBODY) -> Look:
         """Read everything back and say what differs from what should be; with `repair`, make it so first.
 
-        `pids` are the first processes of tasks' containers: a namespace that lost its name is found through them.
+        `processes` are as in `reconcile`.
         """
         ...
 

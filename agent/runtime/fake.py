@@ -193,7 +193,10 @@ class FakeRuntime:
     async def list(self) -> Sequence[Observed]:
         """All containers of the host."""
         found = sorted(self.host.containers.items())
-        return [Observed(i, c.state, c.pid, c.exit, c.spec.stop_signal) for i, c in found]
+        return [
+            Observed(i, c.state, c.pid, c.exit, c.spec.stop_signal, began=0 if c.exit else c.pid)
+            for i, c in found
+        ]
 
     async def audit(self, is_known: Callable[[str], bool]) -> Look:
         """Say what was planted in `leftovers` of ids that nobody knows."""

@@ -84,13 +84,17 @@ class ContainerState(StrEnum):
 
 
 class Observed(Struct, frozen=True, gc=False):
-    """A container as found on the host. `exit` is set when, and only when, `state` is EXITED."""
+    """A container as found on the host. `exit` is set when, and only when, `state` is EXITED.
+
+    `pid` counts only with `began`, when that process did (clock ticks since boot): numbers are given anew.
+    """
 
     id: str
     state: ContainerState
     pid: int = 0
     exit: Exit | None = None
     stop_signal: str = ""
+    began: int = 0
 
 
 class ExecResult(Struct, frozen=True, gc=False):

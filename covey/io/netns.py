@@ -18,8 +18,10 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -57,29 +59,67 @@ def delete(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-def bind(path: Path, pid: int) -> None:
-    """Bind the namespace that process `pid` is in to `path`, in place of whatever is there.
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process that no later one of its number is taken for. `began` is in clock ticks since boot (proc(5))."""
 
-    Raises OSError if there is no such process, or if it is in our own namespace: that belongs to the host's owner, and
-    must never bear a name by which namespaces are changed and removed.
+    pid: int
+    began: int
+
+    @contextmanager
+    def namespace(self) -> Iterator[int]:
+        """Its network namespace, open. Raises OSError if it has ended."""
+        folder = os.open(f"/proc/{self.pid}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:  # the folder stays that of one process: once that has ended, there is nothing in it
+            if _began(folder) != self.began:
+                raise OSError(errno.ESRCH, f"process {self.pid} has ended, and its number is another's")
+            held = os.open("ns/net", os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
+        finally:
+            os.close(folder)
+        try:
+            yield held
+        finally:
+            os.close(held)
+
+
+def process(pid: int) -> Process:
+    """The process that has this number now. Raises OSError if there is none."""
+    folder = os.open(f"/proc/{pid}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return Process(pid, _began(folder))
+    finally:
+        os.close(folder)
+
+
+def _began(folder: int) -> int:
+    with open(os.open("stat", os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder), "rb") as stat:
+        return int(stat.read().rpartition(b")")[2].split()[19])
+
+
+def bind(path: Path, process: Process) -> None:
+    """Bind the namespace that a process is in to `path`, in place of whatever is there.
+
+    Raises OSError if it has ended, or if it is in our own namespace: that belongs to the host's owner, and must never
+    bear a name by which namespaces are changed and removed.
     """
-    with open(f"/proc/{pid}/ns/net", "rb") as held:
-        if os.path.samestat(os.fstat(held.fileno()), os.stat(_OWN)):
-            raise OSError(errno.EPERM, f"process {pid} is in the host's own network namespace", str(path))
+    with process.namespace() as held:
+        if os.path.samestat(os.fstat(held), os.stat(_OWN)):
+            words = f"process {process.pid} is in the host's own network namespace"
+            raise OSError(errno.EPERM, words, str(path))
         delete(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444))
-        source = f"/proc/self/fd/{held.fileno()}"
+        source = f"/proc/self/fd/{held}"
         if _libc.mount(os.fsencode(source), os.fsencode(path), b"none", _MS_BIND, None) != 0:
             number = ctypes.get_errno()
             path.unlink(missing_ok=True)
             raise OSError(number, os.strerror(number), str(path))
 
 
-def holds(path: Path, pid: int) -> bool:
-    """Tell whether process `pid` is in the namespace bound to `path`. Raises OSError if either is not there."""
-    here, there = os.stat(path), os.stat(f"/proc/{pid}/ns/net")
-    return (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
+def holds(path: Path, process: Process) -> bool:
+    """Tell whether a process is in the namespace bound to `path`. Raises OSError if either is not there."""
+    with process.namespace() as held:
+        return os.path.samestat(os.stat(path), os.fstat(held))
 
 
 def exists(path: Path) -> bool:

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -24,6 +24,7 @@ from covey.model.tables import EndpointRow, NetworkTable, ServiceRow
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+NOBODY: Mapping[str, tuple[int, int]] = {}
 OUTSIDE = "192.0.2.200"
 VIP = "10.7.0.200"
 PUBLISHED = 8080
@@ -117,14 +118,8 @@ class Host:
         self.took_ms = float(answer["ms"])
         return str(answer["result"])
 
-    def reconcile(self) -> float:
-        bed = self.bed
-        return self.call(
-            "reconcile",
-            networks=[NET, INGRESS],
-            tables=[bed.table(NET), bed.table(INGRESS)],
-            sandboxes=list(self.sandboxes.values()),
-        )
+    def reconcile(self, processes: Mapping[str, tuple[int, int]] = NOBODY) -> float:
+        return self.call("reconcile", processes=processes, **self.bed.known_of(self))
 
     def task_path(self, task: str) -> Path:
         return self.netns_dir / task
@@ -314,6 +309,11 @@ class Bed:
             service_id="web" if state is not None else "",
             keeps_client_address=host.keeps,
         )
+
+    def known_of(self, host: Host) -> dict[str, object]:
+        """All that a host's agent knows."""
+        tables = [self.table(NET), self.table(INGRESS)]
+        return {"networks": [NET, INGRESS], "tables": tables, "sandboxes": list(host.sandboxes.values())}
 
     def push(self) -> None:
         """Give every host the tables as they now are."""

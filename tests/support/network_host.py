@@ -15,6 +15,7 @@ from agent.network.driver import NetlinkNetworks, Settings
 from agent.network.io.survey import survey
 from agent.network.probe import findings
 from agent.network.seam import Sandbox
+from covey.io import netns
 from covey.model.objects import Network
 from covey.model.tables import NetworkTable
 
@@ -27,7 +28,7 @@ class Call(msgspec.Struct):
     networks: list[Network] = []
     tables: list[NetworkTable] = []
     sandboxes: list[Sandbox] = []
-    pids: dict[str, int] = {}
+    processes: dict[str, tuple[int, int]] = {}
 
 
 class Answer(msgspec.Struct):
@@ -37,6 +38,7 @@ class Answer(msgspec.Struct):
 
 
 async def perform(driver: NetlinkNetworks, call: Call) -> str:
+    living = {id: netns.Process(*each) for id, each in call.processes.items()}
     match call.method:
         case "attach":
             assert call.sandbox is not None
@@ -53,9 +55,11 @@ async def perform(driver: NetlinkNetworks, call: Call) -> str:
         case "forget":
             await driver.forget(call.name)
         case "reconcile":
-            return " ".join(sorted(await driver.reconcile(call.networks, call.tables, call.sandboxes)))
+            return " ".join(
+                sorted(await driver.reconcile(call.networks, call.tables, call.sandboxes, living))
+            )
         case "audit":
-            found = await driver.audit(repair=call.name == "repair", pids=call.pids)
+            found = await driver.audit(repair=call.name == "repair", processes=living)
             return "\n".join(f"{each.kind}\t{each.place}\t{each.words}" for each in found.findings)
         case "remarks":
             return "\n".join(driver.remarks())

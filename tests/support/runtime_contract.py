@@ -76,9 +76,11 @@ async def seen(bed: Bed) -> dict[str, ContainerState]:
 async def a_whole_life(bed: Bed) -> None:
     pid = await bed.runtime.create(bed.container("a", "sleep", "3600"))
     assert pid > 0
-    assert await bed.runtime.list() == [Observed("a", ContainerState.CREATED, pid)]
+    (found,) = await bed.runtime.list()
+    assert found == Observed("a", ContainerState.CREATED, pid, began=found.began)
+    assert found.began
     await bed.runtime.start("a")
-    assert await bed.runtime.list() == [Observed("a", ContainerState.RUNNING, pid)]
+    assert await bed.runtime.list() == [Observed("a", ContainerState.RUNNING, pid, began=found.began)]
     await bed.runtime.signal("a", SIGKILL)
     assert await end_of(bed, "a") == Exit(137)
     assert await bed.runtime.list() == [Observed("a", ContainerState.EXITED, pid, Exit(137))]
@@ -192,7 +194,8 @@ async def a_missing_bind_source_is_named(bed: Bed) -> None:
 async def a_new_agent_takes_running_containers_over(bed: Bed) -> None:
     pid = await running(bed, "a", "sleep", "3600")
     await bed.restart()
-    assert await bed.runtime.list() == [Observed("a", ContainerState.RUNNING, pid)]
+    (found,) = await bed.runtime.list()
+    assert found == Observed("a", ContainerState.RUNNING, pid, began=found.began)
     await bed.runtime.signal("a", SIGKILL)
     assert await end_of(bed, "a") == Exit(137)
 

@@ -1,12 +1,12 @@
 """The inputs: what the host is like, what the managers said, which tasks are here."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, ip_address
 from operator import is_not
 
 from covey import limits
-from covey.errors import FailedPrecondition
+from covey.errors import FailedPrecondition, Refused
 from covey.model import network_options
 from covey.model.objects import Endpoint, Network
 from covey.model.states import EndpointState
@@ -161,6 +161,19 @@ def check(sandbox: Sandbox) -> None:
                 "before a task is assigned"
             )
         subnet(network, address(attachment))
+
+
+def sound(sandboxes: Iterable[Sandbox]) -> tuple[dict[str, Sandbox], dict[str, str]]:
+    """Those that can be built, by their tasks, and what is wrong with each other one: it must not stop them all."""
+    good, wrong = dict[str, Sandbox](), dict[str, str]()
+    for each in sandboxes:
+        try:
+            check(each)
+        except Refused as error:
+            wrong[each.task_id] = str(error)
+        else:
+            good[each.task_id] = each
+    return good, wrong
 
 
 def mtu(network: Network, host: Host) -> int:

@@ -1,9 +1,10 @@
 """What the node's namespaces hold against what they should: the plan to put that right is what is amiss."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from agent.audit.look import Look
+from covey.io.netns import Process
 from covey.model.audit import Finding
 
 from .. import names, sweep
@@ -22,16 +23,24 @@ _ANY_FAMILY = 0
 _FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}
 
 
-def compare(places: Places, facts: Facts, denied: Mapping[str, str], pids: Mapping[str, int]) -> Look:
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """What the host denies for now: networks, with its reasons, and the namespaces of tasks on them, which are left."""
+
+    networks: Mapping[str, str]
+    namespaces: Collection[str]
+
+
+def compare(places: Places, facts: Facts, aside: Aside, processes: Mapping[str, Process]) -> Look:
     """Read everything back and compare it; raises OSError if the kernel does not let us."""
     try:
-        return _compare(places, facts, denied, pids)
+        return _compare(places, facts, aside, processes)
     except OSError:
         places.close()  # whatever broke in between must not answer the next question
         raise
 
 
-def _compare(places: Places, facts: Facts, denied: Mapping[str, str], pids: Mapping[str, int]) -> Look:
+def _compare(places: Places, facts: Facts, aside: Aside, processes: Mapping[str, Process]) -> Look:
     found = observe(places)
     want = whole(facts)
     have = {
@@ -39,6 +48,7 @@ def _compare(places: Places, facts: Facts, denied: Mapping[str, str], pids: Mapp
         if name in want
         else each
         for name, each in found.node.items()
+        if name not in aside.namespaces
     }
     steps = plan(have, want, found.broken)
     flows = [each for name in want if name in have for each in _flows(places, facts, name)]
@@ -49,10 +59,13 @@ def _compare(places: Places, facts: Facts, denied: Mapping[str, str], pids: Mapp
             *_strange_tables(places),
             *(
                 Finding("namespace", name, "is not the one that its container is in")
-                for name in places.strayed({id: pid for id, pid in pids.items() if id in found.node})
+                for name in places.strayed({id: each for id, each in processes.items() if id in found.node})
             ),
             *(each for each in flows if each is not None),
-            *(Finding("network", id, f"is set aside, with its tasks: {why}") for id, why in denied.items()),
+            *(
+                Finding("network", id, f"is set aside, with its tasks: {why}")
+                for id, why in aside.networks.items()
+            ),
         ),
     )
 

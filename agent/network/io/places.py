@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from covey.io import netns
+from covey.io.netns import Process
 
 from ..state import NODE
 from . import rtnetlink as rt
@@ -42,22 +43,24 @@ class Places:
             (good if netns.exists(each) else broken).append(each.name)
         return good, broken
 
-    def strayed(self, pids: Mapping[str, int]) -> Iterator[str]:
+    def strayed(self, processes: Mapping[str, Process]) -> Iterator[str]:
         """The names bound to a namespace that is not the one in which the process of that name is."""
-        for name, pid in pids.items():
+        for name, process in processes.items():
             with suppress(OSError):  # one of the two is gone: somebody else tells of that
-                if not netns.holds(self._directory / name, pid) and not netns.holds(_OWN, pid):
-                    yield name  # in ours it is no container, but who got the number of one that ended just now
+                if not netns.holds(self._directory / name, process) and not netns.holds(_OWN, process):
+                    yield name  # in ours it is no container of ours
 
-    def find_again(self, pids: Mapping[str, int]) -> None:
+    def find_again(self, processes: Mapping[str, Process]) -> None:
         """Bind the namespaces in which these processes are, by name, where they are not or no longer bound."""
-        missing = {name for name in pids if not netns.exists(self._directory / name)}
-        for name in missing | set(self.strayed(pids)):
+        missing = {name for name in processes if not netns.exists(self._directory / name)}
+        for name in missing | set(self.strayed(processes)):
             self.forget(name)
             try:
-                netns.bind(self._directory / name, pids[name])
+                netns.bind(self._directory / name, processes[name])
             except OSError as error:
                 _log.warning("the namespace of %s is lost, a new one is made: %s", name, error)
+            else:
+                _log.warning("the namespace of %s had lost its name, and has it again", name)
 
     @contextmanager
     def opened(self, name: str) -> Iterator[int]:

@@ -246,7 +246,7 @@ class OciRuntime:
             return Observed(record.id, ContainerState.EXITED, record.pid, ended.result(), record.stop_signal)
         started = record.phase in (Phase.STARTING, Phase.RUNNING)
         state = ContainerState.RUNNING if started else ContainerState.CREATED
-        return Observed(record.id, state, record.pid, None, record.stop_signal)
+        return Observed(record.id, state, record.pid, None, record.stop_signal, record.pid_start)
 
     def _prepare(self, container: Container, bundle: Bundle) -> Record:
         """In a thread: what the container needs on disk, or nothing of it."""

@@ -92,6 +92,8 @@ def test_a_new_agent_takes_over_and_works_while_no_manager_answers(tmp_path: Pat
         address, node.managers = node.managers, ("127.0.0.1:1",)
         async with node.agent() as agent:
             await holds(lambda: set(node.networks.sandboxes) == {"t1", "t3"})
+            there = {id: each.pid for id, each in node.host.containers.items() if each.exit is None}
+            assert {id: each.pid for id, each in node.networks.found.items()} == there
             assert node.names.resets == 2
             assert node.names.tables == {"net": TABLE}
             node.host.end("t3", 0)

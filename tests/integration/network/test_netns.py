@@ -2,6 +2,7 @@
 
 import os
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,30 @@ def test_no_name_is_given_to_the_namespace_we_are_in(path: Path) -> None:
     netns.create(path)
     inode = path.stat().st_ino
     with pytest.raises(PermissionError, match="the host's own network namespace"):
-        netns.bind(path, os.getpid())
+        netns.bind(path, netns.process(os.getpid()))
     assert path.stat().st_ino == inode
-    assert list(Places(path.parent).strayed({path.name: os.getpid()})) == []
+    assert list(Places(path.parent).strayed({path.name: netns.process(os.getpid())})) == []
+
+
+def test_a_process_is_not_taken_for_a_later_one_of_its_number(path: Path) -> None:
+    """The later one may be in another container's namespace, which must never get the first one's name."""
+    netns.create(path)
+    other = path.with_name("other")
+    netns.create(other)
+    with subprocess.Popen(["nsenter", f"--net={other}", "sleep", "600"]) as later:
+        try:
+            here = netns.process(later.pid)
+            while not netns.holds(other, here):
+                pass
+            gone = netns.Process(here.pid, here.began - 1)
+            assert list(Places(path.parent).strayed({path.name: here})) == [path.name]
+            assert list(Places(path.parent).strayed({path.name: gone})) == []
+            with pytest.raises(ProcessLookupError):
+                netns.bind(path, gone)
+            Places(path.parent).find_again({path.name: gone})
+            assert not netns.holds(path, here)
+            Places(path.parent).find_again({path.name: here})
+            assert netns.holds(path, here)
+        finally:
+            later.kill()
+            netns.delete(other)

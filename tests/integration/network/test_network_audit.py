@@ -2,7 +2,7 @@
 
 import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 
@@ -16,11 +16,15 @@ BOX = f"net-{NET.id}"
 Fault = Callable[[Host], None]
 
 
-def amiss(host: Host, *, repair: bool = False, **pids: int) -> list[tuple[str, str]]:
+def amiss(host: Host, *, repair: bool = False, **living: netns.Process) -> list[tuple[str, str]]:
     """What an audit finds: kinds and places."""
-    told = host.ask("audit", name="repair" if repair else "", pids=pids)
+    told = host.ask("audit", name="repair" if repair else "", processes=told_as(living))
     print(told)
     return [(kind, place) for kind, place, _ in (line.split("\t") for line in told.splitlines())]
+
+
+def told_as(living: Mapping[str, netns.Process]) -> dict[str, tuple[int, int]]:
+    return {id: (each.pid, each.began) for id, each in living.items()}
 
 
 def inside(host: Host, name: str, command: str) -> None:
@@ -129,7 +133,7 @@ def test_a_strange_table_of_ours_is_told_and_left(bed: Bed) -> None:
 
 
 def test_the_namespace_of_a_living_container_is_found_again(bed: Bed) -> None:
-    """Its name was unbound, and an agent that did not know made an empty one: the container's is the right one."""
+    """Its name was unbound, and an empty one was made in its place: the container's is the right one."""
     first, second, _ = bed.hosts
     bed.attach(first, "t1", None)
     bed.attach(second, "t2", EndpointState.ACTIVE)
@@ -137,18 +141,25 @@ def test_the_namespace_of_a_living_container_is_found_again(bed: Bed) -> None:
     path = first.task_path("t1")
     with subprocess.Popen(["nsenter", f"--net={path}", "sleep", "600"]) as container:
         try:
-            while not netns.holds(path, container.pid):
+            process = netns.process(container.pid)
+            while not netns.holds(path, process):
                 pass
             netns.delete(path)
-            assert ("namespace", "t1") in amiss(first, t1=container.pid)
-            assert amiss(first, repair=True, t1=container.pid) == []
-            assert netns.holds(path, container.pid)
+            assert ("namespace", "t1") in amiss(first, t1=process)
+            assert amiss(first, repair=True, t1=process) == []
+            assert netns.holds(path, process)
 
             netns.delete(path)
             first.reconcile()
-            assert amiss(first, t1=container.pid) == [("namespace", "t1")]
-            assert amiss(first, repair=True, t1=container.pid) == []
-            assert netns.holds(path, container.pid)
+            assert amiss(first, t1=process) == [("namespace", "t1")]
+            assert amiss(first, repair=True, t1=process) == []
+            assert netns.holds(path, process)
+            assert ask_tcp(path, "10.7.0.2", 80)
+
+            netns.delete(path)
+            first.reconcile(told_as({"t1": process}))
+            assert netns.holds(path, process), "an agent that begins knows whose it is"
+            assert amiss(first, t1=process) == []
             assert ask_tcp(path, "10.7.0.2", 80)
         finally:
             container.kill()

@@ -315,7 +315,8 @@ def test_a_denied_network_is_set_aside_and_the_others_are_built(bed: Bed) -> Non
     tables = [bed.table(NET), bed.table(INGRESS)]
     denied = host.ask("reconcile", networks=[NET, INGRESS], tables=tables, sandboxes=sandboxes)
     assert denied == NET.id
-    assert {each.name for each in host.netns_dir.iterdir()} == {"t9"}
+    assert {each.name for each in host.netns_dir.iterdir()} == {"t1", "t9"}, "but not what t1 is on"
+    assert "eth0" not in run_in(host.task_path("t1"), "ip", "link")
     assert "10.255.1.9" in run_in(host.task_path("t9"), "ip", "address")
     host.call("detach", name="t9")
     host.call("attach", sandbox=host.sandboxes["t9"])
@@ -326,6 +327,32 @@ def test_a_denied_network_is_set_aside_and_the_others_are_built(bed: Bed) -> Non
     run_in(host.path, "ip", "link", "del", "other")
     eventually(lambda: works(host, "apply", table=tables[0]), "the network is asked for again", 15)
     assert {each.name for each in host.netns_dir.iterdir()} == {"t1", "t9", "net-" + "n" * 25}
+
+
+def test_a_network_that_is_denied_late_leaves_its_tasks_their_namespaces(bed: Bed) -> None:
+    """Containers live in them: made anew, they would be others."""
+    host, second, _ = bed.hosts
+    bed.attach(host, "t1", None)
+    bed.attach(second, "t2", EndpointState.ACTIVE)
+    bed.push()
+    path = host.task_path("t1")
+    before = path.stat().st_ino
+    run_in(host.netns_dir / f"net-{NET.id}", "ip", "link", "del", "vx0")
+    run_in(host.path, "ip", "link", "add", "other", "type", "vxlan", "id", "5001", "dstport", "4789")
+    assert host.ask("reconcile", **bed.known_of(host)) == NET.id
+    assert path.stat().st_ino == before
+    found = host.ask("audit").splitlines()
+    assert [line.split("\t")[:2] for line in found] == [["network", NET.id]], (
+        "what is set aside is no leftover"
+    )
+
+    run_in(host.path, "ip", "link", "del", "other")
+    eventually(lambda: works(host, "apply", table=bed.table(NET)), "the network is asked for again", 15)
+    assert path.stat().st_ino == before
+    assert ask_tcp(path, "10.7.0.2", 80)
+    assert host.ask("audit") == ""
+    host.call("detach", name="t1")
+    assert not path.exists()
 
 
 def test_a_host_without_its_address_can_still_be_cleared(bed: Bed) -> None:
