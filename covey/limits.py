@@ -236,6 +236,7 @@ tunnel_probe_s = 5.0  # for a packet to come through one, before a node says tha
 tunnel_keepalive_s = 1  # while a peer has not answered with its newest key
 network_mtu_bytes_min = 576  # what every host must take (RFC 791)
 network_mtu_bytes_max = 65_535 - vxlan_overhead_bytes
+ipv6_mtu_bytes_min = 1_280  # what every link with IPv6 must take (RFC 8200, 5)
 gateway_route_prefix_length_min = 8  # a wider route (the default one) is no claim on a subnet
 vxlan_strangers_max = 16  # senders of spoofed VXLAN packets that are remembered by name
 vxlan_strangers_kept_s = 3_600.0  # ... since their last packet

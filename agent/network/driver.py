@@ -28,6 +28,7 @@ from .desired import names as wanted_names
 from .desired.facts import Host, check, check_here, sound
 from .desired.node import forwarded_keys, host_keys
 from .desired.task import has_way_out
+from .firewall import Family
 from .io import sysctl
 from .io.claims import Claims
 from .io.compare import Aside, compare
@@ -306,7 +307,8 @@ class NetlinkNetworks:
 
     def _claim(self, sandbox: Sandbox) -> None:
         """Claim a task's own ports of this host, or say who has them."""
-        for key, program in self._claims.add(host_keys(sandbox)).items():
+        keys = host_keys(sandbox, self._facts.families(sandbox) if self._facts else (Family.IPV4,))
+        for key, program in self._claims.add(keys).items():
             raise FailedPrecondition(
                 f"port {port_of(key)} of this node is taken by {program}: stop that, or publish another port"
             )
@@ -340,10 +342,10 @@ class NetlinkNetworks:
                 "give one that is there (--data-path-addr)"
             )
         own = settings.node_id, settings.data_address, around.mtu, settings.vxlan_port
-        host = Host(*own, around.ipv6, around.bridge_filter, settings.keeps_client_address)
-        standing = gateway.recover(found.node)
-        if standing is None:
-            standing = gateway.choose([*found.foreign_routes, *self._subnets()])
+        keeps = settings.keeps_client_address
+        host = Host(*own, around.ipv6, around.bridge_filter, keeps, around.advertised)
+        taken = [*found.foreign_routes, *self._subnets()]
+        standing = gateway.recover(found.node, taken) or gateway.choose(taken)
         self._have, self._broken = dict(found.node), found.broken
         self._facts = Facts(host, standing)
 

@@ -17,10 +17,20 @@ ENCODING = 1  # raise when the encoder makes other bytecode of the same statemen
 
 
 class Family(IntEnum):
-    """Which packets a table sees: IPv4's, or all that one link sends (NFPROTO_*)."""
+    """Which packets a table sees: IPv4's, IPv6's, or all that one link sends (NFPROTO_*)."""
 
     IPV4 = 2
     LINK = 5
+    IPV6 = 10
+
+
+FAMILIES = (Family.IPV4, Family.IPV6)
+"""Those of addresses."""
+
+
+def family_of(address: str) -> Family:
+    """The family of an address, or of a subnet."""
+    return Family.IPV6 if ":" in address else Family.IPV4
 
 
 class Hook(IntEnum):
@@ -202,7 +212,7 @@ class Masquerade:
 
 
 class RejectCode(IntEnum):
-    """What the sender is told (ICMP destination unreachable codes)."""
+    """What the sender is told (ICMP destination unreachable codes; those of ICMPv6 follow from them)."""
 
     HOST_UNREACHABLE = 1
     PORT_UNREACHABLE = 3
@@ -306,7 +316,8 @@ class TableView:
 
 @dataclass(frozen=True, slots=True)
 class VerdictMap:
-    """A named map from packets' keys to chains. Keys read `10.0.0.2`, `tcp 8080` for ports, `5001` for VNIs.
+    """A named map from packets' keys to chains. Keys read `10.0.0.2` or `fd00::2`, `tcp 8080` for ports, `5001`
+    for VNIs.
 
     Without `verdicts` it is a set: every key has "".
     """

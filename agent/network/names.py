@@ -9,6 +9,7 @@ link that belongs to a task carries a hash of the task's and network's ids.
 from functools import lru_cache
 from hashlib import blake2b
 
+from .firewall import Family
 from .state import NODE
 
 LINK_NAME_BYTES_MAX = 15
@@ -26,12 +27,26 @@ RETURN_TABLE = "covey_return"
 EGRESS_TABLE = "covey_egress"
 UNDERLAY_TABLE = "covey_underlay"
 TABLES = frozenset({VIP_TABLE, MESH_TABLE, GATEWAY_TABLE, RETURN_TABLE, UNDERLAY_TABLE})
+"""Tables of IPv4. IPv6 has the same, each with a `6` behind its name."""
+TABLES_IPV6 = frozenset(f"{name}6" for name in TABLES)
 LINK_TABLES = frozenset({EGRESS_TABLE})
 """Tables of the family that sees one link's frames: they go with the link."""
 
 _NODE_PREFIX = "covey_"
 _SANDBOX_PREFIX = "net-"
 _BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
+
+
+def table(name: str, family: Family) -> str:
+    """What the table with this name in IPv4 is called in `family`: no two tables have the same name."""
+    return f"{name}6" if family is Family.IPV6 else name
+
+
+def family_of(table_name: str) -> Family:
+    """The family that a table of this name is of."""
+    if table_name in LINK_TABLES:
+        return Family.LINK
+    return Family.IPV6 if table_name.endswith("6") else Family.IPV4
 
 
 def sandbox(network_id: str) -> str:

@@ -171,7 +171,7 @@ def _addressing(name: str, have: Netns, want: Netns) -> Iterator[Operation]:
         yield ops.AddAddress(name, address)
     kept = {(each.table, each.cidr) for each in want.routes}
     for route in sorted(have.routes - want.routes):
-        if (route.table, route.cidr) not in kept and route.link not in renumbered:
+        if (route.table, route.cidr) not in kept:  # IPv4's have gone with the address, IPv6's have not
             yield ops.RemoveRoute(name, route)
     for route in sorted(want.routes):
         if route not in have.routes or route.link in renumbered:

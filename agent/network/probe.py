@@ -3,12 +3,16 @@
 Pure: `io/survey` looks at the host, `findings` judges. Other programs' rules and routes are never changed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Network
+from ipaddress import ip_network
 
 from . import names
+from .firewall import Family, family_of
+
+ONLY_IPV6 = " (ip6)"
+"""What the name of a firewall's chain ends with that sees nothing else."""
 
 
 class Severity(StrEnum):
@@ -36,17 +40,19 @@ class Survey:
 
     `forward_drops` name forward hooks whose policy is to drop, `routes` the destinations of routes that are
     not ours (with the link they lead over), `udp_port_taken_by` who holds the VXLAN port, `missing` what
-    the kernel lacks (feature to the kernel option that brings it).
+    the kernel lacks (feature to the kernel option that brings it). `ipv6`: whether the host has it at all.
     """
 
     forward_drops: tuple[str, ...] = ()
     routes: tuple[tuple[str, str], ...] = ()
     udp_port_taken_by: str = ""
     missing: dict[str, str] = field(default_factory=dict[str, str])
+    ipv6: bool = True
 
 
-def findings(survey: Survey, subnets: Iterable[str], vxlan_port: int) -> list[Finding]:
+def findings(survey: Survey, subnets: Collection[str], vxlan_port: int) -> list[Finding]:
     """Judge a survey, given the cluster's subnets."""
+    ipv6 = any(family_of(each) is Family.IPV6 for each in subnets)
     found = [
         Finding(
             Severity.ERROR,
@@ -72,7 +78,17 @@ def findings(survey: Survey, subnets: Iterable[str], vxlan_port: int) -> list[Fi
             f"accept what comes from or goes to {names.GATEWAY_BRIDGE} and {names.INGRESS_BRIDGE} there",
         )
         for chain in survey.forward_drops
+        if ipv6 or not chain.endswith(ONLY_IPV6)
     ]
+    if ipv6 and not survey.ipv6:
+        found.append(
+            Finding(
+                Severity.WARNING,
+                "ipv6",
+                "this host has no IPv6 (booted with ipv6.disable=1, or without the module ipv6): tasks here have "
+                "IPv4 alone, and none run here on networks that have IPv6 alone; enable it and restart coveyd",
+            )
+        )
     for subnet in sorted(set(subnets)):
         found += _overlaps(subnet, survey.routes)
     return found
@@ -109,13 +125,12 @@ def rounded(packets: int) -> int:
 def port_of(key: str) -> str:
     """`tcp 8080`, as firewall maps have it, as people write it: `8080/tcp`, and `192.0.2.1:8080/tcp`."""
     protocol, number, *address = key.split()
-    return ":".join([*address, f"{number}/{protocol}"])
+    shown = [f"[{each}]" if ":" in each else each for each in address]
+    return ":".join([*shown, f"{number}/{protocol}"])
 
 
 def _overlaps(subnet: str, routes: Iterable[tuple[str, str]]) -> list[Finding]:
-    if ":" in subnet:
-        return []
-    ours = IPv4Network(subnet)
+    ours = ip_network(subnet)
     return [
         Finding(
             Severity.WARNING,
@@ -124,5 +139,6 @@ def _overlaps(subnet: str, routes: Iterable[tuple[str, str]]) -> list[Finding]:
             "reach what is there; give the network another subnet",
         )
         for route, link in routes
-        if route != "0.0.0.0/0" and IPv4Network(route, strict=False).overlaps(ours)
+        if (theirs := ip_network(route, strict=False)).prefixlen and theirs.version == ours.version
+        if theirs.overlaps(ours)
     ]

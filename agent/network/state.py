@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from .firewall import Table, TableView
+from .firewall import Family, Table, TableView
 
 NODE = ""
 MAIN = 254  # the number of the routing table that has all routes, if not said otherwise
+LOCAL = 255  # that of what is the namespace's own
 
 
 class Kind(StrEnum):
@@ -60,7 +61,8 @@ class Link:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Address:
-    """An IPv4 address with its prefix length (`10.0.0.3/24`) on a link."""
+    """An address with its prefix length (`10.0.0.3/24`, `fd00::3/64`) on a link. Link-local ones of IPv6 are
+    the kernel's own affair."""
 
     link: str
     cidr: str
@@ -71,6 +73,7 @@ class Route:
     """A route by way of a gateway; those that come with addresses are the kernel's own affair.
 
     `onlink`: the gateway is there although no address of the link says so. `table` is the kernel's number.
+    Without a gateway it is said of the destination that what comes in by the link for it is for this host.
     """
 
     cidr: str
@@ -82,11 +85,15 @@ class Route:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Policy:
-    """Which packets a routing table other than the main one is asked for: those marked `mark` under `mask`."""
+    """Which packets a routing table other than the main one is asked for: those marked `mark` under `mask`,
+    or, negated, all others.
+    """
 
     mark: int
     mask: int
     table: int
+    family: Family = Family.IPV4
+    negated: bool = False
 
 
 LinkMac = tuple[str, str]

@@ -10,11 +10,11 @@ a virtual address before there was a rule for it.
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from covey.model.states import EndpointMode
 
-from .desired.facts import Facts, ipv4, overlays
+from .desired.facts import Facts, overlays
 from .desired.node import ingress_network
 from .state import NODE
 
@@ -41,7 +41,7 @@ class Sweep:
 
     netns: str
     destinations: frozenset[str]
-    subnets: tuple[IPv4Network, ...]
+    subnets: tuple[IPv4Network | IPv6Network, ...]
     alive: frozenset[str]
 
     def stale(self, flow: Flow) -> bool:
@@ -55,7 +55,7 @@ class Sweep:
         if flow.destination in self.destinations:
             return True
         translated = flow.answered_by != flow.destination
-        answered_by = IPv4Address(flow.answered_by)
+        answered_by = ip_address(flow.answered_by)
         return translated and any(answered_by in each for each in self.subnets)
 
 
@@ -81,7 +81,7 @@ def of_place(facts: Facts, netns: str, network_ids: Collection[str]) -> Sweep | 
         mesh = ingress_network(facts)
         if mesh is None or mesh.id not in network_ids:
             return None
-        subnets = tuple(IPv4Network(each.cidr) for each in mesh.subnets if ":" not in each.cidr)
+        subnets = tuple(ip_network(each.cidr) for each in mesh.subnets)
         return Sweep(NODE, frozenset(), subnets, _alive(facts, mesh.id))
     if (sandbox := facts.sandboxes.get(netns)) is None:
         return None
@@ -92,7 +92,7 @@ def of_place(facts: Facts, netns: str, network_ids: Collection[str]) -> Sweep | 
 
 
 def _alive(facts: Facts, network_id: str) -> frozenset[str]:
-    here = (ipv4(each.endpoint) for _, each in facts.attachments(network_id))
+    here = (ip for _, each in facts.attachments(network_id) for ip in each.endpoint.addresses)
     return facts.digest(network_id).alive.union(here)
 
 

@@ -2,24 +2,29 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, ip_address
+from ipaddress import ip_network
 from operator import is_not
 
 from covey import limits
 from covey.errors import FailedPrecondition, Refused
 from covey.model import network_options
-from covey.model.objects import Endpoint, Network
+from covey.model.objects import Network
 from covey.model.states import EndpointState
-from covey.model.tables import EndpointRow, NetworkTable
+from covey.model.tables import NetworkTable
 
 from .. import names
+from ..firewall import FAMILIES, Family, family_of
 from ..seam import Attachment, Sandbox
+from .addressing import addresses, check_families, families, mac, subnet
 from .gateway import Gateway
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """What matters of the host: its VTEP address, the MTU below, and what its kernel was built with."""
+    """What matters of the host: its VTEP address, the MTU below, and what its kernel was built with.
+
+    `advertised` are links that learn their IPv6 routes from routers, which a host that forwards does only if told.
+    """
 
     node_id: str
     vtep: str
@@ -28,26 +33,35 @@ class Host:
     ipv6: bool = True
     bridge_filter: bool = False
     keeps_client_address: bool = False
+    advertised: tuple[str, ...] = ()
 
 
 Entries = dict[tuple[str, str], str]
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """Addresses of one family: where new connections may go by service, in the table's order, those of them on this
+    node, and those on nodes that cannot keep a client's address.
+    """
+
+    active: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    here: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    unkept: list[str] = field(default_factory=list[str])
+
+
+@dataclass(frozen=True, slots=True)
 class Digest:
     """What follows from a table, worked out once: it is the same for every namespace.
 
-    FDB and neighbour entries for the network's VXLAN device (every endpoint that another node holds), the
-    addresses new connections may go to by service, in the table's order, those of them on this node, those on
-    nodes that cannot keep a client's address, all addresses there are, and where other nodes' packets come from.
+    FDB and neighbour entries for the network's VXLAN device (every endpoint that another node holds), whom new
+    connections may reach in each family, all addresses there are, and where other nodes' packets come from.
     """
 
     table: NetworkTable
     forwards: Entries
     neighbours: Entries
-    active: dict[str, list[str]]
-    here: dict[str, list[str]]
-    unkept: list[str]
+    reach: dict[Family, Reach]
     alive: frozenset[str]
     vteps: frozenset[str]
 
@@ -74,6 +88,10 @@ class Facts:
             for attachment in sandbox.attachments:
                 if attachment.network.id == network_id:
                     yield task_id, attachment
+
+    def families(self, sandbox: Sandbox) -> tuple[Family, ...]:
+        """The families that a task speaks on this host."""
+        return families(sandbox, ipv6=self.host.ipv6)
 
     def table(self, network_id: str) -> NetworkTable:
         """The network's newest table, empty while none has come."""
@@ -118,37 +136,17 @@ def ingress(sandbox: Sandbox) -> Attachment | None:
     return next((each for each in sandbox.attachments if each.network.spec.ingress), None)
 
 
-def mac(number: int) -> str:
-    """The MAC address of the endpoint with this number: 02:42 and the number."""
-    return ":".join(f"{byte:02x}" for byte in (0x02, 0x42, *number.to_bytes(4, "big")))
+def own_addresses(attachment: Attachment, host: Host) -> Iterator[tuple[Family, str]]:
+    """The attachment's addresses that this host can do something with."""
+    for each in addresses(attachment):
+        family = family_of(each)
+        if family is Family.IPV4 or host.ipv6:
+            yield family, each
 
 
-def ipv4(endpoint: Endpoint | EndpointRow) -> str:
-    """The endpoint's IPv4 address, or "" if it has none."""
-    for each in endpoint.addresses:
-        if ":" not in each:
-            return each
-    return ""
-
-
-def address(attachment: Attachment) -> str:
-    """The IPv4 address of an attachment; raises `FailedPrecondition` if none was allocated."""
-    found = ipv4(attachment.endpoint)
-    if not found:
-        raise FailedPrecondition(
-            f"endpoint {attachment.endpoint.id} on network {attachment.network.id} has no IPv4 address; "
-            "the manager must allocate one before the task is assigned"
-        )
-    return found
-
-
-def subnet(network: Network, within: str) -> IPv4Network:
-    """The network's subnet that the address `within` lies in; raises `FailedPrecondition` if none does."""
-    for each in network.subnets:
-        if ":" not in each.cidr and ip_address(within) in (found := IPv4Network(each.cidr)):
-            return found
-    known = ", ".join(each.cidr for each in network.subnets) or "none"
-    raise FailedPrecondition(f"address {within} is in no subnet of network {network.id} (subnets: {known})")
+def has_ipv6(network: Network, host: Host) -> bool:
+    """Tell whether the network has IPv6 addresses, and this host can do something with them."""
+    return host.ipv6 and any(family_of(each.cidr) is Family.IPV6 for each in network.subnets)
 
 
 def check(sandbox: Sandbox) -> None:
@@ -160,7 +158,8 @@ def check(sandbox: Sandbox) -> None:
                 f"network {network.spec.name or network.id} has no VNI yet; the manager must allocate it "
                 "before a task is assigned"
             )
-        subnet(network, address(attachment))
+        for each in addresses(attachment):
+            subnet(network, each)
 
 
 def sound(sandboxes: Iterable[Sandbox]) -> tuple[dict[str, Sandbox], dict[str, str]]:
@@ -182,16 +181,25 @@ def mtu(network: Network, host: Host) -> int:
 
 
 def check_here(sandbox: Sandbox, facts: Facts) -> None:
-    """Raise `FailedPrecondition` if a sandbox cannot work on this host: its packets too large, or its way out taken."""
+    """Raise `FailedPrecondition` if a sandbox cannot work on this host: its packets too large, its way out taken, or
+    its only family of addresses not there.
+    """
     check_mtu(sandbox, facts.host)
-    out = facts.gateway.subnet
+    check_families(sandbox, ipv6=facts.host.ipv6)
     for attachment in sandbox.attachments:
         for each in attachment.network.subnets:
-            if ":" not in each.cidr and IPv4Network(each.cidr).overlaps(out):
+            out = facts.gateway.subnet_in(family_of(each.cidr))
+            if overlaps(each.cidr, str(out)):
                 raise FailedPrecondition(
                     f"network {attachment.network.spec.name or attachment.network.id}: its subnet {each.cidr} overlaps "
                     f"{out}, which this node has for its tasks' way out; make the network with another subnet"
                 )
+
+
+def overlaps(one: str, other: str) -> bool:
+    """Tell whether two subnets have an address in common; never if they are not of the same family."""
+    first, second = ip_network(one, strict=False), ip_network(other, strict=False)
+    return first.version == second.version and first.overlaps(second)
 
 
 def check_mtu(sandbox: Sandbox, host: Host) -> None:
@@ -205,23 +213,32 @@ def check_mtu(sandbox: Sandbox, host: Host) -> None:
                 f"bytes around each packet are more than the {host.mtu} of this host's link with {host.vtep}; "
                 f"make the network with mtu={most} or less, or raise the link's"
             )
+        if asked < limits.ipv6_mtu_bytes_min and has_ipv6(network, host):
+            raise FailedPrecondition(
+                f"network {network.spec.name or network.id} has IPv6, which takes an MTU of "
+                f"{limits.ipv6_mtu_bytes_min} or more, and would have one of {asked}; make it with a larger one, or "
+                f"raise the {host.mtu} of this host's link with {host.vtep}"
+            )
 
 
 def _digest(table: NetworkTable, host: Host, device: str) -> Digest:
-    alive = frozenset(ipv4(row) for row in table.endpoints)
+    reach = {family: Reach() for family in FAMILIES}
+    alive = frozenset(each for row in table.endpoints for each in row.addresses)
     vteps = frozenset(row.vtep for row in table.endpoints) - {"", host.vtep}
-    found = Digest(table, {}, {}, {}, {}, [], alive, vteps)
+    found = Digest(table, {}, {}, reach, alive, vteps)
     for row in table.endpoints:
-        address = ipv4(row)
-        if row.state is EndpointState.ACTIVE and row.service_id and address:
-            found.active.setdefault(row.service_id, []).append(address)
+        own = [each for each in row.addresses if host.ipv6 or family_of(each) is Family.IPV4]
+        active = row.state is EndpointState.ACTIVE and row.service_id
+        for address in own if active else ():
+            to = reach[family_of(address)]
+            to.active.setdefault(row.service_id, []).append(address)
             if row.node_id == host.node_id:
-                found.here.setdefault(row.service_id, []).append(address)
+                to.here.setdefault(row.service_id, []).append(address)
             if not row.keeps_client_address:
-                found.unkept.append(address)
+                to.unkept.append(address)
         if row.node_id == host.node_id or not row.vtep or row.vtep == host.vtep:
             continue
         found.forwards[device, mac(row.number)] = row.vtep
-        if address:
+        for address in own:
             found.neighbours[device, address] = mac(row.number)
     return found

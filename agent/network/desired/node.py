@@ -4,15 +4,19 @@ This namespace is the host's. What is wished for here is only what is ours; ever
 read nor touched, and the few kernel settings are those without which no packet could be forwarded.
 """
 
+from collections.abc import Collection, Mapping
+
 from covey.model.objects import Network
 from covey.model.states import PublishMode
 from covey.model.tables import EndpointRow
 
 from .. import names
 from ..firewall import (
+    FAMILIES,
     Base,
     Chain,
     Drop,
+    Family,
     FromAddress,
     Hook,
     InLink,
@@ -26,16 +30,30 @@ from ..firewall import (
     ToAddress,
     Translated,
     VerdictMap,
+    family_of,
 )
 from ..seam import Sandbox
-from ..state import Address, Kind, Link, Netns, Port, Vxlan
+from ..state import Address, Kind, Link, Netns, Vxlan
 from . import mesh, underlay
-from .facts import Facts, ingress, ipv4, mac, mtu, subnet
-from .mesh import LOOPBACK, PORTS, SOURCE_NAT, at_address, dispatching, loopback_guard, port_key
-from .overlay import UPLINK
+from .addressing import mac, subnet
+from .facts import Facts, has_ipv6, ingress, mtu
+from .mesh import (
+    LOOPBACK,
+    PORTS,
+    SOURCE_NAT,
+    answers,
+    at_address,
+    dispatching,
+    loopback_guard,
+    loopback_route,
+    loopback_settings,
+    port_key,
+)
+from .overlay import task_port, uplink
 from .task import gateway_mac, has_way_out, places, shared
 
 FILTER = 0
+_EVERY = {Family.IPV4: "", Family.IPV6: "::"}
 
 
 def wish(facts: Facts) -> Netns:
@@ -52,6 +70,7 @@ def wish(facts: Facts) -> Netns:
     return Netns(
         links={name: link for part in parts for name, link in part.links.items()},
         addresses=frozenset(each for part in parts for each in part.addresses),
+        routes=frozenset(each for part in parts for each in part.routes),
         statics=frozenset(each for part in parts for each in part.statics),
         forwards=parts[-1].forwards,
         neighbours=parts[-1].neighbours,
@@ -59,26 +78,38 @@ def wish(facts: Facts) -> Netns:
         rules={name: table for part in parts for name, table in part.rules.items()},
         sysctls={
             "net/ipv4/ip_forward": "1",
+            **(_forwarding(facts) if any(part.routes for part in parts) else {}),
             **{path: value for part in parts for path, value in part.sysctls.items()},
         },
     )
 
 
-def host_keys(sandbox: Sandbox) -> list[str]:
-    """The ports of this host that a task has for itself: `tcp 8080`, or `tcp 8080 192.0.2.1` on one address."""
+def _forwarding(facts: Facts) -> dict[str, str]:
+    """Have IPv6 forwarded. A host that does that no longer listens to routers, unless it is told to (`accept_ra`)."""
+    heeding = {f"net/ipv6/conf/{link}/accept_ra": "2" for link in facts.host.advertised}
+    return heeding | {"net/ipv6/conf/all/forwarding": "1"}
+
+
+def host_keys(sandbox: Sandbox, families: Collection[Family]) -> list[str]:
+    """The ports of this host that a task has for itself: `tcp 8080`, or `tcp 8080 192.0.2.1` on one address.
+
+    In IPv6 all addresses are `::`.
+    """
     return [
-        f"{port_key(port)} {port.published_address}".rstrip()
+        f"{port_key(port)} {port.published_address or _EVERY[family]}".rstrip()
         for port in sandbox.host_ports
-        if port.publish_mode is PublishMode.HOST
+        for family in families
+        if port.publish_mode is PublishMode.HOST and answers(port, family)
     ]
 
 
 def forwarded_keys(node: Netns) -> set[str]:
     """The ports of this host that are forwarded to tasks, by the same keys."""
-    tables = [node.rules[name] for name in (names.GATEWAY_TABLE, names.MESH_TABLE) if name in node.rules]
+    both = (names.GATEWAY_TABLE, names.MESH_TABLE)
+    known = [names.table(name, family) for name in both for family in FAMILIES]
     return {
-        f"{key} {address}".rstrip()
-        for table in tables
+        f"{key} {address or _EVERY[table.family]}".rstrip()
+        for table in (node.rules[name] for name in known if name in node.rules)
         for each in table.maps
         if each.name == PORTS
         for key, chain in each.elements.items()
@@ -102,49 +133,46 @@ def _gateway(facts: Facts) -> Netns:
     bridge = names.GATEWAY_BRIDGE
     links = [Link(bridge, Kind.BRIDGE, facts.host.mtu, gateway_mac(gateway.address))]
     statics = []
-    for task, sandbox in facts.sandboxes.items():
-        if not has_way_out(sandbox):
-            continue
+    leaving = {task: each for task, each in facts.sandboxes.items() if has_way_out(each)}
+    ipv6 = any(Family.IPV6 in facts.families(each) for each in leaving.values())
+    for task, sandbox in leaving.items():
         port = names.gateway_port(task)
         end = f"eth{len(places(sandbox))}"
-        links.append(
-            Link(
-                port,
-                Kind.VETH,
-                facts.host.mtu,
-                master=bridge,
-                port=Port(isolated=True),  # tasks meet on overlays, not on the way out
-                peer=(task, end),
-            )
-        )
+        apart = task_port(ipv6=ipv6, isolated=True)  # tasks meet on overlays, not on the way out
+        links.append(Link(port, Kind.VETH, facts.host.mtu, master=bridge, port=apart, peer=(task, end)))
         statics.append((port, gateway_mac(gateway.given[task])))
-    table = _gateway_table(facts)
+    spoken = FAMILIES if ipv6 else (Family.IPV4,)
+    tables = [_gateway_table(facts, leaving, family) for family in spoken]
     return Netns(
         links={link.name: link for link in links},
-        addresses=frozenset({Address(bridge, f"{gateway.address}/{gateway.subnet.prefixlen}")}),
+        addresses=frozenset(
+            Address(bridge, f"{gateway.address_in(each)}/{gateway.subnet_in(each).prefixlen}")
+            for each in spoken
+        ),
+        routes=frozenset({loopback_route(bridge)} if ipv6 else ()),
         statics=frozenset(statics),
-        tables={table.name: table.view()},
-        rules={table.name: table},
-        sysctls=_bridge_settings(facts, bridge),
+        tables={table.name: table.view() for table in tables},
+        rules={table.name: table for table in tables},
+        sysctls=loopback_settings(facts, bridge, ipv6=ipv6),
     )
 
 
-def _gateway_table(facts: Facts) -> Table:
+def _gateway_table(facts: Facts, leaving: Mapping[str, Sandbox], family: Family) -> Table:
     """Masquerade on the way out, tasks kept apart, and ports published in host mode."""
-    bridge, subnet_ = names.GATEWAY_BRIDGE, str(facts.gateway.subnet)
+    bridge, subnet_ = names.GATEWAY_BRIDGE, str(facts.gateway.subnet_in(family))
     rules: dict[str, list[Rule]] = {}
-    for task, sandbox in facts.sandboxes.items():
-        for port in sandbox.host_ports:
-            if port.publish_mode is PublishMode.HOST and has_way_out(sandbox):
-                target = Target(facts.gateway.given[task], port.target_port)
+    for task, sandbox in leaving.items():
+        for port in sandbox.host_ports if family in facts.families(sandbox) else ():
+            if port.publish_mode is PublishMode.HOST and answers(port, family):
+                target = Target(facts.gateway.given_in(family, task), port.target_port)
                 led = shared((target,), RejectCode.PORT_UNREACHABLE, task)
                 rules.setdefault(port_key(port), []).extend(at_address(port, led))
     chains = {key: Chain(f"host-{key.replace(' ', '-')}", tuple(led)) for key, led in rules.items()}
     return Table(
-        names.GATEWAY_TABLE,
+        names.table(names.GATEWAY_TABLE, family),
         (
-            loopback_guard(bridge),
-            *dispatching(),
+            loopback_guard(bridge, family),
+            *dispatching(family),
             Chain(
                 "forward",
                 ((InLink(bridge), OutLink(bridge), Translated(negated=True), Drop()),),
@@ -155,21 +183,15 @@ def _gateway_table(facts: Facts) -> Table:
                 (
                     # towards ingress the mesh masquerades, with the node's ingress address
                     (FromAddress(subnet_), OutLink(names.INGRESS_BRIDGE, negated=True), Masquerade()),
-                    (FromAddress(LOOPBACK), OutLink(bridge), Masquerade()),
+                    (FromAddress(LOOPBACK[family]), OutLink(bridge), Masquerade()),
                 ),
                 Base("nat", Hook.POSTROUTING, SOURCE_NAT),
             ),
             *chains.values(),
         ),
         (VerdictMap(PORTS, KeyKind.PORT, {key: chain.name for key, chain in chains.items()}),),
+        family,
     )
-
-
-def _bridge_settings(facts: Facts, bridge: str) -> dict[str, str]:
-    settings = {f"net/ipv4/conf/{bridge}/route_localnet": "1"}
-    if facts.host.ipv6:
-        settings[f"net/ipv6/conf/{bridge}/disable_ipv6"] = "1"
-    return settings
 
 
 def ingress_network(facts: Facts) -> Network | None:
@@ -182,7 +204,7 @@ def ingress_network(facts: Facts) -> Network | None:
 def _own(facts: Facts, network: Network) -> EndpointRow | None:
     """This node's own endpoint on the ingress network, once its table is here."""
     for row in facts.table(network.id).endpoints:
-        if row.node_id == facts.host.node_id and not row.task_id and ipv4(row):
+        if row.node_id == facts.host.node_id and not row.task_id and row.addresses:
             return row
     return None
 
@@ -193,31 +215,35 @@ def _ingress(facts: Facts) -> Netns | None:
         return None
     own = _own(facts, network)
     bridge, size = names.INGRESS_BRIDGE, mtu(network, facts.host)
+    ipv6 = has_ipv6(network, facts.host)
     vxlan = Vxlan(network.vni, facts.host.vtep, facts.host.vxlan_port)
     links = [
         Link(bridge, Kind.BRIDGE, size, mac(own.number) if own else ""),
-        Link(names.INGRESS_VXLAN, Kind.VXLAN, size, master=bridge, port=UPLINK, vxlan=vxlan),
+        Link(names.INGRESS_VXLAN, Kind.VXLAN, size, master=bridge, port=uplink(ipv6=ipv6), vxlan=vxlan),
     ]
     statics = []
     for task, sandbox in facts.sandboxes.items():
         attachment = ingress(sandbox)
         if attachment is not None:
             port, end = names.ingress_port(task), places(sandbox)[-1][1]
-            links.append(Link(port, Kind.VETH, size, master=bridge, port=Port(), peer=(task, end)))
+            there = task_port(ipv6=ipv6)
+            links.append(Link(port, Kind.VETH, size, master=bridge, port=there, peer=(task, end)))
             statics.append((port, mac(attachment.endpoint.number)))
     addresses, tables = [], []
-    if own is not None:
-        within = subnet(network, ipv4(own))
-        addresses.append(Address(bridge, f"{ipv4(own)}/{within.prefixlen}"))
-        tables.append(mesh.table(facts, network.id, str(within)))
+    for each in own.addresses if own else ():
+        if family_of(each) is Family.IPV4 or ipv6:
+            within = subnet(network, each)
+            addresses.append(Address(bridge, f"{each}/{within.prefixlen}"))
+            tables.append(mesh.table(facts, network.id, str(within)))
     digest = facts.digest(network.id, names.INGRESS_VXLAN)
     return Netns(
         links={link.name: link for link in links},
         addresses=frozenset(addresses),
+        routes=frozenset({loopback_route(bridge)} if ipv6 else ()),
         statics=frozenset(statics),
         forwards=digest.forwards,
         neighbours=digest.neighbours,
         tables={table.name: table.view() for table in tables},
         rules={table.name: table for table in tables},
-        sysctls=_bridge_settings(facts, bridge),
+        sysctls=loopback_settings(facts, bridge, ipv6=ipv6),
     )

@@ -2,9 +2,20 @@
 
 from .. import names
 from ..state import Kind, Link, Netns, Port, Vxlan
-from .facts import Facts, Host, mac, mtu, overlays
+from .addressing import mac
+from .facts import Facts, Host, has_ipv6, mtu, overlays
 
-UPLINK = Port(flood=True)  # what no port is known for can only be on another node
+
+def uplink(*, ipv6: bool) -> Port:
+    """The VXLAN device's port. What no port is known for can only be on another node, and IPv6 asks for neighbours
+    by multicast, which the device answers; nothing else that is flooded goes any further.
+    """
+    return Port(flood=True, multicast_flood=ipv6)
+
+
+def task_port(*, ipv6: bool, isolated: bool = False) -> Port:
+    """The port that a task is behind."""
+    return Port(multicast_flood=ipv6, isolated=isolated)
 
 
 def sandboxes(facts: Facts) -> set[str]:
@@ -20,7 +31,7 @@ def wish(facts: Facts, name: str) -> Netns:
     """What the sandbox called `name` should hold."""
     members = list(facts.attachments(names.network_of(name)))
     network = facts.networks.get(members[0][1].network.id) or members[0][1].network
-    size = mtu(network, facts.host)
+    size, ipv6 = mtu(network, facts.host), has_ipv6(network, facts.host)
     links = [
         Link("lo", Kind.LOOPBACK),
         Link(names.SANDBOX_BRIDGE, Kind.BRIDGE, size),
@@ -29,7 +40,7 @@ def wish(facts: Facts, name: str) -> Netns:
             Kind.VXLAN,
             size,
             master=names.SANDBOX_BRIDGE,
-            port=UPLINK,
+            port=uplink(ipv6=ipv6),
             vxlan=Vxlan(network.vni, facts.host.vtep, facts.host.vxlan_port),
         ),
     ]
@@ -41,8 +52,9 @@ def wish(facts: Facts, name: str) -> Netns:
             for place, each in enumerate(overlays(facts.sandboxes[task_id]))
             if each.network.id == network.id
         )
+        there = task_port(ipv6=ipv6)
         links.append(
-            Link(port, Kind.VETH, size, master=names.SANDBOX_BRIDGE, port=Port(), peer=(task_id, end))
+            Link(port, Kind.VETH, size, master=names.SANDBOX_BRIDGE, port=there, peer=(task_id, end))
         )
         statics.append((port, mac(attachment.endpoint.number)))
     digest = facts.digest(network.id)
@@ -55,11 +67,17 @@ def wish(facts: Facts, name: str) -> Netns:
     )
 
 
-def quiet(host: Host) -> dict[str, str]:
-    """Settings of the namespaces we make: no IPv6 chatter, and no firewall for bridged frames."""
+def quiet(host: Host, *, ipv6: bool = False) -> dict[str, str]:
+    """Settings of the namespaces we make: IPv6 only for who has it, and no firewall for bridged frames.
+
+    A bridge needs no IPv6 of its own to carry that of others. Who has it gets its addresses from us alone: it heeds
+    no routers, and looks for no duplicates.
+    """
     settings = {}
     if host.ipv6:
-        settings["net/ipv6/conf/default/disable_ipv6"] = "1"
+        settings["net/ipv6/conf/default/disable_ipv6"] = "0" if ipv6 else "1"
+    if host.ipv6 and ipv6:
+        settings |= {f"net/ipv6/conf/default/{name}": "0" for name in ("accept_ra", "accept_dad")}
     if host.bridge_filter:
         for family in ("ip", "ip6", "arp"):
             settings[f"net/bridge/bridge-nf-call-{family}tables"] = "0"

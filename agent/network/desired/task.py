@@ -7,9 +7,11 @@ from covey.model.tables import ServiceRow
 
 from .. import firewall, names
 from ..firewall import (
+    FAMILIES,
     Balance,
     Base,
     Chain,
+    Family,
     Hook,
     KeyKind,
     OverTcp,
@@ -20,12 +22,14 @@ from ..firewall import (
     Table,
     Target,
     VerdictMap,
+    family_of,
 )
 from ..seam import Attachment, Sandbox
 from ..state import NODE, Address, Kind, Link, Netns, Route
 from . import overlay
-from .facts import Facts, Host, address, ingress, mac, mtu, overlays, subnet
-from .way_back import Return, way_back
+from .addressing import mac, subnet
+from .facts import Facts, Host, ingress, mtu, overlays, own_addresses
+from .way_back import ANYWHERE, Return, way_back
 
 DESTINATION_NAT = -100  # the priority at which iptables and others translate destinations
 
@@ -47,7 +51,6 @@ def wish(facts: Facts, sandbox: Sandbox) -> Netns:
         network = facts.networks.get(attachment.network.id) or attachment.network
         port = names.ingress_port(task) if network.spec.ingress else names.overlay_port(task, network.id)
         outside = NODE if network.spec.ingress else names.sandbox(network.id)
-        own = address(attachment)
         links.append(
             Link(
                 place,
@@ -57,16 +60,20 @@ def wish(facts: Facts, sandbox: Sandbox) -> Netns:
                 peer=(outside, port),
             )
         )
-        addresses.append(Address(place, f"{own}/{subnet(network, own).prefixlen}"))
-    routes = []
+        for _, own in own_addresses(attachment, facts.host):
+            addresses.append(Address(place, f"{own}/{subnet(network, own).prefixlen}"))
+    routes, families = [], facts.families(sandbox)
     if has_way_out(sandbox):
-        place = f"eth{len(places(sandbox))}"
-        own = facts.gateway.given[task]
-        links.append(way_out(task, place, own, facts.host))
-        addresses.append(Address(place, f"{own}/{facts.gateway.subnet.prefixlen}"))
-        routes.append(Route("0.0.0.0/0", facts.gateway.address, place))
+        place, gateway = f"eth{len(places(sandbox))}", facts.gateway
+        links.append(way_out(task, place, gateway.given[task], facts.host))
+        for family in families:
+            own, length = gateway.given_in(family, task), gateway.subnet_in(family).prefixlen
+            addresses.append(Address(place, f"{own}/{length}"))
+            routes.append(Route(ANYWHERE[family], gateway.address_in(family), place))
     back = returning(facts, sandbox)
-    tables = [virtual_addresses(facts, sandbox), *back.tables]
+    # the table of IPv4 is there always: it may hold nothing
+    spoken = [each for each in FAMILIES if each in families or each is Family.IPV4]
+    tables = [*(virtual_addresses(facts, sandbox, each) for each in spoken), *back.tables]
     return Netns(
         links={link.name: link for link in links},
         addresses=frozenset(addresses),
@@ -75,7 +82,7 @@ def wish(facts: Facts, sandbox: Sandbox) -> Netns:
         neighbours=back.neighbours,
         tables={table.name: table.view() for table in tables},
         rules={table.name: table for table in tables},
-        sysctls=settings(facts.host),
+        sysctls=settings(facts.host, ipv6=Family.IPV6 in families),
     )
 
 
@@ -86,8 +93,9 @@ def returning(facts: Facts, sandbox: Sandbox) -> Return:
         return Return()
     network = facts.networks.get(last.network.id) or last.network
     link = places(sandbox)[-1][1]
-    way_out = facts.gateway.given[sandbox.task_id] if has_way_out(sandbox) else ""
-    return way_back(link, subnet(network, address(last)), way_out)
+    subnets = {family: subnet(network, own) for family, own in own_addresses(last, facts.host)}
+    out = facts.families(sandbox) if has_way_out(sandbox) else ()
+    return way_back(link, subnets, {each: facts.gateway.given_in(each, sandbox.task_id) for each in out})
 
 
 def places(sandbox: Sandbox) -> list[tuple[Attachment, str]]:
@@ -107,10 +115,10 @@ def gateway_mac(own: str) -> str:
     return mac(int.from_bytes(bytes(int(part) for part in own.split(".")), "big"))
 
 
-def settings(host: Host) -> dict[str, str]:
+def settings(host: Host, *, ipv6: bool) -> dict[str, str]:
     """Kernel settings of a task's namespace; the last two are Docker's, which images rely on."""
     return {
-        **overlay.quiet(host),
+        **overlay.quiet(host, ipv6=ipv6),
         "net/ipv4/conf/all/rp_filter": "0",  # traffic may come in by one interface and leave by another
         "net/ipv4/conf/default/rp_filter": "0",
         "net/ipv4/ip_unprivileged_port_start": "0",
@@ -118,25 +126,27 @@ def settings(host: Host) -> dict[str, str]:
     }
 
 
-def virtual_addresses(facts: Facts, sandbox: Sandbox) -> Table:
-    """The table that sends connections to virtual addresses on to active endpoints."""
+def virtual_addresses(facts: Facts, sandbox: Sandbox, family: Family) -> Table:
+    """The table that sends connections to virtual addresses of one family on to active endpoints."""
     chains = {}
     for attachment in overlays(sandbox):
         table = facts.table(attachment.network.id)
-        active = facts.digest(attachment.network.id).active
+        active = facts.digest(attachment.network.id).reach[family].active
         for service in table.services:
             if service.mode is EndpointMode.VIP:
                 for virtual_ip in service.virtual_ips:
-                    chains[virtual_ip] = _service(service, virtual_ip, active, sandbox.task_id)
+                    if family_of(virtual_ip) is family:
+                        chains[virtual_ip] = _service(service, virtual_ip, active, sandbox.task_id)
     # The first rule does nothing but be there: the kernel tracks connections only while some rule asks for
     # it, and the last backend's removal must not cut the connections it still has.
     rules = ((firewall.Translated(),), (firewall.Dispatch("services"),))
     output = Chain("output", rules, Base("nat", Hook.OUTPUT, DESTINATION_NAT))
     elements = {virtual_ip: chain.name for virtual_ip, chain in chains.items()}
     return Table(
-        names.VIP_TABLE,
+        names.table(names.VIP_TABLE, family),
         (output, *chains.values()),
         (VerdictMap("services", KeyKind.ADDRESS, elements),),
+        family,
     )
 
 

@@ -11,6 +11,9 @@ the end of the frame's MAC address:
 
 This is the same whatever the number of nodes, and needs no change when they come and go.
 
+A network with IPv6 has the same once more in that family; only the last step is common, for it knows of frames
+alone. There the rule asks for no number, since those of such a network need not begin alike.
+
 A UDP program that listens on every address answers from the address by which it would call the client, not
 from that which was asked. So where there is a way out, what is asked by UDP from outside the ingress network
 is handed to the address there.
@@ -39,10 +42,14 @@ from ..firewall import (
     Unmarked,
 )
 from ..state import LinkIp, Policy, Route
+from .addressing import IpNetwork
 
-GATEWAY = "169.254.0.1"  # it is never asked: its MAC address is known, and only its first two bytes are used
+# It is never asked: its MAC address is known, and only its first two bytes are used.
+GATEWAY = {Family.IPV4: "169.254.0.1", Family.IPV6: "fe80::1"}
+ANYWHERE = {Family.IPV4: "0.0.0.0/0", Family.IPV6: "::/0"}
 GATEWAY_MAC = "02:42:00:00:00:00"
 TABLE = 100
+_ALL = 0xFFFF_FFFF
 _MANGLE = -150
 _DESTINATION_NAT = -100
 
@@ -57,23 +64,35 @@ class Return:
     tables: tuple[Table, ...] = ()
 
 
-def way_back(link: str, subnet: IPv4Network, way_out: str) -> Return:
-    """The way back over the ingress interface `link`; `way_out` is the task's address on the gateway, if any."""
-    routes = [Route("0.0.0.0/0", GATEWAY, link, onlink=True, table=TABLE)]
-    if not way_out:  # without any route to the client, the task would not get so far as to answer
-        routes.append(Route("0.0.0.0/0", GATEWAY, link, onlink=True))
+def way_back(link: str, subnets: Mapping[Family, IpNetwork], way_out: Mapping[Family, str]) -> Return:
+    """The way back over the ingress interface `link`, in each family of which the network has one of `subnets`.
+
+    `way_out` are the task's addresses on the gateway, if any.
+    """
+    routes, policies, neighbours, tables = [], [], {}, []
+    for family, subnet in subnets.items():
+        gateway, anywhere = GATEWAY[family], ANYWHERE[family]
+        routes.append(Route(anywhere, gateway, link, onlink=True, table=TABLE))
+        if (
+            family not in way_out
+        ):  # without any route to the client, the task would not get so far as to answer
+            routes.append(Route(anywhere, gateway, link, onlink=True))
+        policies.append(_policy(subnet))
+        neighbours[link, gateway] = GATEWAY_MAC
+        tables.append(_tracking(family, link, str(subnet), way_out.get(family, "")))
+    return Return(tuple(routes), frozenset(policies), neighbours, (*tables, _sending(link)))
+
+
+def _policy(subnet: IpNetwork) -> Policy:
+    if not isinstance(subnet, IPv4Network):
+        return Policy(0, _ALL, TABLE, Family.IPV6, negated=True)
     mark, mask = (
         int.from_bytes(each.packed, sys.byteorder) for each in (subnet.network_address, subnet.netmask)
     )
-    return Return(
-        tuple(routes),
-        frozenset({Policy(mark, mask, TABLE)}),
-        {(link, GATEWAY): GATEWAY_MAC},
-        (_tracking(link, str(subnet), way_out), _sending(link)),
-    )
+    return Policy(mark, mask, TABLE)
 
 
-def _tracking(link: str, subnet: str, way_out: str) -> Table:
+def _tracking(family: Family, link: str, subnet: str, way_out: str) -> Table:
     chains = [
         Chain(
             "arriving",
@@ -90,7 +109,7 @@ def _tracking(link: str, subnet: str, way_out: str) -> Table:
                 Base("nat", Hook.PREROUTING, _DESTINATION_NAT),
             )
         )
-    return Table(names.RETURN_TABLE, tuple(chains))
+    return Table(names.table(names.RETURN_TABLE, family), tuple(chains), family=family)
 
 
 def _sending(link: str) -> Table:

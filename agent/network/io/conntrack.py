@@ -19,33 +19,39 @@ _log = logging.getLogger(__name__)
 _SUBSYSTEM = 1 << 8
 _GET, _DELETE, _GET_STATS = 1, 2, 5
 _STATS_ENTRIES = 1
-_BODY = bytes((socket.AF_INET, 0, 0, 0))
+_BODY = bytes((socket.AF_UNSPEC, 0, 0, 0))  # one walk shows both families
 _TUPLE_ORIGINAL, _TUPLE_REPLY = 1, 2
 _PROTOCOL_STATE, _ID = 4, 12
 _PROTOCOL_TCP, _TCP_STATE = 1, 1
 _TIME_WAIT, _CLOSE = 7, 8
 _TUPLE_IP = 1
-_SOURCE, _DESTINATION = 1, 2
+_SOURCE: dict[int, int] = {socket.AF_INET: 1, socket.AF_INET6: 3}
+_DESTINATION: dict[int, int] = {socket.AF_INET: 2, socket.AF_INET6: 4}
 
 
 def flows(channel: Channel) -> list[Flow]:
-    """Every tracked IPv4 flow of the channel's namespace."""
+    """Every tracked flow of the channel's namespace."""
     found = []
     for _, body in channel.dump(Message(_SUBSYSTEM | _GET, 0, _BODY)):
-        entry = attributes(body[len(_BODY) :])
+        family, entry = body[0], attributes(body[len(_BODY) :])
+        if family not in _SOURCE:
+            continue
         sent = attributes(attributes(entry[_TUPLE_ORIGINAL])[_TUPLE_IP])
         answer = attributes(attributes(entry[_TUPLE_REPLY])[_TUPLE_IP])
-        if len(sent.get(_DESTINATION, b"")) == 4 and len(answer.get(_SOURCE, b"")) == 4:
-            found.append(
-                Flow(
-                    socket.inet_ntoa(sent[_DESTINATION]),
-                    socket.inet_ntoa(answer[_SOURCE]),
-                    entry[_TUPLE_ORIGINAL],
-                    entry.get(_ID, b""),
-                    _tcp_state(entry) in (_TIME_WAIT, _CLOSE),
-                )
+        found.append(
+            Flow(
+                socket.inet_ntop(family, sent[_DESTINATION[family]]),
+                socket.inet_ntop(family, answer[_SOURCE[family]]),
+                entry[_TUPLE_ORIGINAL],
+                entry.get(_ID, b""),
+                _tcp_state(entry) in (_TIME_WAIT, _CLOSE),
             )
+        )
     return found
+
+
+def _body(flow: Flow) -> bytes:
+    return bytes((socket.AF_INET6 if ":" in flow.destination else socket.AF_INET, 0, 0, 0))
 
 
 def _tcp_state(entry: dict[int, bytes]) -> int | None:
@@ -70,7 +76,7 @@ def forget(channel: Channel, stale: Callable[[Flow], bool]) -> int:
             Message(
                 _SUBSYSTEM | _DELETE,
                 NLM_F_REQUEST | NLM_F_ACK,
-                _BODY + nested(_TUPLE_ORIGINAL, flow.original) + attribute(_ID, flow.id),
+                _body(flow) + nested(_TUPLE_ORIGINAL, flow.original) + attribute(_ID, flow.id),
             )
             for flow in gone
         ]

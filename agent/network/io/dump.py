@@ -6,12 +6,16 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..firewall import Family
 from ..state import Address, Kind, Link, LinkIp, LinkMac, Policy, Port, Route, Vxlan
 from . import rtnetlink as rt
 from .wire import Channel, Message, attributes, string
 
 _KINDS = {kind.value: kind for kind in Kind}
 _IFF_LOOPBACK = 8
+_FAMILIES = (socket.AF_INET, socket.AF_INET6)
+_LINK_LOCAL = b"\xfe\x80"  # as the kernel makes them, of fe80::/10
+_LOOPBACK = "::1/128"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +72,23 @@ def mtu_of(channel: Channel, address: str) -> int:
 
 
 def addresses(channel: Channel, names: Mapping[int, str]) -> frozenset[Address]:
-    """The IPv4 addresses on the links `names` (index to name)."""
+    """The addresses on the links `names` (index to name), but for IPv6's link-local ones."""
     found = set()
-    for _, body in channel.dump(Message(rt.RTM_GETADDR, 0, rt.IFADDR.pack(socket.AF_INET, 0, 0, 0, 0))):
+    for _, body in channel.dump(Message(rt.RTM_GETADDR, 0, rt.IFADDR.pack(0, 0, 0, 0, 0))):
         family, prefix, _, _, index = rt.IFADDR.unpack_from(body)
-        own = attributes(body[rt.IFADDR.size :]).get(rt.IFA_LOCAL)
-        if family == socket.AF_INET and index in names and own is not None:
-            found.add(Address(names[index], f"{socket.inet_ntoa(own)}/{prefix}"))
+        entry = attributes(body[rt.IFADDR.size :])
+        own = entry.get(rt.IFA_LOCAL, entry.get(rt.IFA_ADDRESS))  # IPv6 has the first for point-to-point only
+        if family not in _FAMILIES or index not in names or own is None or own[:2] == _LINK_LOCAL:
+            continue
+        found.add(Address(names[index], f"{socket.inet_ntop(family, own)}/{prefix}"))
     return frozenset(found)
 
 
 def routes(channel: Channel, names: Mapping[int, str]) -> frozenset[Route]:
-    """The IPv4 routes by way of a gateway, over the links `names`, of every table."""
+    """The routes by way of a gateway, or of loopback, over the links `names`, of every table."""
     found = set()
     for each in _routes(channel):
-        if each.gateway and each.index in names:
+        if (each.gateway or each.cidr == _LOOPBACK) and each.index in names:
             found.add(Route(each.cidr, each.gateway, names[each.index], each.onlink, each.table))
     return frozenset(found)
 
@@ -90,18 +96,20 @@ def routes(channel: Channel, names: Mapping[int, str]) -> frozenset[Route]:
 def policies(channel: Channel) -> frozenset[Policy]:
     """Which marked packets are routed by which table, as `rtnetlink.policy` says it."""
     found = set()
-    request = Message(rt.RTM_GETRULE, 0, rt.RTMSG.pack(socket.AF_INET, 0, 0, 0, 0, 0, 0, 0, 0))
-    for _, body in channel.dump(request):
-        table = rt.RTMSG.unpack_from(body)[4]
+    for _, body in channel.dump(Message(rt.RTM_GETRULE, 0, rt.RTMSG.pack(0, 0, 0, 0, 0, 0, 0, 0, 0))):
+        family, _, _, _, table, _, _, _, flags = rt.RTMSG.unpack_from(body)
         entry = attributes(body[rt.RTMSG.size :])
-        if _u32(entry.get(rt.FRA_PRIORITY, b"")) == rt.POLICY_PRIORITY and rt.FRA_FWMARK in entry:
-            mask = _u32(entry.get(rt.FRA_FWMASK, b"\xff" * 4))
-            found.add(Policy(_u32(entry[rt.FRA_FWMARK]), mask, table))
+        if family not in _FAMILIES or _u32(entry.get(rt.FRA_PRIORITY, b"")) != rt.POLICY_PRIORITY:
+            continue
+        mask = _u32(entry.get(rt.FRA_FWMASK, b""))
+        if mask:
+            mark = _u32(entry.get(rt.FRA_FWMARK, b""))  # it is left out if it is 0
+            found.add(Policy(mark, mask, table, Family(family), bool(flags & rt.FIB_RULE_INVERT)))
     return frozenset(found)
 
 
 def link_routes(channel: Channel) -> list[tuple[str, str]]:
-    """The main table's IPv4 destinations, each with the link it leads over."""
+    """The main table's destinations, each with the link it leads over."""
     names = {}
     for _, body in channel.dump(Message(rt.RTM_GETLINK, 0, rt.IFINFO.pack(0, 0, 0, 0, 0))):
         index = rt.IFINFO.unpack_from(body)[2]
@@ -135,17 +143,19 @@ def forwards(channel: Channel, names: Mapping[int, str]) -> dict[LinkMac, str]:
 
 
 def neighbours(channel: Channel, names: Mapping[int, str]) -> dict[LinkIp, str]:
-    """The permanent IPv4 neighbours on the VXLAN devices `names`."""
+    """The permanent neighbours on the links `names`, such as VXLAN devices."""
     found = {}
-    for index, state, _, entry in _neighbours(channel, socket.AF_INET):
-        if index in names and state & rt.NUD_PERMANENT and rt.NDA_LLADDR in entry:
-            found[names[index], socket.inet_ntoa(entry[rt.NDA_DST])] = _mac(entry[rt.NDA_LLADDR])
+    for family in _FAMILIES:
+        for index, state, _, entry in _neighbours(channel, family):
+            if index in names and state & rt.NUD_PERMANENT and rt.NDA_LLADDR in entry:
+                ip = socket.inet_ntop(family, entry[rt.NDA_DST])
+                found[names[index], ip] = _mac(entry[rt.NDA_LLADDR])
     return found
 
 
 @dataclass(frozen=True, slots=True)
 class _Route:
-    """A unicast route as read, with the index of the link it leads over."""
+    """A route as read, with the index of the link it leads over."""
 
     cidr: str
     gateway: str
@@ -155,18 +165,23 @@ class _Route:
 
 
 def _routes(channel: Channel) -> list[_Route]:
-    request = rt.RTMSG.pack(socket.AF_INET, 0, 0, 0, 0, 0, 0, 0, 0)
+    """Unicast routes, and those by which loopback of IPv6 is this host's own."""
+    request = rt.RTMSG.pack(0, 0, 0, 0, 0, 0, 0, 0, 0)
     found = []
     for _, body in channel.dump(Message(rt.RTM_GETROUTE, 0, request)):
         family, prefix, _, _, table, _, _, kind, flags = rt.RTMSG.unpack_from(body)
-        if family != socket.AF_INET or kind != rt.RTN_UNICAST:
+        if family not in _FAMILIES or kind not in (rt.RTN_UNICAST, rt.RTN_LOCAL):
             continue
         entry = attributes(body[rt.RTMSG.size :])
+        anywhere = bytes(4 if family == socket.AF_INET else 16)
+        cidr = f"{socket.inet_ntop(family, entry.get(rt.RTA_DST, anywhere))}/{prefix}"
+        if kind == rt.RTN_LOCAL and cidr != _LOOPBACK:
+            continue
         gateway = entry.get(rt.RTA_GATEWAY)
         found.append(
             _Route(
-                f"{socket.inet_ntoa(entry.get(rt.RTA_DST, bytes(4)))}/{prefix}",
-                socket.inet_ntoa(gateway) if gateway else "",
+                cidr,
+                socket.inet_ntop(family, gateway) if gateway else "",
                 _u32(entry.get(rt.RTA_OIF, b"")),
                 bool(flags & rt.RTNH_F_ONLINK),
                 table,

@@ -70,7 +70,7 @@ class Lookout:
         """Look, and say what is new. Blocks for some milliseconds."""
         try:
             seen = survey(self._scratch, self._vxlan_port, self._missing)
-            found = [*findings(seen, self._subnets(), self._vxlan_port), *self._strangers()]
+            found = [*findings(seen, tuple(self._subnets()), self._vxlan_port), *self._strangers()]
         except (OSError, SubprocessError) as error:
             if str(error) != self._failed:
                 _log.warning("cannot look for what would break the networks: %s", error)

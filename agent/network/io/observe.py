@@ -1,5 +1,6 @@
 """Reading a whole node back: what every namespace of ours holds, and what the host is like."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .. import names
@@ -8,6 +9,9 @@ from ..state import NODE, Kind, Netns, Node
 from . import dump, sysctl
 from .nftables import readback
 from .places import Places
+
+_FORWARDING = "net/ipv6/conf/all/forwarding"
+_NO_LINKS = ("all", "default", "lo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +25,12 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What of the host the wishes depend on."""
+    """What of the host the wishes depend on. `advertised` are links that learn IPv6 routes, and would no more."""
 
     mtu: int
     ipv6: bool
     bridge_filter: bool
+    advertised: tuple[str, ...] = ()
 
 
 def observe(places: Places) -> Observed:
@@ -46,7 +51,19 @@ def surroundings(places: Places, vtep: str) -> Surroundings:
         mtu=dump.mtu_of(places.routing(NODE), vtep),
         ipv6=sysctl.present("net/ipv6/conf/default/disable_ipv6"),
         bridge_filter=sysctl.present("net/bridge/bridge-nf-call-iptables"),
+        advertised=tuple(_advertised()),
     )
+
+
+def _advertised() -> Iterator[str]:
+    """The host's links that listen to routers as long as nothing is forwarded: `accept_ra` is 1."""
+    links = [each for each in sysctl.entries("net/ipv6/conf") if each not in _NO_LINKS]
+    settings = {
+        f"net/ipv6/conf/{each}/accept_ra": each for each in links if not names.link_is_ours(NODE, each)
+    }
+    found = sysctl.read(None, [_FORWARDING, *settings])
+    if found.get(_FORWARDING) == "0":
+        yield from sorted(link for path, link in settings.items() if found.get(path) == "1")
 
 
 def _ours(places: Places, name: str) -> dict[str, dump.Found]:
@@ -74,6 +91,8 @@ def _netns(places: Places, name: str) -> Netns:
         statics=dump.statics(channel, ports) if ports else frozenset(),
         forwards=dump.forwards(channel, vxlans) if vxlans else {},
         neighbours=dump.neighbours(channel, answering) if answering else {},
-        tables=readback.tables(filtering, names.TABLES) | link_tables,
+        tables=readback.tables(filtering, names.TABLES)
+        | readback.tables(filtering, names.TABLES_IPV6, Family.IPV6)
+        | link_tables,
         policies=dump.policies(channel) if name != NODE else frozenset(),
     )

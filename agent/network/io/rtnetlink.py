@@ -7,9 +7,9 @@ a VXLAN device made from one namespace with IFLA_NET_NS_FD of another keeps its 
 
 import socket
 import struct
-from ipaddress import IPv4Interface, IPv4Network
+from ipaddress import IPv4Network, ip_address, ip_interface, ip_network
 
-from ..state import MAIN, Address, Kind, Link, Policy, Port, Route
+from ..state import LOCAL, MAIN, Address, Kind, Link, Policy, Port, Route
 from .wire import (
     NLM_F_ACK,
     NLM_F_CREATE,
@@ -68,14 +68,18 @@ IFLA_BRPORT_ISOLATED = 33
 IFA_ADDRESS = 1
 IFA_LOCAL = 2
 IFA_BROADCAST = 4
+IFA_F_NODAD = 2
 RTA_DST = 1
 RTA_OIF = 4
 RTA_GATEWAY = 5
 RT_TABLE_MAIN = MAIN
+RT_TABLE_LOCAL = LOCAL
 RTPROT_STATIC = 4
 RTN_UNICAST = 1
+RTN_LOCAL = 2
 RTNH_F_ONLINK = 4
 FR_ACT_TO_TBL = 1
+FIB_RULE_INVERT = 2
 FRA_PRIORITY = 6
 FRA_FWMARK = 10
 FRA_FWMASK = 16
@@ -163,29 +167,35 @@ def remove_link(name: str) -> Message:
 
 def address(given: Address, index: int, *, remove: bool = False) -> Message:
     """Put an address on a link, or take it off."""
-    interface = IPv4Interface(given.cidr)
-    own = interface.ip.packed
-    body = IFADDR.pack(socket.AF_INET, interface.network.prefixlen, 0, 0, index)
+    interface = ip_interface(given.cidr)
+    own, net = interface.ip.packed, interface.network
+    # nobody else has it: a search for duplicates would only hold up whoever comes first
+    flags = IFA_F_NODAD if net.version == 6 else 0
+    body = IFADDR.pack(_af(given.cidr), net.prefixlen, flags, 0, index)
     body += attribute(IFA_LOCAL, own) + attribute(IFA_ADDRESS, own)
-    if interface.network.prefixlen < 31 and not remove:
-        body += attribute(IFA_BROADCAST, interface.network.broadcast_address.packed)
+    if isinstance(net, IPv4Network) and net.prefixlen < 31 and not remove:
+        body += attribute(IFA_BROADCAST, net.broadcast_address.packed)
     return Message(RTM_DELADDR, _DO, body) if remove else Message(RTM_NEWADDR, _PUT, body)
 
 
 def route(given: Route, index: int, *, remove: bool = False) -> Message:
-    """Put a route by way of a gateway, or remove it."""
-    net = IPv4Network(given.cidr)
+    """Put a route by way of a gateway (or, without one, to this host itself), or remove it."""
+    net = ip_network(given.cidr)
     flags = RTNH_F_ONLINK if given.onlink else 0
-    body = RTMSG.pack(socket.AF_INET, net.prefixlen, 0, 0, given.table, RTPROT_STATIC, 0, RTN_UNICAST, flags)
+    kind = RTN_UNICAST if given.via else RTN_LOCAL
+    body = RTMSG.pack(_af(given.cidr), net.prefixlen, 0, 0, given.table, RTPROT_STATIC, 0, kind, flags)
     if net.prefixlen:
         body += attribute(RTA_DST, net.network_address.packed)
-    body += attribute(RTA_GATEWAY, socket.inet_aton(given.via)) + u32(RTA_OIF, index)
+    if given.via:
+        body += attribute(RTA_GATEWAY, ip_address(given.via).packed)
+    body += u32(RTA_OIF, index)
     return Message(RTM_DELROUTE, _DO, body) if remove else Message(RTM_NEWROUTE, _PUT, body)
 
 
 def policy(given: Policy, *, remove: bool = False) -> Message:
     """Have marked packets routed by another table, before the main one is asked; or take that back."""
-    body = RTMSG.pack(socket.AF_INET, 0, 0, 0, given.table, 0, 0, FR_ACT_TO_TBL, 0)
+    family, flags = int(given.family), FIB_RULE_INVERT if given.negated else 0
+    body = RTMSG.pack(family, 0, 0, 0, given.table, 0, 0, FR_ACT_TO_TBL, flags)
     body += u32(FRA_PRIORITY, POLICY_PRIORITY)
     body += u32(FRA_FWMARK, given.mark) + u32(FRA_FWMASK, given.mask)
     return Message(RTM_DELRULE, _DO, body) if remove else Message(RTM_NEWRULE, _MAKE, body)
@@ -212,16 +222,24 @@ def unforward(index: int, mac: str) -> Message:
 
 
 def neighbour(index: int, ip: str, mac: str) -> Message:
-    """A permanent neighbour, which the VXLAN device's proxy answers ARP from."""
-    body = NDMSG.pack(socket.AF_INET, index, NUD_PERMANENT, 0, 0)
-    body += attribute(NDA_DST, socket.inet_aton(ip)) + attribute(NDA_LLADDR, mac_bytes(mac))
+    """A permanent neighbour, which the VXLAN device's proxy answers ARP and neighbour solicitations from."""
+    body = NDMSG.pack(_af(ip), index, NUD_PERMANENT, 0, 0)
+    body += attribute(NDA_DST, _packed(ip)) + attribute(NDA_LLADDR, mac_bytes(mac))
     return Message(RTM_NEWNEIGH, _PUT, body)
 
 
 def unneighbour(index: int, ip: str) -> Message:
     """Take back a `neighbour`."""
-    body = NDMSG.pack(socket.AF_INET, index, NUD_PERMANENT, 0, 0)
-    return Message(RTM_DELNEIGH, _DO, body + attribute(NDA_DST, socket.inet_aton(ip)))
+    body = NDMSG.pack(_af(ip), index, NUD_PERMANENT, 0, 0)
+    return Message(RTM_DELNEIGH, _DO, body + attribute(NDA_DST, _packed(ip)))
+
+
+def _af(address: str) -> int:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def _packed(ip: str) -> bytes:
+    return socket.inet_pton(_af(ip), ip)
 
 
 def _new_link(link: Link, rest: bytes, *, up: bool = True) -> Message:

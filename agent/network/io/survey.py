@@ -12,10 +12,12 @@ from covey.io import netns
 
 from .. import names, ops
 from ..firewall import (
+    FAMILIES,
     Balance,
     Base,
     Chain,
     Dispatch,
+    Family,
     FromAddress,
     Hook,
     Jump,
@@ -34,7 +36,7 @@ from ..firewall import (
 )
 from ..probe import Survey
 from ..state import NODE, Kind, Link, Vxlan
-from . import dump
+from . import dump, sysctl
 from .claims import holder
 from .nftables.messages import BEGIN, BODY_OFFSET, END, GETCHAIN, message
 from .nftables.transactions import encode_operation
@@ -44,8 +46,13 @@ from .wire import Failure, attributes, string
 
 _SCRATCH = "scratch"
 _MISSING = {errno.EOPNOTSUPP, errno.ENOENT, errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT, errno.EINVAL}
-_FAMILIES = {1: "inet", 2: "ip"}
+_ANY_FAMILY = 0
+_FAMILIES = {1: "inet", 2: "ip", 10: "ip6"}
 _NF_DROP = 0
+_ADDRESSES = {
+    Family.IPV4: ("10.0.0.0/8", "127.0.0.1", "127.0.0.2"),
+    Family.IPV6: ("fd00::/8", "fd00::1", "fd00::2"),
+}
 
 
 def survey(
@@ -62,6 +69,7 @@ def survey(
             routes=_routes(places),
             udp_port_taken_by=holder("udp", vxlan_port),
             missing=_missing(places) if missing is None else missing,
+            ipv6=sysctl.present("net/ipv6"),
         )
     finally:
         places.close()
@@ -69,7 +77,7 @@ def survey(
 
 def _forward_drops(places: Places) -> Iterator[str]:
     try:
-        chains = places.filtering(NODE).dump(message(GETCHAIN, b""))
+        chains = places.filtering(NODE).dump(message(GETCHAIN, b"", family=_ANY_FAMILY))
     except OSError:
         return  # no nf_tables: `_missing` says so
     for _, body in chains:
@@ -77,8 +85,8 @@ def _forward_drops(places: Places) -> Iterator[str]:
         hook = attributes(entry.get(4, b""))
         policy = int.from_bytes(entry.get(5, b"\0\0\0\1"), "big")
         forward = int.from_bytes(hook.get(1, b"\xff"), "big") == Hook.FORWARD
-        if forward and policy == _NF_DROP:
-            yield f"nftables chain {string(entry[1])}/{string(entry[3])} ({_FAMILIES.get(body[0], 'other')})"
+        if forward and policy == _NF_DROP and body[0] in _FAMILIES:
+            yield f"nftables chain {string(entry[1])}/{string(entry[3])} ({_FAMILIES[body[0]]})"
 
 
 def _legacy_forward_drop() -> Iterator[str]:
@@ -122,16 +130,18 @@ def _tried(places: Places) -> Iterator[tuple[str, str]]:
         pair = Link("v", Kind.VETH), Link("w", Kind.VETH)
         if _lacks(channel.batch([veth(*pair, descriptor, 0)])):
             yield "veth pairs", "CONFIG_VETH"
-    try:
-        made_table = encode_operation(ops.ReplaceTable(_SCRATCH, _everything()))
-        failures = places.filtering(_SCRATCH).transaction(BEGIN, made_table, END)
-    except OSError as error:
-        failures = [Failure(0, error.errno or errno.EINVAL)]
-    if _lacks(failures):
-        yield (
-            "nftables with nat, numgen, hash, fib, masquerade, reject and maps",
-            "CONFIG_NF_TABLES and CONFIG_NFT_*",
-        )
+    for family in FAMILIES if sysctl.present("net/ipv6") else (Family.IPV4,):
+        try:
+            made_table = encode_operation(_all_of(family))
+            failures = places.filtering(_SCRATCH).transaction(BEGIN, made_table, END)
+        except OSError as error:
+            failures = [Failure(0, error.errno or errno.EINVAL)]
+        if _lacks(failures):
+            said = "" if family is Family.IPV4 else " for IPv6"
+            yield (
+                f"nftables{said} with nat, numgen, hash, fib, masquerade, reject and maps",
+                "CONFIG_NF_TABLES and CONFIG_NFT_*",
+            )
     try:
         netns.socket_inside(None, socket.AF_NETLINK, socket.SOCK_RAW, 12).close()
     except OSError:
@@ -142,22 +152,23 @@ def _lacks(failures: list[Failure]) -> bool:
     return any(each.number in _MISSING for each in failures)
 
 
-def _everything() -> Table:
+def _all_of(family: Family) -> ops.ReplaceTable:
     """A table with each statement that networks use."""
-    return Table(
+    some, one, other = _ADDRESSES[family]
+    table = Table(
         "covey_probe",
         (
             Chain("out", ((ToThisHost(), Dispatch("m")),), Base("nat", Hook.OUTPUT, -100)),
-            Chain("post", ((FromAddress("10.0.0.0/8"), Masquerade()),), Base("nat", Hook.POSTROUTING, 100)),
+            Chain("post", ((FromAddress(some), Masquerade()),), Base("nat", Hook.POSTROUTING, 100)),
             Chain(
                 "forward",
                 ((OverTcp(), Reset()), (Translated(), Reject(RejectCode.PORT_UNREACHABLE))),
                 Base("filter", Hook.FORWARD, 0),
             ),
-            Chain("one", ((Balance((Target("127.0.0.1", 80), Target("127.0.0.2", 80))),),)),
-            Chain(
-                "same", ((Balance((Target("127.0.0.1"),), by_client=True),), (SentTo("tcp", 80), Jump("one")))
-            ),
+            Chain("one", ((Balance((Target(one, 80), Target(other, 80))),),)),
+            Chain("same", ((Balance((Target(one),), by_client=True),), (SentTo("tcp", 80), Jump("one")))),
         ),
         (VerdictMap("m", KeyKind.PORT, {"tcp 80": "one"}),),
+        family,
     )
+    return ops.ReplaceTable(_SCRATCH, table)

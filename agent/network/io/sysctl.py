@@ -33,6 +33,12 @@ def write(place: Path | None, values: dict[str, str]) -> None:
     netns.call_inside(place, put)
 
 
+def entries(path: str) -> list[str]:
+    """What a folder of settings is divided into, such as links; in the process's own namespace."""
+    folder = _ROOT / path
+    return sorted(each.name for each in folder.iterdir()) if folder.is_dir() else []
+
+
 def present(path: str) -> bool:
     """Tell whether the kernel has this setting, in the process's own namespace."""
     return (_ROOT / path).exists()

@@ -3,7 +3,7 @@
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
-from ipaddress import IPv4Network
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from agent.network.io.observe import observe, surroundings
 from agent.network.io.places import Places
 from agent.network.plan import plan
 from agent.network.seam import NetworkFault
-from agent.network.state import Address, Kind, Link, Netns, Policy, Port, Route, Vxlan
+from agent.network.state import LOCAL, Address, Kind, Link, Netns, Policy, Port, Route, Vxlan
 from covey.io import netns
 from tests.support.network_bed import run_in
 
@@ -79,24 +79,31 @@ def wish() -> dict[str, Netns]:
             ),
             "v1": Link("v1", Kind.VETH, 1400, master="br0", port=Port(isolated=True), peer=(TASK, "eth0")),
         },
-        addresses=frozenset({Address("br0", "10.0.0.1/24")}),
+        addresses=frozenset({Address("br0", "10.0.0.1/24"), Address("br0", "fd00::a00:1/64")}),
+        routes=frozenset({Route("::1/128", "", "br0", table=LOCAL)}),
         statics=frozenset({("v1", "02:42:0a:00:00:02")}),
         forwards={("vx0", "02:42:0a:00:00:03"): "192.0.2.3", ("vx0", "02:42:0a:00:00:04"): "192.0.2.4"},
-        neighbours={("vx0", "10.0.0.3"): "02:42:0a:00:00:03"},
-        sysctls={"net/ipv4/conf/br0/route_localnet": "1"},
+        neighbours={
+            ("vx0", "10.0.0.3"): "02:42:0a:00:00:03",
+            ("vx0", "fd00::a00:3"): "02:42:0a:00:00:03",
+        },
+        sysctls={"net/ipv4/conf/br0/route_localnet": "1", "net/ipv6/conf/br0/accept_ra": "0"},
     )
-    back = way_back("eth0", IPv4Network("10.0.0.0/24"), "10.0.0.2")
-    tables = (table, mesh(), *back.tables)
+    subnets = {fw.Family.IPV4: ip_network("10.0.0.0/24"), fw.Family.IPV6: ip_network("fd00::/64")}
+    back = way_back("eth0", subnets, {fw.Family.IPV4: "10.0.0.2", fw.Family.IPV6: "fd00::a00:2"})
+    tables = (table, mesh(), in_ipv6(table, "covey_vip6"), in_ipv6(mesh(), "covey_mesh6"), *back.tables)
     task = Netns(
         links={
             "lo": Link("lo", Kind.LOOPBACK),
             "eth0": Link("eth0", Kind.VETH, 1400, "02:42:0a:00:00:02", peer=(BOX, "v1")),
         },
-        addresses=frozenset({Address("eth0", "10.0.0.2/24")}),
+        addresses=frozenset({Address("eth0", "10.0.0.2/24"), Address("eth0", "fd00::a00:2/64")}),
         routes=frozenset(
             {
                 Route("0.0.0.0/0", "10.0.0.1", "eth0"),
                 Route("10.9.0.0/16", "10.0.0.7", "eth0"),
+                Route("::/0", "fd00::a00:1", "eth0"),
+                Route("fd09::/48", "fd00::a00:7", "eth0"),
                 *back.routes,
             }
         ),
@@ -126,6 +133,42 @@ def mesh() -> fw.Table:
             ),
         ),
     )
+
+
+def in_ipv6(table: fw.Table, name: str) -> fw.Table:
+    """The same table with IPv6's addresses."""
+    chains = tuple(
+        replace(
+            each,
+            name=_mapped(each.name),
+            rules=tuple(tuple(_statement(one) for one in rule) for rule in each.rules),
+        )
+        for each in table.chains
+    )
+    maps = tuple(
+        replace(each, elements={_mapped(key): _mapped(value) for key, value in each.elements.items()})
+        for each in table.maps
+    )
+    return replace(table, name=name, chains=chains, maps=maps, family=fw.Family.IPV6)
+
+
+def _mapped(text: str) -> str:
+    return text.replace("10.0.0.", "fd00::a00:")
+
+
+def _statement(statement: fw.Statement) -> fw.Statement:
+    match statement:
+        case fw.FromAddress(_, negated):
+            return fw.FromAddress("fd00::/8", negated)
+        case fw.ToAddress(_, negated):
+            return fw.ToAddress("fd00::a01:203/128", negated)
+        case fw.SentTo(protocol, port, address):
+            return fw.SentTo(protocol, port, _mapped(address))
+        case fw.Balance(targets):
+            moved = tuple(replace(each, address=_mapped(each.address)) for each in targets)
+            return replace(statement, targets=moved)
+        case _:
+            return statement
 
 
 def read(places: Places, want: dict[str, Netns]) -> tuple[dict[str, Netns], tuple[str, ...]]:
@@ -171,6 +214,24 @@ def test_what_was_asked_for_is_what_is_read_back(places: Places) -> None:
     assert converge(places, want) == [], "nothing is left to do"
 
 
+def test_the_kernel_understands_the_rules_of_ipv6_as_they_are_meant(places: Places) -> None:
+    converge(places, wish())
+    said = run_in(places.path(TASK) or Path(), "nft", "list", "ruleset")
+    for rule in (
+        'ip6 saddr fd00::/8 oifname != "eth0" masquerade',
+        'ip6 daddr != fd00::a01:203 iifname "eth0" drop',
+        "fib daddr type local meta l4proto . th dport vmap @ports",
+        "ip6 daddr vmap @services",
+        "dnat to numgen inc mod 2 map",
+        "dnat to jhash ip6 saddr mod 2",
+        "reject with icmpv6 addr-unreachable",
+        "ct original ip6 daddr fd00::a00:9",
+        "elements = { fd00::a00:9 : jump vip-fd00::a00:9 }",
+        "fd00::a00:2 . 8080",
+    ):
+        assert rule in said, f"{rule}\n{said}"
+
+
 def test_every_change_is_made_and_read_back(places: Places) -> None:
     want = wish()
     converge(places, want)
@@ -192,9 +253,10 @@ def test_every_change_is_made_and_read_back(places: Places) -> None:
         BOX: replace(
             box,
             links={**box.links, "br0": replace(box.links["br0"], mtu=1380, mac="02:42:0a:00:00:05")},
-            addresses=frozenset({Address("br0", "10.0.0.5/24")}),
+            addresses=frozenset({Address("br0", "10.0.0.5/24"), Address("br0", "fd00::a00:5/64")}),
+            routes=frozenset(),
             forwards={("vx0", "02:42:0a:00:00:03"): "192.0.2.9"},
-            neighbours={("vx0", "10.0.0.6"): "02:42:0a:00:00:06"},
+            neighbours={("vx0", "10.0.0.6"): "02:42:0a:00:00:06", ("vx0", "fd00::6"): "02:42:0a:00:00:06"},
         ),
         TASK: replace(
             task,

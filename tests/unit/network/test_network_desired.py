@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from agent.network import names
 from agent.network.desired import Facts, namespace, whole
 from agent.network.desired import names as wanted
-from agent.network.desired.facts import Host, check, check_here, check_mtu, mac
+from agent.network.desired.addressing import mac
+from agent.network.desired.facts import Host, check, check_here, check_mtu
 from agent.network.desired.gateway import choose
 from agent.network.desired.node import forwarded_keys
 from agent.network.firewall import (
@@ -289,7 +290,9 @@ def test_names_fit_and_differ() -> None:
 def test_what_cannot_be_built_is_refused_with_the_reason() -> None:
     with pytest.raises(FailedPrecondition, match="front has no VNI"):
         check(Sandbox("t", (Attachment(Network(spec=NetworkSpec(name="front")), Endpoint()),)))
-    with pytest.raises(FailedPrecondition, match="e1 on network n1 has no IPv4 address"):
+    with pytest.raises(FailedPrecondition, match="e1 on network n1 has no address"):
+        check(Sandbox("t", (Attachment(NET, Endpoint(id="e1")),)))
+    with pytest.raises(FailedPrecondition, match="fd00::1 is in no subnet of network n1"):
         check(Sandbox("t", (Attachment(NET, Endpoint(id="e1", addresses=("fd00::1",))),)))
     with pytest.raises(FailedPrecondition, match=r"10\.9\.9\.9 is in no subnet of network n1"):
         check(Sandbox("t", (at(NET, "10.9.9.9"),)))

@@ -8,6 +8,20 @@ def test_a_sound_host_has_no_findings() -> None:
     assert findings(survey, ["10.0.1.0/24"], 4789) == []
 
 
+def test_a_host_without_ipv6_is_named_where_networks_have_it() -> None:
+    survey = Survey(ipv6=False, forward_drops=("nftables chain filter/FORWARD (ip6)",))
+    assert findings(survey, ["10.0.1.0/24"], 4789) == []
+    found = findings(survey, ["10.0.1.0/24", "fd00::/64"], 4789)
+    assert [each.subject for each in found] == ["firewall", "ipv6"]
+    assert "booted with ipv6.disable=1" in str(found[1])
+
+
+def test_routes_of_the_same_family_overlap() -> None:
+    survey = Survey(routes=(("::/0", "eth0"), ("fd00::/48", "vpn0"), ("fe80::/64", "eth0")))
+    (found,) = findings(survey, ["fd00:0:0:7::/64", "10.0.0.0/8"], 4789)
+    assert "fd00::/48 over vpn0, which overlaps the network subnet fd00:0:0:7::/64" in str(found)
+
+
 def test_each_trouble_is_named() -> None:
     survey = Survey(
         forward_drops=("nftables chain filter/FORWARD (ip)",),

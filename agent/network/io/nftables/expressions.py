@@ -1,14 +1,16 @@
 """Statements to bytecode.
 
 The kernel's little machine has 16 registers of four bytes (8 to 23), which rules use as they need. An
-expression that loads writes one, one that compares ends the rule if it does not match, and a statement is
-one or more expressions in a row. The layout of each is its NFTA_*_ enumeration in nf_tables.h.
+expression that loads writes one (or four, with an IPv6 address), one that compares ends the rule if it does
+not match, and a statement is one or more expressions in a row. The layout of each is its NFTA_*_ enumeration
+in nf_tables.h.
 """
 
 import socket
 import struct
 from functools import lru_cache
-from ipaddress import IPv4Network
+from ipaddress import ip_network
+from typing import NamedTuple
 
 from covey import limits
 
@@ -17,6 +19,7 @@ from ...firewall import (
     Count,
     Dispatch,
     Drop,
+    Family,
     FromAddress,
     InLink,
     Jump,
@@ -27,6 +30,7 @@ from ...firewall import (
     OverTcp,
     OverUdp,
     Reject,
+    RejectCode,
     Reset,
     SenderIn,
     SendToMark,
@@ -45,6 +49,7 @@ from ..wire import attribute, nested, text, u8, u32_big
 
 REGISTER = 8  # NFT_REG32_00
 NEXT_REGISTER = 9
+_AFTER_IPV6 = 12  # the first one behind an IPv6 address
 VERDICT_REGISTER = 0
 
 PROTOCOL_NUMBERS = {"tcp": 6, "udp": 17, "sctp": 132}
@@ -52,14 +57,13 @@ PROTOCOL_NUMBERS = {"tcp": 6, "udp": 17, "sctp": 132}
 _EQUAL, _UNEQUAL = 0, 1
 _LINK_HEADER, _NETWORK_HEADER, _TRANSPORT_HEADER = 0, 1, 2
 _MAC_DESTINATION, _MAC_SOURCE, _MAC_NUMBER = 0, 6, 2  # a MAC address ends in its endpoint's number
-_SOURCE_OFFSET, _DESTINATION_OFFSET = 12, 16
 _DESTINATION_PORT_OFFSET = 2
 _VNI_OFFSET = 8 + 4  # after the UDP header and VXLAN's flags (RFC 7348, 5)
 _LOOKUP_INVERTED = 1
 _UPDATE = 1
 _META_IIFNAME, _META_OIFNAME, _META_L4PROTO = 6, 7, 16
 _META_MARK = 3
-_CT_MARK, _CT_PROTOCOL, _CT_PROTO_DST, _CT_DST_IP, _ORIGINAL = 3, 10, 12, 20, 0
+_CT_MARK, _CT_PROTOCOL, _CT_PROTO_DST, _ORIGINAL = 3, 10, 12, 0
 _CT_STATUS, _IPS_DST_NAT = 2, 1 << 5
 _FIB_RESULT_ADDRTYPE, _FIB_DADDR, _RTN_LOCAL = 3, 2, 2
 _NAT_DNAT = 1
@@ -69,18 +73,39 @@ _REJECT_BY_ICMP, _REJECT_BY_RESET = 0, 1
 _LINK_NAME_BYTES = 16
 
 
+class _Layout(NamedTuple):
+    """Where a family has its addresses: in its header, and in what is known of a connection."""
+
+    number: int
+    source: int
+    destination: int
+    bytes: int
+    after: int  # the first register behind an address
+    tracked: int  # NFT_CT_DST_IP, NFT_CT_DST_IP6
+
+
+_LAYOUT = {
+    Family.IPV4: _Layout(socket.AF_INET, 12, 16, 4, NEXT_REGISTER, 20),
+    Family.IPV6: _Layout(socket.AF_INET6, 8, 24, 16, _AFTER_IPV6, 22),
+}
+_REJECT_CODES = {
+    Family.IPV4: {code: int(code) for code in RejectCode},
+    Family.IPV6: {RejectCode.HOST_UNREACHABLE: 3, RejectCode.PORT_UNREACHABLE: 4},  # RFC 4443, 3.1
+}
+
+
 def expression(name: str, *data: bytes) -> bytes:
     """One expression, as an element of a rule's list."""
     return nested(1, text(1, name), nested(2, *data))
 
 
-def encode(statement: Statement, map_id: int) -> bytes:
+def encode(statement: Statement, map_id: int, family: Family = Family.IPV4) -> bytes:
     """The expressions of one statement. `map_id` is the transaction's number for a `Balance`'s map."""
     match statement:
         case FromAddress(cidr, negated):
-            return _address(_SOURCE_OFFSET, cidr, negated)
+            return _address(_LAYOUT[family].source, cidr, negated)
         case ToAddress(cidr, negated):
-            return _address(_DESTINATION_OFFSET, cidr, negated)
+            return _address(_LAYOUT[family].destination, cidr, negated)
         case InLink(name, negated):
             return _meta(_META_IIFNAME, REGISTER) + _compare(_link_name(name), negated)
         case OutLink(name, negated):
@@ -97,9 +122,9 @@ def encode(statement: Statement, map_id: int) -> bytes:
         case OverUdp():
             return _meta(_META_L4PROTO, REGISTER) + _compare(bytes((PROTOCOL_NUMBERS["udp"],)))
         case SenderIn() | VniIn() | NoteSender() | Count():
-            return _of_sender(statement)
+            return _of_sender(statement, _LAYOUT[family])
         case SentTo() | Translated() | Unmarked() | MarkBySender() | TakeMark() | SendToMark():
-            return _of_connection(statement)
+            return _of_connection(statement, family)
         case Jump(chain):
             verdict = nested(2, nested(2, u32_big(1, _NFT_JUMP), text(2, chain)))
             return expression("immediate", u32_big(1, VERDICT_REGISTER), verdict)
@@ -107,7 +132,8 @@ def encode(statement: Statement, map_id: int) -> bytes:
             loaded = (u32_big(1, REGISTER), u32_big(2, _FIB_RESULT_ADDRTYPE), u32_big(3, _FIB_DADDR))
             return expression("fib", *loaded) + _compare(struct.pack("=I", _RTN_LOCAL))
         case Reject(code):
-            return expression("reject", u32_big(1, _REJECT_BY_ICMP), u8(2, code))
+            said = _REJECT_CODES[family][code]
+            return expression("reject", u32_big(1, _REJECT_BY_ICMP), u8(2, said))
         case Reset():
             return expression("reject", u32_big(1, _REJECT_BY_RESET))
         case Masquerade():
@@ -116,14 +142,15 @@ def encode(statement: Statement, map_id: int) -> bytes:
             verdict = nested(2, nested(2, u32_big(1, _NF_DROP)))
             return expression("immediate", u32_big(1, VERDICT_REGISTER), verdict)
         case Balance():
-            return _balance(statement, map_id)
+            return _balance(statement, map_id, _LAYOUT[family])
         case Dispatch():
             raise AssertionError("a Dispatch needs its map's kind: use `dispatch`")
 
 
-def dispatch_by_address(name: str) -> bytes:
+def dispatch_by_address(name: str, family: Family = Family.IPV4) -> bytes:
     """Jump to what the map holds for the destination address."""
-    return _payload(_NETWORK_HEADER, _DESTINATION_OFFSET, 4, REGISTER) + _verdict(name)
+    layout = _LAYOUT[family]
+    return _payload(_NETWORK_HEADER, layout.destination, layout.bytes, REGISTER) + _verdict(name)
 
 
 def dispatch_by_port(name: str) -> bytes:
@@ -135,16 +162,21 @@ def dispatch_by_port(name: str) -> bytes:
     )
 
 
+def packed_address(address: str) -> bytes:
+    """An address of either family as packets have it."""
+    return socket.inet_pton(socket.AF_INET6, address) if ":" in address else socket.inet_aton(address)
+
+
 @lru_cache(maxsize=16_384)
 def target(to: Target) -> bytes:
     """A target as a map's value: the address, and the port if it is to change."""
-    packed = socket.inet_aton(to.address)
+    packed = packed_address(to.address)
     return packed + struct.pack(">H", to.port) + b"\0\0" if to.port else packed
 
 
-def _of_sender(statement: SenderIn | VniIn | NoteSender | Count) -> bytes:
+def _of_sender(statement: SenderIn | VniIn | NoteSender | Count, layout: _Layout) -> bytes:
     """What keeps strangers out: who sent a packet and for which network, in which sets those are, and how often."""
-    sender = _payload(_NETWORK_HEADER, _SOURCE_OFFSET, 4, REGISTER)
+    sender = _payload(_NETWORK_HEADER, layout.source, layout.bytes, REGISTER)
     match statement:
         case SenderIn(name, negated):
             inverted = u32_big(5, _LOOKUP_INVERTED if negated else 0)
@@ -162,7 +194,7 @@ def _of_sender(statement: SenderIn | VniIn | NoteSender | Count) -> bytes:
 
 
 def _of_connection(
-    statement: SentTo | Translated | Unmarked | MarkBySender | TakeMark | SendToMark,
+    statement: SentTo | Translated | Unmarked | MarkBySender | TakeMark | SendToMark, family: Family
 ) -> bytes:
     """What the routing mesh needs: how a connection began, and the mark that leads its replies back."""
     match statement:
@@ -172,11 +204,7 @@ def _of_connection(
                 + _compare(bytes((PROTOCOL_NUMBERS[protocol],)))
                 + _tracked(_CT_PROTO_DST, original=True)
                 + _compare(struct.pack(">H", port))
-                + (
-                    _tracked(_CT_DST_IP, original=True) + _compare(socket.inet_aton(address))
-                    if address
-                    else b""
-                )
+                + (_sent_to(address, family) if address else b"")
             )
         case Translated(negated):
             status = struct.pack("=I", _IPS_DST_NAT)
@@ -205,6 +233,10 @@ def _of_connection(
             return _meta(_META_MARK, REGISTER) + _compare(bytes(4), negated=True) + _write_mac()
 
 
+def _sent_to(address: str, family: Family) -> bytes:
+    return _tracked(_LAYOUT[family].tracked, original=True) + _compare(packed_address(address))
+
+
 def _tracked(key: int, *, original: bool = False) -> bytes:
     """Load what is known of the connection; `original` is the direction that a part of its address is of."""
     direction = (u8(3, _ORIGINAL),) if original else ()
@@ -217,13 +249,18 @@ def _write_mac() -> bytes:
     return expression("payload", u32_big(5, REGISTER), *where, u32_big(6, 0), u32_big(7, 0), u32_big(8, 0))
 
 
-def _balance(balance: Balance, map_id: int) -> bytes:
+def _balance(balance: Balance, map_id: int, layout: _Layout) -> bytes:
     """Count connections modulo the number of targets, or hash the client; look the target up, translate."""
     targets = balance.targets
-    port = (u32_big(5, NEXT_REGISTER),) if targets[0].port else ()
+    port = (u32_big(5, layout.after),) if targets[0].port else ()
     if balance.by_client:
-        hashed = u32_big(1, REGISTER), u32_big(2, REGISTER), u32_big(3, 4), u32_big(4, len(targets))
-        chosen = _payload(_NETWORK_HEADER, _SOURCE_OFFSET, 4, REGISTER)
+        hashed = (
+            u32_big(1, REGISTER),
+            u32_big(2, REGISTER),
+            u32_big(3, layout.bytes),
+            u32_big(4, len(targets)),
+        )
+        chosen = _payload(_NETWORK_HEADER, layout.source, layout.bytes, REGISTER)
         chosen += expression("hash", *hashed, u32_big(5, 0), u32_big(6, 0), u32_big(7, 0))
     else:
         counted = u32_big(1, REGISTER), u32_big(2, len(targets)), u32_big(3, 0), u32_big(4, 0)
@@ -233,7 +270,7 @@ def _balance(balance: Balance, map_id: int) -> bytes:
         + expression(
             "lookup", text(1, "__map%d"), u32_big(2, REGISTER), u32_big(3, REGISTER), u32_big(4, map_id)
         )
-        + expression("nat", u32_big(1, _NAT_DNAT), u32_big(2, socket.AF_INET), u32_big(3, REGISTER), *port)
+        + expression("nat", u32_big(1, _NAT_DNAT), u32_big(2, layout.number), u32_big(3, REGISTER), *port)
     )
 
 
@@ -242,18 +279,18 @@ def _verdict(name: str) -> bytes:
 
 
 def _address(offset: int, cidr: str, negated: bool) -> bytes:
-    net = IPv4Network(cidr)
-    masked = b""
-    if net.prefixlen < 32:
+    net = ip_network(cidr)
+    masked, size = b"", net.max_prefixlen // 8
+    if net.prefixlen < net.max_prefixlen:
         masked = expression(
             "bitwise",
             u32_big(1, REGISTER),
             u32_big(2, REGISTER),
-            u32_big(3, 4),
+            u32_big(3, size),
             nested(4, attribute(1, net.netmask.packed)),
-            nested(5, attribute(1, bytes(4))),
+            nested(5, attribute(1, bytes(size))),
         )
-    loaded = _payload(_NETWORK_HEADER, offset, 4, REGISTER)
+    loaded = _payload(_NETWORK_HEADER, offset, size, REGISTER)
     return loaded + masked + _compare(net.network_address.packed, negated)
 
 

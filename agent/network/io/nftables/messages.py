@@ -1,4 +1,4 @@
-"""Framing: nf_tables messages of the IPv4 family, and the brackets of a transaction."""
+"""Framing: nf_tables messages, of the IPv4 family if none is named, and the brackets of a transaction."""
 
 import struct
 

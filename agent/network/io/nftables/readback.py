@@ -8,7 +8,7 @@ from ..wire import Channel, attribute_list, attributes, string, text
 from .messages import BODY_OFFSET, GETCHAIN, GETRULE, GETSET, GETSETELEM, GETTABLE, message
 from .transactions import COMMENT, SET_ANONYMOUS, SET_EVAL, key_text
 
-_KINDS = {3: KeyKind.VNI, 4: KeyKind.ADDRESS, 8: KeyKind.PORT}  # by the bytes of a key
+_KINDS = {3: KeyKind.VNI, 4: KeyKind.ADDRESS, 8: KeyKind.PORT, 16: KeyKind.ADDRESS}  # by the bytes of a key
 _UNREADABLE_BASE = "base-changed"  # like no digest, and still a base chain's
 
 
@@ -18,7 +18,7 @@ def tables(channel: Channel, ours: Collection[str], family: Family = Family.IPV4
     present = sorted({string(each[1]) for each in every} & set(ours))
     if family is Family.LINK:
         return {name: TableView(_chains(channel, name, family), {}) for name in present}
-    return {name: TableView(_chains(channel, name, family), _maps(channel, name)) for name in present}
+    return {name: TableView(_chains(channel, name, family), _maps(channel, name, family)) for name in present}
 
 
 def listed(
@@ -72,19 +72,19 @@ def _digest(comments: list[str], base: bool) -> str:
     return agreed if not agreed.startswith("base-") else ""
 
 
-def _maps(channel: Channel, table: str) -> dict[str, dict[str, str]]:
+def _maps(channel: Channel, table: str, family: Family) -> dict[str, dict[str, str]]:
     found = {}
-    for each in listed(channel, GETSET, text(1, table)):
+    for each in listed(channel, GETSET, text(1, table), family):
         flags = int.from_bytes(each.get(3, b""), "big")
         if string(each[1]) == table and not flags & (SET_ANONYMOUS | SET_EVAL):
             kind = _KINDS[int.from_bytes(each[5], "big")]
-            found[string(each[2])] = _elements(channel, table, string(each[2]), kind)
+            found[string(each[2])] = _elements(channel, table, string(each[2]), kind, family)
     return found
 
 
-def _elements(channel: Channel, table: str, name: str, kind: KeyKind) -> dict[str, str]:
+def _elements(channel: Channel, table: str, name: str, kind: KeyKind, family: Family) -> dict[str, str]:
     found = {}
-    for answer in listed(channel, GETSETELEM, text(1, table) + text(2, name)):
+    for answer in listed(channel, GETSETELEM, text(1, table) + text(2, name), family):
         for _, element in attribute_list(answer.get(3, b"")):
             inner = attributes(element)
             key = attributes(inner[1])[1]

@@ -11,7 +11,14 @@ from ... import names
 from ...firewall import Balance, Chain, Dispatch, Family, KeyKind, Rule, Table, VerdictMap
 from ...ops import EditTable, RemoveTable, ReplaceTable
 from ..wire import NLM_F_APPEND, Message, attribute, nested, text, u32_big
-from .expressions import PROTOCOL_NUMBERS, dispatch_by_address, dispatch_by_port, encode, target
+from .expressions import (
+    PROTOCOL_NUMBERS,
+    dispatch_by_address,
+    dispatch_by_port,
+    encode,
+    packed_address,
+    target,
+)
 from .messages import (
     DELCHAIN,
     DELRULE,
@@ -31,12 +38,10 @@ JUMP = -3
 COMMENT = "covey"
 
 _DATA_VERDICT = 0xFFFFFF00
-_TYPE_IPV4 = 7  # for `nft list`; the kernel only keeps these numbers
-_TYPE_INTEGER = 4
-_TYPE_PROTOCOL_PORT = 12 << 6 | 13
-_TYPE_IPV4_PORT = 7 << 6 | 13
-_KEY_BYTES = {KeyKind.ADDRESS: 4, KeyKind.PORT: 8, KeyKind.VNI: 3}
-_KEY_TYPES = {KeyKind.ADDRESS: _TYPE_IPV4, KeyKind.PORT: _TYPE_PROTOCOL_PORT, KeyKind.VNI: _TYPE_INTEGER}
+_TYPE_ADDRESS = {Family.IPV4: 7, Family.IPV6: 8}  # for `nft list`; the kernel only keeps these numbers
+_TYPE_INTEGER, _TYPE_PROTOCOL, _TYPE_PORT = 4, 12, 13
+_ADDRESS_BYTES = {Family.IPV4: 4, Family.IPV6: 16}
+_KEYS = {KeyKind.PORT: (_TYPE_PROTOCOL << 6 | _TYPE_PORT, 8), KeyKind.VNI: (_TYPE_INTEGER, 3)}  # type, bytes
 _ELEMENTS_PER_MESSAGE = 1_000  # an attribute has at most 64 KiB
 
 
@@ -44,8 +49,7 @@ def encode_operation(step: ReplaceTable | EditTable | RemoveTable) -> list[Messa
     """The messages of one operation."""
     match step:
         case RemoveTable(_, name):
-            family = Family.LINK if name in names.LINK_TABLES else Family.IPV4
-            return [message(DELTABLE, text(1, name), family=family)]
+            return [message(DELTABLE, text(1, name), family=names.family_of(name))]
         case ReplaceTable(_, table):
             return list(_replace(table))
         case EditTable():
@@ -55,7 +59,7 @@ def encode_operation(step: ReplaceTable | EditTable | RemoveTable) -> list[Messa
 def key_bytes(kind: KeyKind, key: str) -> bytes:
     """A map's key as the kernel holds it."""
     if kind is KeyKind.ADDRESS:
-        return socket.inet_aton(key)
+        return packed_address(key)
     if kind is KeyKind.VNI:
         return int(key).to_bytes(3, "big")
     protocol, port = key.split()
@@ -65,7 +69,7 @@ def key_bytes(kind: KeyKind, key: str) -> bytes:
 def key_text(kind: KeyKind, key: bytes) -> str:
     """A map's key as we write it."""
     if kind is KeyKind.ADDRESS:
-        return socket.inet_ntoa(key)
+        return socket.inet_ntop(socket.AF_INET if len(key) == 4 else socket.AF_INET6, key)
     if kind is KeyKind.VNI:
         return str(int.from_bytes(key[:3], "big"))
     names = {number: name for name, number in PROTOCOL_NUMBERS.items()}
@@ -84,7 +88,7 @@ def _replace(table: Table) -> Iterator[Message]:
         yield _noted(table, each_noted, next(numbers))
     for each in table.maps:
         yield _map(table, each, next(numbers))
-        yield from _elements(NEWSETELEM, table.name, each.name, each.kind, each.elements)
+        yield from _elements(NEWSETELEM, table, each.name, each.kind, each.elements)
     for chain in table.chains:
         yield from _rules(table, chain, numbers)
 
@@ -99,9 +103,9 @@ def _edit(step: EditTable) -> Iterator[Message]:
     kinds = {each.name: each.kind for each in table.maps}
     for name, keys in step.unset.items():
         gone = dict.fromkeys(keys, "")
-        yield from _elements(DELSETELEM, table.name, name, kinds[name], gone)
+        yield from _elements(DELSETELEM, table, name, kinds[name], gone)
     for name, elements in step.set.items():
-        yield from _elements(NEWSETELEM, table.name, name, kinds[name], elements)
+        yield from _elements(NEWSETELEM, table, name, kinds[name], elements)
     for name in step.drop:
         yield message(DELRULE, text(1, table.name) + text(2, name), family=table.family)
         yield message(DELCHAIN, text(1, table.name) + text(3, name), family=table.family)
@@ -117,15 +121,17 @@ def _chain(table: Table, chain: Chain) -> Message:
 
 
 def _map(table: Table, each: VerdictMap, number: int) -> Message:
+    kind, size = _KEYS.get(each.kind) or (_TYPE_ADDRESS[table.family], _ADDRESS_BYTES[table.family])
     return create(
         NEWSET,
         text(1, table.name)
         + text(2, each.name)
         + u32_big(3, SET_MAP if each.verdicts else 0)
-        + u32_big(4, _KEY_TYPES[each.kind])
-        + u32_big(5, _KEY_BYTES[each.kind])
+        + u32_big(4, kind)
+        + u32_big(5, size)
         + (u32_big(6, _DATA_VERDICT) + u32_big(7, 0) if each.verdicts else b"")
         + u32_big(10, number),
+        family=table.family,
     )
 
 
@@ -136,15 +142,16 @@ def _noted(table: Table, name: str, number: int) -> Message:
         text(1, table.name)
         + text(2, name)
         + u32_big(3, SET_TIMEOUT | SET_EVAL)
-        + u32_big(4, _TYPE_IPV4)
-        + u32_big(5, 4)
+        + u32_big(4, _TYPE_ADDRESS[table.family])
+        + u32_big(5, _ADDRESS_BYTES[table.family])
         + nested(9, u32_big(1, limits.vxlan_strangers_max))
         + u32_big(10, number),
+        family=table.family,
     )
 
 
 def _elements(
-    kind: int, table: str, name: str, keys: KeyKind, elements: Mapping[str, str]
+    kind: int, table: Table, name: str, keys: KeyKind, elements: Mapping[str, str]
 ) -> Iterator[Message]:
     """Elements to set, or (with empty chain names) to remove."""
     packed = []
@@ -156,7 +163,7 @@ def _elements(
     make = create if kind == NEWSETELEM else message
     for first in range(0, len(packed), _ELEMENTS_PER_MESSAGE):
         some = nested(3, *packed[first : first + _ELEMENTS_PER_MESSAGE])
-        yield make(kind, text(1, table) + text(2, name) + some)
+        yield make(kind, text(1, table.name) + text(2, name) + some, family=table.family)
 
 
 def _rules(table: Table, chain: Chain, numbers: Iterator[int]) -> Iterator[Message]:
@@ -184,16 +191,21 @@ def _bytecode(table: Table, rule: Rule, number: int) -> bytes:
     for statement in rule:
         if isinstance(statement, Dispatch):
             by_port = kinds[statement.map] is KeyKind.PORT
-            code += dispatch_by_port(statement.map) if by_port else dispatch_by_address(statement.map)
+            code += (
+                dispatch_by_port(statement.map)
+                if by_port
+                else dispatch_by_address(statement.map, table.family)
+            )
         else:
-            code += encode(statement, number)
+            code += encode(statement, number, table.family)
     return code
 
 
 def _targets(table: Table, balance: Balance, number: int) -> Iterator[Message]:
     """The map from a running number to a target."""
-    total = len(balance.targets)
+    total, family = len(balance.targets), table.family
     with_port = bool(balance.targets[0].port)
+    kind, size = _TYPE_ADDRESS[family], _ADDRESS_BYTES[family]
     yield create(
         NEWSET,
         text(1, table.name)
@@ -201,10 +213,11 @@ def _targets(table: Table, balance: Balance, number: int) -> Iterator[Message]:
         + u32_big(3, SET_ANONYMOUS | SET_CONSTANT | SET_MAP)
         + u32_big(4, _TYPE_INTEGER)
         + u32_big(5, 4)
-        + u32_big(6, _TYPE_IPV4_PORT if with_port else _TYPE_IPV4)
-        + u32_big(7, 8 if with_port else 4)
+        + u32_big(6, kind << 6 | _TYPE_PORT if with_port else kind)
+        + u32_big(7, size + 4 if with_port else size)
         + nested(9, u32_big(1, total))
         + u32_big(10, number),
+        family=family,
     )
     # every element has the same layout: cut it once around the key and the value (a thousand backends)
     key, value = bytes(4), target(balance.targets[0])
@@ -215,4 +228,5 @@ def _targets(table: Table, balance: Balance, number: int) -> Iterator[Message]:
     packed = [before + struct.pack("=I", place) + between + target(to) for place, to in enumerate(turned)]
     head = text(1, table.name) + text(2, "__map%d") + u32_big(4, number)
     for first in range(0, total, _ELEMENTS_PER_MESSAGE):
-        yield create(NEWSETELEM, head + nested(3, *packed[first : first + _ELEMENTS_PER_MESSAGE]))
+        some = nested(3, *packed[first : first + _ELEMENTS_PER_MESSAGE])
+        yield create(NEWSETELEM, head + some, family=family)
