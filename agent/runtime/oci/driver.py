@@ -7,20 +7,23 @@ import shutil
 import signal as signals
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
 from agent.audit.look import Look
-from agent.runtime.seam import Container, ContainerState, ExecResult, Exit, Observed
+from agent.runtime.seam import Container, ExecResult, Exit, Observed
 from covey import limits
 from covey.errors import CoveyError, FailedPrecondition, NotFound, Unavailable
 from covey.io.process import Finished, run
 
 from . import cgroups, logs, remains
 from .bundle import Bundle, Phase, Record
+from .entry import Entry
 from .host import Host, probe, process_start
+from .io.clearing import all_of
 from .io.conmon import conmon_argv, explain, launch
 from .io.execution import Executor
 from .io.logkeeping import keep_logs
@@ -43,17 +46,6 @@ class _Status(msgspec.Struct):
     status: str
 
 
-class _Entry:
-    """One container as this driver knows it: its record, a pidfd to signal it by, and its coming exit."""
-
-    def __init__(self, bundle: Bundle, record: Record, pidfd: int) -> None:
-        self.bundle = bundle
-        self.record = record
-        self.pidfd = pidfd  # -1 once it has ended
-        self.exit: asyncio.Task[Exit] | None = None
-        self.unmounting: asyncio.Task[None] | None = None
-
-
 class OciRuntime:
     """The runtime seam over conmon and runc or crun.
 
@@ -68,7 +60,7 @@ class OciRuntime:
         self._volumes_dir = state_dir / "volumes"
         self._cgroup_parent = cgroup_parent
         self._preparation = Preparation(self._host, Volumes(self._volumes_dir), cgroup_parent)
-        self._entries: dict[str, _Entry] = {}
+        self._entries: dict[str, Entry] = {}
         self._places = asyncio.Semaphore(limits.container_starts_at_once)
         self._log_keeper: asyncio.Task[None] | None = None
         self._conmon_moves = False
@@ -104,7 +96,7 @@ class OciRuntime:
             task.cancel()
         await asyncio.gather(*pending, return_exceptions=True)
         for entry in self._entries.values():
-            self._close_pidfd(entry)
+            entry.close_pidfd()
         self._entries.clear()
 
     async def create(self, container: Container) -> int:
@@ -150,7 +142,7 @@ class OciRuntime:
         """See the seam."""
         await asyncio.shield(self._to_the_end(self._start(self._get(container_id))))
 
-    async def _start(self, entry: _Entry) -> None:
+    async def _start(self, entry: Entry) -> None:
         container_id = entry.record.id
         if entry.record.phase is not Phase.CREATED:
             raise FailedPrecondition(
@@ -210,12 +202,12 @@ class OciRuntime:
         if entry is not None:
             if entry.exit is not None:
                 entry.exit.cancel()
-            self._close_pidfd(entry)
+            entry.close_pidfd()
         self._entries.pop(container_id, None)
 
     async def list(self) -> Sequence[Observed]:
         """See the seam."""
-        return [self._observed(entry) for _, entry in sorted(self._entries.items())]
+        return [entry.observed() for _, entry in sorted(self._entries.items())]
 
     def log_path(self, container_id: str) -> Path:
         """See the seam."""
@@ -233,20 +225,11 @@ class OciRuntime:
         check_id(container_id)
         return Bundle(self._containers / container_id)
 
-    def _get(self, container_id: str) -> _Entry:
+    def _get(self, container_id: str) -> Entry:
         entry = self._entries.get(container_id)
         if entry is None:
             raise NotFound(f"container {container_id} does not exist on this node")
         return entry
-
-    @staticmethod
-    def _observed(entry: _Entry) -> Observed:
-        record, ended = entry.record, entry.exit
-        if ended is not None and ended.done():
-            return Observed(record.id, ContainerState.EXITED, record.pid, ended.result(), record.stop_signal)
-        started = record.phase in (Phase.STARTING, Phase.RUNNING)
-        state = ContainerState.RUNNING if started else ContainerState.CREATED
-        return Observed(record.id, state, record.pid, None, record.stop_signal, record.pid_start)
 
     def _prepare(self, container: Container, bundle: Bundle) -> Record:
         """In a thread: what the container needs on disk, or nothing of it."""
@@ -272,7 +255,7 @@ class OciRuntime:
         if self._conmon_moves:
             cgroups.join(self._host.trees, f"{self._cgroup_parent.rstrip('/')}/conmon", pid)
 
-    def _record_phase(self, entry: _Entry, phase: Phase) -> None:
+    def _record_phase(self, entry: Entry, phase: Phase) -> None:
         entry.record = msgspec.structs.replace(entry.record, phase=phase)
         entry.bundle.write_record(entry.record)
 
@@ -280,14 +263,14 @@ class OciRuntime:
         """Know the container from now on; its end will be noticed."""
         same_boot = record.boot_id == self._host.boot_id
         pidfd = open_process(record.pid, record.pid_start, same_boot)
-        entry = _Entry(bundle, record, pidfd)
+        entry = Entry(bundle, record, pidfd)
         watched = os.dup(pidfd) if pidfd >= 0 else -1
         entry.exit = asyncio.create_task(container_exit(bundle, record, watched, self._host))
         entry.exit.add_done_callback(lambda done: self._ended(entry, done))
         self._entries[record.id] = entry
 
-    def _ended(self, entry: _Entry, exit: "asyncio.Task[Exit]") -> None:
-        self._close_pidfd(entry)
+    def _ended(self, entry: Entry, exit: "asyncio.Task[Exit]") -> None:
+        entry.close_pidfd()
         if not exit.cancelled():
             entry.unmounting = self._to_the_end(self._unmount(entry.bundle))
 
@@ -297,12 +280,6 @@ class OciRuntime:
             await asyncio.to_thread(unmount, bundle.rootfs)
         except OSError as error:
             _log.warning("the file system of ended container %s stays mounted: %s", bundle.id, error)
-
-    @staticmethod
-    def _close_pidfd(entry: _Entry) -> None:
-        if entry.pidfd >= 0:
-            os.close(entry.pidfd)
-            entry.pidfd = -1
 
     async def _take_over(self, bundle: Bundle) -> None:
         """Know a container of a former agent. One whose start was interrupted is asked for its state."""
@@ -362,17 +339,33 @@ class OciRuntime:
     async def clear(self, is_known: Callable[[str], bool]) -> None:
         """See the seam."""
         found = await asyncio.to_thread(remains.left, self._ground, self._living(), is_known)
-        for id in sorted(found.ids):
-            if id not in self._entries and not is_known(id):
-                async with self._places:
-                    await asyncio.shield(self._to_the_end(self._clean_up(self._bundle(id))))
-        for id in sorted(found.mounted):
-            await self._unmount(self._bundle(id))
-        for path in sorted(found.cgroups):
+        await all_of(
+            [
+                *(partial(self._clear_stranger, id, is_known) for id in sorted(found.ids)),
+                *(partial(self._clear_mount, id) for id in sorted(found.mounted)),
+                partial(self._clear_cgroups, found.cgroups, is_known),
+                *(partial(self._executor.sweep, *each) for each in self._where_commands_run()),
+            ]
+        )
+
+    async def _clear_stranger(self, id: str, is_known: Callable[[str], bool]) -> None:
+        async with self._places:
+            if id not in self._entries and not is_known(id):  # it may have been made since it was seen
+                await asyncio.shield(self._to_the_end(self._clean_up(self._bundle(id))))
+
+    async def _clear_mount(self, id: str) -> None:
+        entry = self._entries.get(id)
+        if entry is not None and self._lives(entry).mounted is False:  # and not another one of this name
+            entry.unmounting = self._to_the_end(self._unmount(entry.bundle))
+            await asyncio.shield(entry.unmounting)
+
+    async def _clear_cgroups(self, paths: frozenset[str], is_known: Callable[[str], bool]) -> None:
+        again = await asyncio.to_thread(remains.left, self._ground, self._living(), is_known)
+        for path in sorted(paths & again.cgroups):
             await asyncio.to_thread(cgroups.remove, self._host.trees, path)
-        for entry in list(self._entries.values()):
-            if entry.pidfd >= 0:
-                await self._executor.sweep(entry.bundle, cgroups.location(entry.record.cgroup))
+
+    def _where_commands_run(self) -> Sequence[tuple[Bundle, str]]:
+        return [(bundle, cgroups.location(record.cgroup)) for bundle, record in self._running()]
 
     def _running(self) -> Sequence[tuple[Bundle, Record]]:
         return [(entry.bundle, entry.record) for entry in self._entries.values() if entry.pidfd >= 0]
@@ -388,7 +381,7 @@ class OciRuntime:
     def _living(self) -> dict[str, remains.Living]:
         return {id: self._lives(entry) for id, entry in self._entries.items()}
 
-    def _lives(self, entry: _Entry) -> remains.Living:
+    def _lives(self, entry: Entry) -> remains.Living:
         cgroup = cgroups.location(entry.record.cgroup)
         mounted = True if entry.pidfd >= 0 else None
         if entry.unmounting is not None and entry.unmounting.done():

@@ -7,6 +7,7 @@ import pytest
 
 from agent.runtime.oci import cgroups
 from agent.runtime.oci.mounts import mount, unmount
+from covey.errors import Unavailable
 from covey.model.audit import Finding
 from tests.support.container_bed import ContainerBed
 
@@ -57,6 +58,86 @@ def test_leftovers_are_found_and_removed(bed: ContainerBed) -> None:
             assert (await bed.runtime.exec("lives", ("true",), 10)).code == 0
         finally:
             unmount(state / KEPT / "rootfs")
+
+    asyncio.run(work())
+
+
+def test_one_that_resists_protects_no_other(bed: ContainerBed) -> None:
+    first = GONE.replace("g", "a")
+
+    async def work() -> None:
+        await bed.start_agent()
+        state = bed.directory / "state" / "containers"
+        for id in (first, GONE):
+            (state / id / "upper").mkdir(parents=True)
+        mount("none", state / first / "upper", "tmpfs")
+        try:
+            with pytest.raises(Unavailable, match=f"container {first} cannot be removed"):
+                await bed.runtime.clear(lambda _id: False)
+            assert not (state / GONE).exists()
+        finally:
+            unmount(state / first / "upper")
+        await bed.runtime.clear(lambda _id: False)
+        assert not (state / first).exists()
+
+    asyncio.run(work())
+
+
+def test_what_was_made_since_it_was_seen_is_left_alone(bed: ContainerBed) -> None:
+    """A task may come while there is much to clear away before its container's turn."""
+
+    async def work() -> None:
+        await bed.start_agent()
+        state, tree = bed.directory / "state" / "containers", cgroups.tree_of_execs(bed.host.trees)
+        (state / GONE / "rootfs").mkdir(parents=True)
+        mount("none", state / GONE / "rootfs", "tmpfs")
+        (Path(tree.mount) / bed.cgroup.lstrip("/") / GONE).mkdir(parents=True)
+        looks: list[str] = []
+
+        def is_known(id: str) -> bool:
+            looks.append(id)
+            return len(looks) > 2  # once for its cgroup, once for all else: so much is asked in one look
+
+        try:
+            await bed.runtime.clear(is_known)
+            assert set(looks) == {GONE}
+            assert (state / GONE / "rootfs").is_mount()
+            assert cgroups.children(tree, bed.cgroup, GONE) == [f"{bed.cgroup}/{GONE}"]
+        finally:
+            await bed.runtime.clear(lambda _id: False)
+        assert (await bed.runtime.audit(lambda _id: False)).findings == ()
+
+    asyncio.run(work())
+
+
+def test_of_a_container_that_was_made_anew_nothing_is_unmounted(bed: ContainerBed) -> None:
+    async def work() -> None:
+        await bed.start_agent()
+        await bed.runtime.create(bed.container("one", "true"))
+        await bed.runtime.start("one")
+        await bed.runtime.wait("one")
+        rootfs = bed.file("one", "rootfs")
+        while rootfs.is_mount():
+            await asyncio.sleep(0.01)
+        mount("none", rootfs, "tmpfs")
+        again: list[bool] = []
+
+        def is_known(id: str) -> bool:  # asked of the stranger before the mount's turn
+            assert id == GONE
+            again.append(True)
+            return False
+
+        (rootfs.parents[1] / GONE).mkdir()
+        clearing = asyncio.create_task(bed.runtime.clear(is_known))
+        while not again:
+            await asyncio.sleep(0)
+        unmount(rootfs)
+        await bed.runtime.remove("one")
+        await bed.runtime.create(bed.container("one", "sleep", "600"))
+        await clearing
+        assert rootfs.is_mount()
+        await bed.runtime.start("one")
+        assert (await bed.runtime.exec("one", ("true",), 10)).code == 0
 
     asyncio.run(work())
 
