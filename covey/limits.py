@@ -246,6 +246,7 @@ link_retries_max = 50
 audit_period_s = (
     600.0  # about how often a node audits itself: reading everything back takes it a part of a second
 )
+audits_at_once = 4  # a leader carries out for people, and a node for managers, waiting ones included
 audit_settle_ms = 1_500  # what is amiss counts if it still is after that
 audit_node_s = 40.0  # a whole audit of a node, repair included
 audit_wait_s = 45.0  # for a node that was asked to audit itself

@@ -8,7 +8,7 @@ from random import Random
 from typing import Protocol
 
 from covey import limits
-from covey.errors import CoveyError, NotLeader
+from covey.errors import CoveyError, NotLeader, ResourceExhausted
 from covey.ids import new_id
 from covey.model.audit import AuditReport, Finding, counts
 from covey.model.objects import Node
@@ -91,12 +91,16 @@ class AuditServer:
         """Audit the cluster."""
         dispatcher = self._leader()
         nodes = [find_node(self._store, each) for each in request.nodes] or list(self._store.all(Node))
+        if len(self._under_way) >= limits.audits_at_once:
+            raise ResourceExhausted(
+                f"{len(self._under_way)} audits are under way; ask again once one of them has ended"
+            )
         began_s = time.monotonic()
-        first = await self._look(dispatcher)
         audit_id, asked = new_id(self._dice), _Asked()
         self._under_way[audit_id] = asked
         reports: dict[str, AuditReport] = {}
         try:
+            first = await self._look(dispatcher)
             lost = self._ask(dispatcher, asked, audit_id, nodes, repair=request.repair)
             if lost:
                 yield pb.AuditClusterResponse(nodes=lost)
@@ -105,10 +109,10 @@ class AuditServer:
                     if not each.unanswered:
                         reports[each.node_id] = from_message(each.report, AuditReport)
                 yield pb.AuditClusterResponse(nodes=come)
+            await asyncio.sleep(max(0.0, began_s + self.settle_ms / 1000 - time.monotonic()))
+            second = await self._look(self._leader())
         finally:
             del self._under_way[audit_id]
-        await asyncio.sleep(max(0.0, began_s + self.settle_ms / 1000 - time.monotonic()))
-        second = await self._look(self._leader())
         findings = [
             *judging.standing(self._store, first, second),
             *judging.reported(self._store, first, second, reports),

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from covey import limits
-from covey.errors import NotFound, NotLeader
+from covey.errors import NotFound, NotLeader, ResourceExhausted
 from covey.model.audit import AuditReport, Finding
 from covey.model.objects import (
     KINDS,
@@ -291,6 +291,28 @@ def test_of_many_answers_of_one_node_none_but_the_first_is_kept() -> None:
         assert sys.getrefcount(more) == before
         found = nodes_of([first, *[each async for each in audit]])
         assert {id: node.report.compared for id, node in found.items()} == {"n1": 5, "n2": 5}
+
+    run(work)
+
+
+def test_no_more_audits_are_made_at_once_than_few() -> None:
+    async def work(stand: Stand) -> None:
+        def keeps(answer: AuditAnswer) -> None:
+            answer.audit_id = "not yet"
+
+        stand.agents = {"n1": keeps}
+        audits = [
+            stand.server.audit(pb.AuditClusterRequest(nodes=["n1", "n2"]), ROOT)
+            for _ in range(limits.audits_at_once)
+        ]
+        for each in audits:
+            await anext(each)
+        with pytest.raises(ResourceExhausted, match="4 audits are under way"):
+            await stand.audit()
+        for each in audits:
+            await each.aclose()
+        stand.agents.clear()
+        assert nodes_of(await stand.audit()).keys() == {"n1", "n2"}
 
     run(work)
 

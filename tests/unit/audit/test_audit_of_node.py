@@ -191,6 +191,22 @@ def test_an_answer_says_why_there_is_no_report(monkeypatch: pytest.MonkeyPatch) 
     assert "took longer than 0.01 s" in asyncio.run(work())
 
 
+def test_no_more_audits_are_waited_for_than_few() -> None:
+    async def work() -> list[str]:
+        node = Node()
+        node.runtime.hang("audit")
+        questions = [AuditQuestion(f"a{number}") for number in range(limits.audits_at_once + 2)]
+        asking = [asyncio.create_task(node.auditor.answer(each)) for each in questions]
+        for each in asking[-2:]:
+            assert "4 audits to make already" in (await each).refusal
+        assert not any(each.done() for each in asking[:-2])
+        node.runtime.release("audit")
+        refusals = [(await each).refusal for each in asking[:-2]]
+        return [*refusals, (await node.auditor.answer(questions[0])).refusal]
+
+    assert set(asyncio.run(work())) == {""}
+
+
 def test_a_fault_of_our_own_in_an_audit_ends_no_agent() -> None:
     async def work() -> str:
         node = Node()
