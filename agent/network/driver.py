@@ -25,7 +25,8 @@ from . import sweep
 from .denials import Denials
 from .desired import Facts, gateway, namespace
 from .desired import names as wanted_names
-from .desired.facts import Host, check, check_here, sound
+from .desired.facts import Host, check, check_here, of_lan, sound
+from .desired.macvlan import check_parents, lans
 from .desired.node import forwarded_keys, host_keys
 from .desired.task import has_way_out
 from .firewall import Family
@@ -35,7 +36,7 @@ from .io.compare import Aside, compare
 from .io.connections import quiet
 from .io.kernel import carry_out
 from .io.lookout import Lookout, tell
-from .io.observe import observe, surroundings
+from .io.observe import interfaces, observe, surroundings
 from .io.places import Places
 from .io.sweeping import Sweeper
 from .plan import plan
@@ -107,6 +108,9 @@ class NetlinkNetworks:
         def work() -> None:
             check(sandbox)
             if self._facts is not None:
+                if lans(sandbox):  # which interfaces there are changes
+                    self._facts = self._facts.with_interfaces(interfaces(self._places))
+                    check_parents(sandbox, self._facts.host)
                 check_here(sandbox, self._facts)
             its_networks = [each.network.id for each in sandbox.attachments]
             self._ask_again(its_networks)
@@ -342,8 +346,8 @@ class NetlinkNetworks:
                 "give one that is there (--data-path-addr)"
             )
         own = settings.node_id, settings.data_address, around.mtu, settings.vxlan_port
-        keeps = settings.keeps_client_address
-        host = Host(*own, around.ipv6, around.bridge_filter, keeps, around.advertised)
+        kernel = around.ipv6, around.bridge_filter, settings.keeps_client_address
+        host = Host(*own, *kernel, around.advertised, around.interfaces)
         taken = [*found.foreign_routes, *self._subnets()]
         standing = gateway.recover(found.node, taken) or gateway.choose(taken)
         self._have, self._broken = dict(found.node), found.broken
@@ -354,7 +358,8 @@ class NetlinkNetworks:
         return [*self._networks.values(), *attached]
 
     def _subnets(self) -> list[str]:
-        return [each.cidr for network in self._mentioned() for each in network.subnets]
+        """The subnets that nothing else on the host may have; of a LAN it has itself."""
+        return [each.cidr for net in self._mentioned() if not of_lan(net) for each in net.subnets]
 
     def _current_facts(self) -> Facts:
         """The facts of now: gateway addresses for exactly the tasks that have a way out."""

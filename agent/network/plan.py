@@ -85,7 +85,7 @@ def _stands(have: Node, doomed: Mapping[str, set[str]], netns: str, link: str) -
 
 def _same_make(now: Link, wish: Link) -> bool:
     """Tell whether `now` can be turned into `wish` without being made anew."""
-    if now.kind is not wish.kind or now.vxlan != wish.vxlan:
+    if now.kind is not wish.kind or now.vxlan != wish.vxlan or now.macvlan != wish.macvlan:
         return False
     return wish.kind is not Kind.VETH or not wish.mac or now.mac == wish.mac
 
@@ -137,7 +137,13 @@ def _within(name: str, have: Netns, node: Node) -> Iterator[Operation]:
         yield ops.RemoveTable(name, gone)
 
 
-_MAKING = {Kind.LOOPBACK: 0, Kind.BRIDGE: 1, Kind.VXLAN: 2, Kind.VETH: 3}  # masters before their ports
+_MAKING = {
+    Kind.LOOPBACK: 0,
+    Kind.BRIDGE: 1,
+    Kind.VXLAN: 2,
+    Kind.VETH: 3,
+    Kind.MACVLAN: 3,
+}  # masters before their ports
 
 
 def _make(name: str, wish: Link, node: Node) -> Iterator[Operation]:

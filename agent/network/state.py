@@ -23,6 +23,7 @@ class Kind(StrEnum):
     BRIDGE = "bridge"
     VXLAN = "vxlan"
     VETH = "veth"
+    MACVLAN = "macvlan"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,14 @@ class Vxlan:
     vni: int
     local: str
     port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Macvlan:
+    """A macvlan device's fixed parameters. `parent` is an interface of the node's own namespace."""
+
+    parent: str
+    mode: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +66,7 @@ class Link:
     port: Port | None = None
     vxlan: Vxlan | None = None
     peer: tuple[str, str] | None = None
+    macvlan: Macvlan | None = None
 
 
 @dataclass(frozen=True, slots=True, order=True)

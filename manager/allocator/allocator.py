@@ -6,6 +6,7 @@ from random import Random
 from msgspec.structs import replace
 
 from covey.errors import Refused
+from covey.model.network_options import MACVLAN, OVERLAY
 from covey.model.objects import (
     Cluster,
     Endpoint,
@@ -137,7 +138,7 @@ class Allocator:
         networks = [network for id in sorted(self._networks) if (network := draft.get(Network, id))]
         cluster, hosts = _cluster(draft), subnets.hosts_of(draft.all(Node))
         for network in networks:
-            if network.pending_delete or network.spec.config_only or network.vni:
+            if network.pending_delete or network.spec.config_only or _complete(network):
                 continue
             others = [
                 other
@@ -227,6 +228,9 @@ class Allocator:
             if network_id in had:
                 vips.extend(had.pop(network_id))
                 continue
+            network = draft.get(Network, network_id)
+            if network is not None and network.spec.driver == MACVLAN:
+                continue  # its addresses are a LAN's: names are answered with those of the tasks
             reason, _, given = endpoints.take_address(draft, self._addresses, network_id)
             lack = reason or lack
             vips.extend(VirtualIp(network_id, address) for address in given)
@@ -283,6 +287,11 @@ def _older(draft: Draft, service: Service) -> list[Revision]:
     tasks = draft.find(Task, BY_SERVICE, service.id)
     ids = {task.revision_id for task in tasks if not task.status.state.terminal} - {service.revision_id}
     return [revision for id in sorted(ids) if (revision := draft.get(Revision, id))]
+
+
+def _complete(network: Network) -> bool:
+    """Tell whether a network has all it needs; only an overlay has a number on the wire."""
+    return bool(network.vni if network.spec.driver == OVERLAY else network.subnets)
 
 
 def _cluster(draft: Draft) -> Cluster:

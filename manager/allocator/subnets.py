@@ -1,4 +1,4 @@
-"""What a network needs to exist: a VNI, and subnets that overlap no other network's, of the families it has."""
+"""What a network needs to exist: a VNI (an overlay), and subnets of its families that overlap no other network's."""
 
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
@@ -195,7 +195,8 @@ def allocate(
     """Give `network` what it lacks, or the reason why it cannot have it."""
     try:
         subnets = network.subnets or subnets_for(network, others, cluster, hosts)
-        vni = network.vni or vni_for(network, others)
+        overlay = network.spec.driver == network_options.OVERLAY
+        vni = network.vni or (vni_for(network, others) if overlay else 0)
     except Refused as refusal:
         return replace(network, allocation_error=str(refusal))
     return replace(network, vni=vni, subnets=subnets, allocation_error="")

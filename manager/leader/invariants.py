@@ -83,8 +83,8 @@ def _addresses(view: View) -> Iterator[str]:
 
 def _subnets(view: View) -> Iterator[str]:
     """VNIs are unique, and no two subnets overlap."""
-    networks = [network for network in view.all(Network) if network.vni]
-    for vni, times in Counter(network.vni for network in networks).items():
+    networks = list(view.all(Network))
+    for vni, times in Counter(network.vni for network in networks if network.vni).items():
         if times > 1:
             yield f"VNI {vni} is given {times} times"
     spans = sorted(

@@ -210,14 +210,21 @@ def settled(node: dict[str, Netns], like: dict[str, Netns]) -> dict[str, Netns]:
 
 # --- worlds: what managers could say --------------------------------------------------------------------
 
+
+def spec_of(letter: str) -> NetworkSpec:
+    if letter == "l":
+        return NetworkSpec(name=letter, driver="macvlan", options={"parent": "eth7"})
+    return NetworkSpec(name=letter, ingress=letter == "i", internal=letter == "c")
+
+
 NETWORKS = [
     Network(
         id=letter * 25,
-        spec=NetworkSpec(name=letter, ingress=letter == "i", internal=letter == "c"),
+        spec=spec_of(letter),
         vni=4096 + place,
-        subnets=(Subnet(cidr=f"10.{place}.0.0/16"),),
+        subnets=(Subnet(cidr=f"10.{place}.0.0/16", gateway=f"10.{place}.0.1"),),
     )
-    for place, letter in enumerate("iabc", 1)
+    for place, letter in enumerate("iabcl", 1)
 ]
 
 
@@ -242,7 +249,7 @@ def sandboxes(draw: st.DrawFn) -> dict[str, Sandbox]:
     tasks = draw(st.lists(st.sampled_from(["t1", "t2", "t3"]), unique=True))
     found = {}
     for task in tasks:
-        places = draw(st.lists(st.sampled_from([1, 2, 3, 4]), unique=True))
+        places = draw(st.lists(st.sampled_from([1, 2, 3, 4, 5]), unique=True))
         number = draw(st.integers(0, 1)) * 10 + int(task[1])
         attachments = tuple(Attachment(NETWORKS[each - 1], endpoint(each, number, task)) for each in places)
         host = (PortConfig(target_port=80, published_port=9000, publish_mode=PublishMode.HOST),)
@@ -301,7 +308,10 @@ def tables(draw: st.DrawFn) -> dict[str, NetworkTable]:
 def wishes(draw: st.DrawFn) -> dict[str, Netns]:
     filters, keeps = draw(st.booleans()), draw(st.booleans())
     mtu = draw(st.sampled_from([1500, 9000]))
-    host = Host("n1", "192.0.2.1", mtu, bridge_filter=filters, keeps_client_address=keeps)
+    interfaces = frozenset(draw(st.sampled_from([["eth7"], []])))
+    host = Host(
+        "n1", "192.0.2.1", mtu, bridge_filter=filters, keeps_client_address=keeps, interfaces=interfaces
+    )
     boxes = draw(sandboxes())
     gateway = choose([]).with_tasks(boxes.keys())
     known = draw(st.lists(st.sampled_from(NETWORKS), unique_by=lambda each: each.id))

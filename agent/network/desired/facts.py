@@ -1,7 +1,7 @@
 """The inputs: what the host is like, what the managers said, which tasks are here."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from operator import is_not
 
@@ -24,6 +24,7 @@ class Host:
     """What matters of the host: its VTEP address, the MTU below, and what its kernel was built with.
 
     `advertised` are links that learn their IPv6 routes from routers, which a host that forwards does only if told.
+    `interfaces` are those that macvlan networks could go by.
     """
 
     node_id: str
@@ -34,6 +35,7 @@ class Host:
     bridge_filter: bool = False
     keeps_client_address: bool = False
     advertised: tuple[str, ...] = ()
+    interfaces: frozenset[str] = frozenset()
 
 
 Entries = dict[tuple[str, str], str]
@@ -82,6 +84,10 @@ class Facts:
         default_factory=dict[str, tuple[list[frozenset[str]], frozenset[str]]], compare=False, repr=False
     )
 
+    def with_interfaces(self, interfaces: frozenset[str]) -> "Facts":
+        """The same facts of a host that has these interfaces now."""
+        return replace(self, host=replace(self.host, interfaces=interfaces))
+
     def attachments(self, network_id: str) -> Iterator[tuple[str, Attachment]]:
         """The tasks here that are on a network, with their places."""
         for task_id, sandbox in self.sandboxes.items():
@@ -126,9 +132,19 @@ class Facts:
 _NO_TABLE = NetworkTable()
 
 
-def overlays(sandbox: Sandbox) -> list[Attachment]:
+def named(sandbox: Sandbox) -> list[Attachment]:
     """The sandbox's attachments in the order of their interfaces, but for ingress."""
     return [each for each in sandbox.attachments if not each.network.spec.ingress]
+
+
+def overlays(sandbox: Sandbox) -> list[Attachment]:
+    """Those of them that are overlays."""
+    return [each for each in named(sandbox) if not of_lan(each.network)]
+
+
+def of_lan(network: Network) -> bool:
+    """Tell whether a network is no overlay but a LAN that nodes are on."""
+    return network.spec.driver == network_options.MACVLAN
 
 
 def ingress(sandbox: Sandbox) -> Attachment | None:
@@ -153,7 +169,7 @@ def check(sandbox: Sandbox) -> None:
     """Raise `FailedPrecondition` if a sandbox cannot be built from what its managers said."""
     for attachment in sandbox.attachments:
         network = attachment.network
-        if not network.vni:
+        if not network.vni and not of_lan(network):
             raise FailedPrecondition(
                 f"network {network.spec.name or network.id} has no VNI yet; the manager must allocate it "
                 "before a task is assigned"
@@ -206,6 +222,8 @@ def check_mtu(sandbox: Sandbox, host: Host) -> None:
     """Raise `FailedPrecondition` if packets as large as a network promises could not leave this host."""
     for attachment in sandbox.attachments:
         network = attachment.network
+        if of_lan(network):
+            continue
         most, asked = host.mtu - limits.vxlan_overhead_bytes, mtu(network, host)
         if asked > most:
             raise FailedPrecondition(

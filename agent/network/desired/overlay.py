@@ -3,7 +3,7 @@
 from .. import names
 from ..state import Kind, Link, Netns, Port, Vxlan
 from .addressing import mac
-from .facts import Facts, Host, has_ipv6, mtu, overlays
+from .facts import Facts, Host, has_ipv6, mtu, named, overlays
 
 
 def uplink(*, ipv6: bool) -> Port:
@@ -49,7 +49,7 @@ def wish(facts: Facts, name: str) -> Netns:
         port = names.overlay_port(task_id, network.id)
         end = next(
             f"eth{place}"
-            for place, each in enumerate(overlays(facts.sandboxes[task_id]))
+            for place, each in enumerate(named(facts.sandboxes[task_id]))
             if each.network.id == network.id
         )
         there = task_port(ipv6=ipv6)

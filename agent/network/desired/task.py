@@ -26,18 +26,18 @@ from ..firewall import (
 )
 from ..seam import Attachment, Sandbox
 from ..state import NODE, Address, Kind, Link, Netns, Route
-from . import overlay
+from . import macvlan, overlay
 from .addressing import mac, subnet
-from .facts import Facts, Host, ingress, mtu, overlays, own_addresses
+from .facts import Facts, Host, ingress, mtu, named, of_lan, overlays, own_addresses
 from .way_back import ANYWHERE, Return, way_back
 
 DESTINATION_NAT = -100  # the priority at which iptables and others translate destinations
 
 
 def has_way_out(sandbox: Sandbox) -> bool:
-    """Tell whether the task gets a gateway interface: not if all its networks are internal, or it is closed."""
-    attached = overlays(sandbox)
-    if sandbox.closed:
+    """Tell whether the task gets a gateway interface: not if it is closed, leaves by a LAN, or all is internal."""
+    attached = named(sandbox)
+    if sandbox.closed or macvlan.way_out(sandbox) is not None:
         return False
     return not attached or not all(each.network.spec.internal for each in attached)
 
@@ -49,20 +49,19 @@ def wish(facts: Facts, sandbox: Sandbox) -> Netns:
     addresses = []
     for attachment, place in places(sandbox):
         network = facts.networks.get(attachment.network.id) or attachment.network
-        port = names.ingress_port(task) if network.spec.ingress else names.overlay_port(task, network.id)
-        outside = NODE if network.spec.ingress else names.sandbox(network.id)
-        links.append(
-            Link(
-                place,
-                Kind.VETH,
-                mtu(network, facts.host),
-                mac(attachment.endpoint.number),
-                peer=(outside, port),
-            )
-        )
+        if of_lan(network) and macvlan.parent(attachment) not in facts.host.interfaces:
+            continue  # it went while the task was running; all else goes on
+        links.append(_link(facts, task, attachment, place))
         for _, own in own_addresses(attachment, facts.host):
             addresses.append(Address(place, f"{own}/{subnet(network, own).prefixlen}"))
-    routes, families = [], facts.families(sandbox)
+    made, families = {link.name for link in links}, facts.families(sandbox)
+    lan = macvlan.way_out(sandbox)
+    routes = [
+        each
+        for attachment, place in places(sandbox)
+        if attachment is lan and place in made
+        for each in macvlan.routes(attachment, place, facts.host)
+    ]
     if has_way_out(sandbox):
         place, gateway = f"eth{len(places(sandbox))}", facts.gateway
         links.append(way_out(task, place, gateway.given[task], facts.host))
@@ -86,6 +85,17 @@ def wish(facts: Facts, sandbox: Sandbox) -> Netns:
     )
 
 
+def _link(facts: Facts, task: str, attachment: Attachment, place: str) -> Link:
+    """The task's end of its interface to a network."""
+    network = facts.networks.get(attachment.network.id) or attachment.network
+    if of_lan(network):
+        return macvlan.link(attachment, place)
+    port = names.ingress_port(task) if network.spec.ingress else names.overlay_port(task, network.id)
+    outside = NODE if network.spec.ingress else names.sandbox(network.id)
+    own = mac(attachment.endpoint.number)
+    return Link(place, Kind.VETH, mtu(network, facts.host), own, peer=(outside, port))
+
+
 def returning(facts: Facts, sandbox: Sandbox) -> Return:
     """The way back to the ingress node for what came through the mesh, if the task is there and the kernel can."""
     last = ingress(sandbox)
@@ -94,6 +104,8 @@ def returning(facts: Facts, sandbox: Sandbox) -> Return:
     network = facts.networks.get(last.network.id) or last.network
     link = places(sandbox)[-1][1]
     subnets = {family: subnet(network, own) for family, own in own_addresses(last, facts.host)}
+    if (lan := macvlan.way_out(sandbox)) is not None:
+        return way_back(link, subnets, dict(own_addresses(lan, facts.host)))
     out = facts.families(sandbox) if has_way_out(sandbox) else ()
     return way_back(link, subnets, {each: facts.gateway.given_in(each, sandbox.task_id) for each in out})
 
@@ -101,7 +113,7 @@ def returning(facts: Facts, sandbox: Sandbox) -> Return:
 def places(sandbox: Sandbox) -> list[tuple[Attachment, str]]:
     """The attachments with their interfaces' names: overlays in order, then ingress."""
     last = ingress(sandbox)
-    ordered = [*overlays(sandbox), *([last] if last else [])]
+    ordered = [*named(sandbox), *([last] if last else [])]
     return [(attachment, f"eth{place}") for place, attachment in enumerate(ordered)]
 
 

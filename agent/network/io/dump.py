@@ -6,12 +6,15 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from covey.model.network_options import MODES
+
 from ..firewall import Family
-from ..state import Address, Kind, Link, LinkIp, LinkMac, Policy, Port, Route, Vxlan
+from ..state import Address, Kind, Link, LinkIp, LinkMac, Macvlan, Policy, Port, Route, Vxlan
 from . import rtnetlink as rt
 from .wire import Channel, Message, attributes, string
 
 _KINDS = {kind.value: kind for kind in Kind}
+_MODES = {number: mode for mode, number in MODES.items()}
 _IFF_LOOPBACK = 8
 _FAMILIES = (socket.AF_INET, socket.AF_INET6)
 _LINK_LOCAL = b"\xfe\x80"  # as the kernel makes them, of fe80::/10
@@ -26,12 +29,29 @@ class Found:
     index: int
 
 
-def links(channel: Channel) -> dict[str, Found]:
-    """Every link of the namespace by name, those of foreign kinds left out."""
-    entries = [
+def interfaces(channel: Channel) -> tuple[dict[int, str], frozenset[str]]:
+    """The names of all links by index, and those of links that are no loopback and in no bridge."""
+    found = _links(channel)
+    names = {head[2]: string(each[rt.IFLA_IFNAME]) for head, each in found}
+    free = [
+        names[head[2]] for head, each in found if not head[3] & _IFF_LOOPBACK and rt.IFLA_MASTER not in each
+    ]
+    return names, frozenset(free)
+
+
+def _links(channel: Channel) -> list[tuple[tuple[int, ...], dict[int, bytes]]]:
+    return [
         (rt.IFINFO.unpack_from(body), attributes(body[rt.IFINFO.size :]))
         for _, body in channel.dump(Message(rt.RTM_GETLINK, 0, rt.IFINFO.pack(0, 0, 0, 0, 0)))
     ]
+
+
+_NO_NAMES: Mapping[int, str] = {}
+
+
+def links(channel: Channel, outside: Mapping[int, str] = _NO_NAMES) -> dict[str, Found]:
+    """Every link of the namespace by name, those of foreign kinds left out; `outside` names the node's by index."""
+    entries = _links(channel)
     names = {head[2]: string(found[rt.IFLA_IFNAME]) for head, found in entries}
     result = {}
     for (_, _, index, flags, _), found in entries:
@@ -51,6 +71,7 @@ def links(channel: Channel) -> dict[str, Found]:
             master=master,
             port=_port(info) if master else None,
             vxlan=_vxlan(info) if kind is Kind.VXLAN else None,
+            macvlan=_macvlan(found, info, outside) if kind is Kind.MACVLAN else None,
         )
         result[link.name] = Found(link, index)
     return result
@@ -210,6 +231,12 @@ def _vxlan(info: Mapping[int, bytes]) -> Vxlan:
     local = data.get(rt.IFLA_VXLAN_LOCAL, bytes(4))
     port = int.from_bytes(data.get(rt.IFLA_VXLAN_PORT, b""), "big")
     return Vxlan(_u32(data.get(rt.IFLA_VXLAN_ID, b"")), socket.inet_ntoa(local), port)
+
+
+def _macvlan(found: Mapping[int, bytes], info: Mapping[int, bytes], outside: Mapping[int, str]) -> Macvlan:
+    data = attributes(info.get(rt.IFLA_INFO_DATA, b""))
+    parent = outside.get(_u32(found.get(rt.IFLA_LINK, b"")), "")
+    return Macvlan(parent, _MODES.get(_u32(data.get(rt.IFLA_MACVLAN_MODE, b"")), "other"))
 
 
 def _port(info: Mapping[int, bytes]) -> Port:

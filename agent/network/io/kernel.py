@@ -135,6 +135,10 @@ def _create_link(places: Places, name: str, link: Link, other: Link | None) -> N
                     f"VNI {link.vxlan.vni} on UDP port {link.vxlan.port} is taken by another VXLAN device "
                     "of this host (Docker's?); remove it, or give the network another VNI"
                 )
+            if failure.number == errno.EBUSY and link.macvlan is not None:
+                detail = (
+                    f"interface {link.macvlan.parent} is in other use (a bridge's port?); name another parent"
+                )
             raise _fault(ops.CreateLink(name, link, other), detail, vni)
         places.routing(name).batch([rt.remove_link(link.name)])
         time.sleep(limits.link_retry_ms / 1000)
@@ -153,6 +157,12 @@ def _try_link(places: Places, name: str, link: Link, other: Link | None) -> list
         if failures:
             return failures
         return places.routing(name).batch([_set_link(places, name, link)])
+    if link.macvlan is not None:
+        places.forget_link(NODE, link.macvlan.parent)  # another may have its name by now
+        parent = places.index(NODE, link.macvlan.parent)
+        with places.opened(name) as descriptor:
+            failures = places.routing(NODE).batch([rt.macvlan(link, parent, descriptor)])
+        return failures or places.routing(name).batch([_set_link(places, name, link)])
     assert other is not None
     assert link.peer is not None, f"{link.name} is a veth without another end"
     places.forget_link(*link.peer)

@@ -1,6 +1,6 @@
 """Reading a whole node back: what every namespace of ours holds, and what the host is like."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from .. import names
@@ -30,15 +30,17 @@ class Surroundings:
     mtu: int
     ipv6: bool
     bridge_filter: bool
+    interfaces: frozenset[str]
     advertised: tuple[str, ...] = ()
 
 
 def observe(places: Places) -> Observed:
     """Read everything of ours: the node's own namespace and every one bound in its directory."""
     bound, broken = places.bound()
+    outside, _ = dump.interfaces(places.routing(NODE))
     node = {NODE: _netns(places, NODE)}
     for name in bound:
-        node[name] = _netns(places, name)
+        node[name] = _netns(places, name, outside)
         places.rest(name)
     routes = dump.link_routes(places.routing(NODE))
     foreign = tuple(route for route, link in routes if not names.link_is_ours(NODE, link))
@@ -51,8 +53,15 @@ def surroundings(places: Places, vtep: str) -> Surroundings:
         mtu=dump.mtu_of(places.routing(NODE), vtep),
         ipv6=sysctl.present("net/ipv6/conf/default/disable_ipv6"),
         bridge_filter=sysctl.present("net/bridge/bridge-nf-call-iptables"),
+        interfaces=interfaces(places),
         advertised=tuple(_advertised()),
     )
+
+
+def interfaces(places: Places) -> frozenset[str]:
+    """The node's interfaces that a macvlan network could go by: not ours, in no bridge."""
+    _, free = dump.interfaces(places.routing(NODE))
+    return frozenset(name for name in free if not names.link_is_ours(NODE, name))
 
 
 def _advertised() -> Iterator[str]:
@@ -66,8 +75,11 @@ def _advertised() -> Iterator[str]:
         yield from sorted(link for path, link in settings.items() if found.get(path) == "1")
 
 
-def _ours(places: Places, name: str) -> dict[str, dump.Found]:
-    found = dump.links(places.routing(name))
+_NOBODY: Mapping[int, str] = {}
+
+
+def _ours(places: Places, name: str, outside: Mapping[int, str]) -> dict[str, dump.Found]:
+    found = dump.links(places.routing(name), outside)
     return {
         link: each
         for link, each in found.items()
@@ -75,9 +87,9 @@ def _ours(places: Places, name: str) -> dict[str, dump.Found]:
     }
 
 
-def _netns(places: Places, name: str) -> Netns:
+def _netns(places: Places, name: str, outside: Mapping[int, str] = _NOBODY) -> Netns:
     channel = places.routing(name)
-    found = _ours(places, name)
+    found = _ours(places, name, outside)
     indexes = {each.index: link for link, each in found.items() if each.link.kind is not Kind.LOOPBACK}
     vxlans = {each.index: link for link, each in found.items() if each.link.kind is Kind.VXLAN}
     ports = {each.index: link for link, each in found.items() if each.link.master}

@@ -9,6 +9,8 @@ import socket
 import struct
 from ipaddress import IPv4Network, ip_address, ip_interface, ip_network
 
+from covey.model.network_options import MODES
+
 from ..state import LOCAL, MAIN, Address, Kind, Link, Policy, Port, Route
 from .wire import (
     NLM_F_ACK,
@@ -45,6 +47,7 @@ IFF_UP = 1
 IFLA_ADDRESS = 1
 IFLA_IFNAME = 3
 IFLA_MTU = 4
+IFLA_LINK = 5
 IFLA_MASTER = 10
 IFLA_LINKINFO = 18
 IFLA_NET_NS_FD = 28
@@ -54,6 +57,7 @@ IFLA_INFO_SLAVE_KIND = 4
 IFLA_INFO_SLAVE_DATA = 5
 
 IFLA_BR_MCAST_SNOOPING = 23
+IFLA_MACVLAN_MODE = 1
 IFLA_VXLAN_ID = 1
 IFLA_VXLAN_LOCAL = 4
 IFLA_VXLAN_LEARNING = 7
@@ -128,6 +132,14 @@ def vxlan(link: Link, namespace_fd: int | None) -> Message:
     )
     where = u32(IFLA_NET_NS_FD, namespace_fd) if namespace_fd is not None else b""
     return _new_link(link, nested(IFLA_LINKINFO, text(IFLA_INFO_KIND, "vxlan"), data) + where, up=False)
+
+
+def macvlan(link: Link, parent: int, namespace_fd: int) -> Message:
+    """Make a macvlan device over the channel's own interface `parent`, in the namespace `namespace_fd`."""
+    assert link.macvlan is not None
+    data = nested(IFLA_INFO_DATA, u32(IFLA_MACVLAN_MODE, MODES[link.macvlan.mode]))
+    where = u32(IFLA_LINK, parent) + u32(IFLA_NET_NS_FD, namespace_fd)
+    return _new_link(link, nested(IFLA_LINKINFO, text(IFLA_INFO_KIND, "macvlan"), data) + where, up=False)
 
 
 def veth(link: Link, other: Link, other_fd: int, master: int) -> Message:

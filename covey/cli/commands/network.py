@@ -47,7 +47,9 @@ def _ipam_driver(_ctx: click.Context, _parameter: click.Parameter, value: str) -
     )
 )
 @click.argument("name")
-@click.option("-d", "--driver", default="overlay", show_default=True, help="The kind of network.")
+@click.option(
+    "-d", "--driver", default="overlay", show_default=True, help="The kind of network: overlay, or macvlan."
+)
 @click.option(
     "--subnet",
     "subnets",
@@ -83,7 +85,7 @@ def _ipam_driver(_ctx: click.Context, _parameter: click.Parameter, value: str) -
     type=PAIR,
     multiple=True,
     metavar="KEY=VALUE",
-    help="A driver option: mtu=1400, or vni=70000.",
+    help="A driver option: mtu=1400, or vni=70000; of macvlan parent=eth1, or mode=private.",
 )
 @click.option("--attachable", is_flag=True, help="Let single containers join as well.")
 @click.option("--internal", is_flag=True, help="No way out of the cluster from this network.")

@@ -36,7 +36,7 @@ def _state(item: Network, tasks: int) -> str:
         return text.first_line(item.allocation_error)
     if item.spec.config_only:
         return "settings only"
-    return "ready" if item.vni or scope(item) == "local" else "being made"
+    return "ready" if item.subnets or item.vni or scope(item) == "local" else "being made"
 
 
 def counted(tasks: int) -> str:

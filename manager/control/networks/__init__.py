@@ -1,6 +1,6 @@
 """What people ask of networks: making, looking at and removing them.
 
-* `validate`: is a spec sound in itself? Pure. What it says of subnets is in `ipam`.
+* `validate`: is a spec sound in itself? Pure. What it says of subnets is in `ipam`, of macvlan networks in `macvlan`.
 * `settings`: networks that are nothing but settings, and those that take them over.
 * `changes`: what a request changes, as functions on a draft, and what only the store knows (overlaps, names, users).
 * `truth`: what is true of a network now: which nodes follow which version of its table, what its services send to.

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from covey.errors import AlreadyExists, FailedPrecondition, NotFound, Refused
 from covey.ids import new_id
 from covey.model import predefined
+from covey.model.network_options import MACVLAN
 from covey.model.objects import Cluster, Endpoint, Network, Node, Revision, Service, Task
 from covey.model.specs import NetworkSpec
 from covey.model.states import PublishMode
@@ -16,6 +17,7 @@ from manager.allocator.subnets import allocate, hosts_of
 from manager.store.draft import Draft
 from manager.store.view import BY_NETWORK, BY_SERVICE, View
 
+from .macvlan import gives
 from .settings import takers, with_settings
 
 
@@ -78,14 +80,21 @@ def _check_subnets_free(present: Sequence[Network], spec: NetworkSpec) -> None:
 
 
 def _check_no_node_within(view: View, spec: NetworkSpec) -> None:
-    """Refuse a subnet in which nodes have their own addresses: tasks on it could not reach those."""
+    """Refuse a subnet in which nodes have their own addresses: tasks on it could not reach those.
+
+    On a macvlan network they can, but none may be given one of those.
+    """
+    beside = spec.driver == MACVLAN
     for config in spec.ipam:
         for node in view.all(Node) if config.subnet else ():
             for host in hosts_of((node,)):
-                if host.overlaps(ip_network(config.subnet)):
+                if gives(config, host) if beside else host.overlaps(ip_network(config.subnet)):
+                    remedy = "choose another one, or none at all"
+                    if beside:
+                        remedy = "keep it out of what tasks get, by ip-range or aux-address"
                     raise FailedPrecondition(
                         f"subnet: {config.subnet} holds the address {host.network_address} of node "
-                        f"{node.description.hostname}; choose another one, or none at all"
+                        f"{node.description.hostname}; {remedy}"
                     )
 
 

@@ -7,6 +7,7 @@ where its settings are from. A set of settings is not removed while a network sa
 from msgspec.structs import replace
 
 from covey.errors import FailedPrecondition, InvalidArgument
+from covey.model.network_options import OVERLAY
 from covey.model.objects import Network
 from covey.model.specs import NetworkSpec
 from manager.control.lookup import find_network
@@ -20,7 +21,8 @@ from .validate import check_network
 def check_settings(spec: NetworkSpec) -> None:
     """Refuse what a set of settings, or a network that takes over such a set, cannot be given."""
     if spec.config_only:
-        for field, given in (("attachable", spec.attachable), ("ingress", spec.ingress)):
+        own = (("attachable", spec.attachable), ("ingress", spec.ingress), ("driver", spec.driver != OVERLAY))
+        for field, given in own:
             if given:
                 remedy = "is of no set of settings, which nothing joins; give it to the network that takes them over"
                 raise refuse(field, spec.name, remedy)

@@ -6,6 +6,7 @@ from covey.model.specs import NetworkSpec, ServiceSpec
 from manager.control.refusal import check_labels, check_name, is_number, refuse
 
 from .ipam import check_ipam
+from .macvlan import check_macvlan, check_option, check_unknown, own_option
 
 
 def check_network(spec: NetworkSpec) -> None:
@@ -16,9 +17,15 @@ def check_network(spec: NetworkSpec) -> None:
     check_labels("labels", spec.labels)
     _check_kind(spec)
     check_ipam(spec)
+    if spec.driver == network_options.MACVLAN:
+        check_macvlan(spec)
+        check_unknown(spec.options)
     for name, value in spec.options.items():
-        _check_option(name, value)
-    for names in (network_options.MTU, network_options.VNI):
+        if own_option(name) and (spec.config_only or spec.driver == network_options.MACVLAN):
+            check_option(name, value)
+        else:
+            _check_option(name, value)
+    for names in {names for driver in network_options.KNOWN.values() for names in driver}:
         if len([name for name in names if name in spec.options]) > 1:
             raise refuse("opt", " and ".join(names), "are the same; give one of them")
 
@@ -54,8 +61,8 @@ def _check_kind(spec: NetworkSpec) -> None:
     if spec.driver in predefined.NAMES:
         remedy = f"is a network every node has; use it as it is: --network {spec.driver}"
         raise refuse("driver", spec.driver, remedy)
-    if spec.driver != "overlay":
-        raise refuse("driver", spec.driver, "is not supported; use overlay")
+    if spec.driver not in network_options.DRIVERS:
+        raise refuse("driver", spec.driver, f"is not supported; use {' or '.join(network_options.DRIVERS)}")
     if spec.ingress and spec.internal:
         raise refuse(
             "internal", spec.name, "contradicts ingress, by which ports are published; leave one out"

@@ -7,12 +7,13 @@ from msgspec.structs import replace
 
 from covey.errors import Conflict, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
 from covey.ids import new_id
-from covey.model import predefined, reference
+from covey.model import network_options, predefined, reference
 from covey.model.objects import Network, Revision, Service
 from covey.model.specs import NetworkAttachmentSpec, PortConfig, ServiceSpec
 from covey.model.states import PublishMode
 from manager.control.feasible import check_feasible
 from manager.control.lookup import find_network
+from manager.control.networks.macvlan import check_publishing
 from manager.control.networks.validate import check_predefined
 from manager.orchestrator.revisions import (
     adopt,
@@ -147,6 +148,8 @@ def _with_networks(draft: Draft, spec: ServiceSpec) -> ServiceSpec:
     for attachment in spec.task.networks:
         network = find_network(draft, attachment.target)
         _check_joinable(network)
+        if network.spec.driver == network_options.MACVLAN:
+            check_publishing(spec, network.spec.name)
         if network.id not in predefined.NAMES:
             draft.require(network)  # lest it is removed at the same moment
         attachments.append(NetworkAttachmentSpec(target=network.id, aliases=attachment.aliases))

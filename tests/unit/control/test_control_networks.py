@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from covey.errors import AlreadyExists, FailedPrecondition, InvalidArgument
 from covey.model.objects import (
+    ClusterVersion,
     Endpoint,
     Network,
     Node,
@@ -29,12 +30,13 @@ from covey.model.specs import (
     ServiceSpec,
     TaskSpec,
 )
-from covey.model.states import NodeState, PublishMode, TaskState
+from covey.model.states import EndpointMode, NodeState, PublishMode, TaskState
 from manager.allocator.addresses import Addresses
 from manager.control.lookup import find_network
 from manager.control.networks import create_network, remove_network
 from manager.control.networks.validate import check_network
 from manager.control.services import create_service
+from manager.dispatcher.tables import network_table
 from manager.store.draft import Draft
 from manager.store.tables import Tables
 from manager.store.view import BY_SERVICE, BY_TASK
@@ -50,9 +52,27 @@ def v6(subnet: str, *, alone: bool = False, **config: Any) -> NetworkSpec:
     return NetworkSpec(name="n", ipv4=not alone, ipv6=True, ipam=(ipam,))
 
 
+def macvlan(**spec: Any) -> NetworkSpec:
+    return NetworkSpec(**{"name": "n", "driver": "macvlan", "options": {"parent": "eth1"}, **spec})
+
+
 UNSOUND_NETWORKS = {
     "driver: 'bridge' is a network every node has": NetworkSpec(name="n", driver="bridge"),
-    "driver: 'macvlan' is not supported": NetworkSpec(name="n", driver="macvlan"),
+    "driver: 'ipvlan' is not supported; use overlay or macvlan": NetworkSpec(name="n", driver="ipvlan"),
+    "opt parent: '' is needed: the nodes' interface": NetworkSpec(name="n", driver="macvlan"),
+    "driver: 'macvlan' cannot be that of the ingress": macvlan(ingress=True),
+    "ipv4: 'n' cannot be without on a macvlan network": macvlan(ipv4=False, ipv6=True),
+    "opt parent: 'eth/1' is not the name of an interface": macvlan(options={"parent": "eth/1"}),
+    "opt mode: 'passthru' is not a way in which tasks could share an interface; there are bridge, private": (
+        macvlan(options={"parent": "eth1", "mode": "passthru"})
+    ),
+    "opt: 'vni' is not an option of macvlan networks; there are mtu, parent, mode": (
+        macvlan(options={"parent": "eth1", "vni": "5000"})
+    ),
+    "opt: 'mode and macvlan_mode' are the same": (
+        macvlan(options={"parent": "eth1", "mode": "vepa", "macvlan_mode": "vepa"})
+    ),
+    "opt: 'parent' is not an option of overlay networks": NetworkSpec(name="n", options={"parent": "eth1"}),
     "name: 'Host' is that of a network": NetworkSpec(name="Host"),
     "ipv4: 'n' cannot be without unless there is IPv6": NetworkSpec(name="n", ipv4=False),
     "ipv4: 'n' cannot be without on the ingress network": NetworkSpec(
@@ -308,3 +328,44 @@ def test_a_second_ingress_network_waits_until_the_first_is_gone() -> None:
     removed(tables, "ingress")
     with pytest.raises(FailedPrecondition, match="'ingress' is being removed, and waits for 1 task to end"):
         created(tables, NetworkSpec(name="other", ingress=True))
+
+
+LAN = IpamConfig(subnet="192.168.7.0/24", ip_range="192.168.7.128/25")
+
+
+def test_a_macvlan_network_lies_where_nodes_are_but_gives_none_of_their_addresses() -> None:
+    node = Node(id="n1", description=NodeDescription(hostname="host1", data_address="192.168.7.5"))
+    network = created(stored(node), macvlan(ipam=(LAN,)))
+    assert network.spec.options == {"parent": "eth1"}
+    created(stored(node), macvlan(ipam=(replace(LAN, ip_range="", reserved={"host1": "192.168.7.5"}),)))
+    with pytest.raises(
+        FailedPrecondition, match="of node host1; keep it out of what tasks get, by ip-range or"
+    ):
+        created(stored(node), macvlan(ipam=(replace(LAN, ip_range=""),)))
+
+
+def test_tasks_on_a_macvlan_network_have_addresses_there_and_no_virtual_one() -> None:
+    cluster = PlannerCluster()
+    cluster.network("lan", LAN.subnet, ip_range=LAN.ip_range, driver="macvlan", options={"parent": "eth1"})
+    cluster.network("back")
+    cluster.node("n1")
+    service_id = cluster.create(joining("net-lan", "net-back"))
+    cluster.run(2)
+    assert [each.network_id for each in cluster.service(service_id).virtual_ips] == ["net-back"]
+    (task,) = cluster.tables.find(Task, BY_SERVICE, service_id)
+    (own,) = [e for e in cluster.tables.find(Endpoint, BY_TASK, task.id) if e.network_id == "net-lan"]
+    assert own.addresses == ("192.168.7.128",)
+    lan = cluster.tables.get(Network, "net-lan")
+    assert lan is not None
+    assert (lan.vni, [each.cidr for each in lan.subnets]) == (0, ["192.168.7.0/24"])
+    (row,) = network_table(cluster.tables, lan, ClusterVersion(1, 1)).services
+    assert (row.mode, row.virtual_ips) == (EndpointMode.DNSRR, ())
+
+
+def test_ports_are_not_published_in_host_mode_beside_a_macvlan_network() -> None:
+    node = Node(id="n1", status=NodeStatus(state=NodeState.READY))
+    tables = stored(Network(id="lan", spec=macvlan(name="lan")), node)
+    with pytest.raises(
+        InvalidArgument, match="publish: 8080 cannot be published in host mode with network lan"
+    ):
+        create_service(Draft(tables), joining("lan", ports=PORT), Random(1))

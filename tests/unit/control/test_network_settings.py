@@ -16,6 +16,7 @@ from covey.model.specs import (
 )
 from manager.control.networks import create_network, remove_network
 from manager.control.networks.settings import check_settings
+from manager.control.networks.validate import check_network
 from manager.control.services import create_service
 from manager.store.draft import Draft
 from manager.store.tables import Tables
@@ -80,6 +81,10 @@ def test_settings_stay_while_a_network_has_them() -> None:
             NetworkSpec(name="n", config_only=True, attachable=True),
             "attachable: 'n' is of no set of settings",
         ),
+        (
+            NetworkSpec(name="n", config_only=True, driver="macvlan", options={"parent": "e"}),
+            "driver: 'n' is of no set",
+        ),
         (NetworkSpec(name="n", config_only=True, ingress=True), "ingress: 'n' is of no set of settings"),
         (
             NetworkSpec(name="n", config_only=True, config_from="base"),
@@ -117,3 +122,13 @@ def test_no_service_joins_settings_and_they_get_no_addresses() -> None:
     cluster.run(1)
     (network,) = cluster.tables.all(Network)
     assert (network.vni, network.subnets, network.allocation_error) == (0, (), "")
+
+
+def test_what_is_taken_over_suits_the_driver() -> None:
+    lan = NetworkSpec(name="lan", config_only=True, options={"parent": "eth1", "macvlan_mode": "private"})
+    check_network(lan)
+    tables = stored(Network(id="b", spec=lan))
+    net = created(tables, NetworkSpec(name="net", driver="macvlan", config_from="lan"))
+    assert net.spec.options == lan.options
+    with pytest.raises(InvalidArgument, match="opt: 'parent' is not an option of overlay networks"):
+        created(tables, NetworkSpec(name="other", config_from="lan"))
