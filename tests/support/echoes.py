@@ -216,7 +216,10 @@ def _summed(message: bytes) -> bytes:
 
 
 def resolved(container: Path, name: str, family: int = 4, bound_s: float = 2.0) -> set[str]:
-    """The addresses that a name has in the container whose namespace is at `container`; none if it has no such name."""
+    """The addresses that a name has in the container whose namespace is at `container`; none if it has no such name.
+
+    Raises OSError if nobody answers there.
+    """
     labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
     number = next(_echoes) & 0xFFFF
     question = labels + b"\0" + struct.pack("!HH", _RECORD_TYPES[family], 1)
