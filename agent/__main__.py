@@ -23,6 +23,7 @@ from agent.driver import Agent, Parts
 from agent.images.store.driver import SkopeoImages
 from agent.network.driver import NetlinkNetworks, Settings
 from agent.network.io.trial import cannot_keep_client_address
+from agent.network.seam import Networks
 from agent.runtime.oci.driver import OciRuntime
 from agent.session.client import tell_coveyd
 from agent.session.description import NOT_TRIED, describe
@@ -32,6 +33,12 @@ from agent.tasks.files import NodeFacts
 from agent.tasks.io.db import Database, Stored
 from agent.tasks.io.stop import graces_ms, stop_everything
 from agent.tasks.machine import Tasks
+from agent.tunnels.driver import NodeTunnels
+from agent.tunnels.driver import Settings as TunnelSettings
+from agent.tunnels.io.networks import TunnelledNetworks
+from agent.tunnels.io.probe import find as find_wireguard
+from agent.tunnels.io.wireguard import WireGuard
+from agent.tunnels.seam import Tunnels
 from covey import identity
 from covey.errors import CoveyError, FailedPrecondition
 from covey.io import logs
@@ -93,8 +100,8 @@ def _raise_file_limit() -> None:
 
 @asynccontextmanager
 async def _workers(
-    config: NodeConfig, networking: NodeNetworking = NOT_TRIED
-) -> AsyncIterator[tuple[OciRuntime, NetlinkNetworks]]:
+    config: NodeConfig, networking: NodeNetworking, tunnels: Tunnels
+) -> AsyncIterator[tuple[OciRuntime, Networks]]:
     """The parts that hold something open on the host."""
     settings = Settings(
         config.netns_dir,
@@ -102,8 +109,9 @@ async def _workers(
         config.data_address or config.advertise_address,
         config.vxlan_port,
         networking.keeps_client_address,
+        tunnels.address,
     )
-    networks = NetlinkNetworks(settings)
+    networks = TunnelledNetworks(NetlinkNetworks(settings), tunnels)
     try:
         runtime = OciRuntime(config.state, config.run, config.cgroup_parent)
         try:
@@ -120,14 +128,16 @@ async def _serve(config: NodeConfig) -> None:
     database = Database(config.state / "agent" / "tasks.db", config.cluster_id)
     try:
         stored = database.load()
-        networking = _try_out(config)
+        networking, tunnels = _try_out(config)
         async with (
-            _workers(config, networking) as (runtime, networks),
+            _workers(config, networking, tunnels) as (runtime, networks),
             DnsFeed(config.dns_socket, dice) as names,
         ):
             images = SkopeoImages(config.state / "images", config.run, config.insecure_registries)
             follow = partial(tell_coveyd, config.daemon_socket)
-            parts = Parts(runtime, images, networks, names, database, lambda a: _connect(config, a), follow)
+            parts = Parts(
+                runtime, images, networks, tunnels, names, database, lambda a: _connect(config, a), follow
+            )
             session = _session(config, networking, stored, dice)
             try:
                 await _until_told(Agent(parts, session, Tasks(_facts(config)), stored))
@@ -154,14 +164,28 @@ async def _stop(config: NodeConfig) -> None:
         graces = graces_ms(database.load())
     finally:
         await database.close()
-    async with _workers(config) as (runtime, networks):
+    async with _workers(config, NOT_TRIED, _tunnels(config, None, "")) as (runtime, networks):
         await stop_everything(runtime, networks, graces)
 
 
-def _try_out(config: NodeConfig) -> NodeNetworking:
+def _try_out(config: NodeConfig) -> tuple[NodeNetworking, Tunnels]:
     """Find out what this kernel can do for networks."""
-    remark = cannot_keep_client_address(config.netns_dir.parent / "trial")
-    return NodeNetworking(keeps_client_address=not remark, remarks=(remark,) if remark else ())
+    trial = config.netns_dir.parent / "trial"
+    remark = cannot_keep_client_address(trial)
+    make, why = find_wireguard(trial, config.node_id)
+    networking = NodeNetworking(
+        keeps_client_address=not remark,
+        encryption=make.kind if make is not None else "",
+        remarks=(remark,) if remark else (),
+    )
+    return networking, _tunnels(config, make, why)
+
+
+def _tunnels(config: NodeConfig, make: WireGuard | None, why: str) -> Tunnels:
+    keys = config.state / "agent" / "tunnels.json"
+    address = config.data_address or config.advertise_address
+    settings = TunnelSettings(config.cluster_id, config.node_id, address, keys, config.vxlan_port)
+    return NodeTunnels(settings, make, why)
 
 
 def _session(config: NodeConfig, networking: NodeNetworking, stored: Stored, dice: SystemRandom) -> Session:

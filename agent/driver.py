@@ -30,11 +30,12 @@ from agent.tasks.io.db import Database, Remembered, Stored
 from agent.tasks.lifecycle import Act
 from agent.tasks.machine import Tasks
 from agent.tasks.tables import TableQueue, Wish, Wished
+from agent.tunnels.seam import Tunnels
 from covey import limits
 from covey.errors import CoveyError, Unavailable
 from covey.machine import Tick
 from covey.model.audit import AuditReport
-from covey.model.objects import ClusterVersion
+from covey.model.objects import ClusterVersion, TunnelKey
 from covey.wire.client import Channel
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class Parts:
     runtime: Runtime
     images: Images
     networks: Networks
+    tunnels: Tunnels
     names: Names
     database: Database
     connect: Callable[[str], Channel]
@@ -97,6 +99,7 @@ class Agent:
             await self._take_over()
             self._spawn(self.auditor.periodic(self.session.dice, self._audited_itself), "audits")
             self._spawn(self._remark(), "remarks")
+            self._spawn(self._tell_keys(), "keys of tunnels")
             self._spawn(self._health_ports.run(), "health ports")
             while True:
                 await self._turn()
@@ -211,6 +214,13 @@ class Agent:
                 told = remarks
                 self._inbox.put_nowait(talk.Remarked(remarks))
             await asyncio.sleep(limits.network_remarks_s)
+
+    async def _tell_keys(self) -> None:
+        """Tell the managers the public keys of this node's tunnels, as soon as they are others."""
+        told: tuple[TunnelKey, ...] = ()
+        while True:
+            told = await self._parts.tunnels.keys(told)
+            self._inbox.put_nowait(talk.KeysChanged(told))
 
     async def _confirm(self, network_id: str, version: ClusterVersion) -> None:
         """Say that a table is in force once names follow it, too; the kernel's next table need not wait for that."""

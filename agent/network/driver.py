@@ -58,6 +58,7 @@ class Settings:
     data_address: str
     vxlan_port: int = limits.vxlan_port
     keeps_client_address: bool = False
+    tunnel_address: str = ""
 
 
 class NetlinkNetworks:
@@ -347,7 +348,7 @@ class NetlinkNetworks:
             )
         own = settings.node_id, settings.data_address, around.mtu, settings.vxlan_port
         kernel = around.ipv6, around.bridge_filter, settings.keeps_client_address
-        host = Host(*own, *kernel, around.advertised, around.interfaces)
+        host = Host(*own, *kernel, around.advertised, around.interfaces, settings.tunnel_address)
         taken = [*found.foreign_routes, *self._subnets()]
         standing = gateway.recover(found.node, taken) or gateway.choose(taken)
         self._have, self._broken = dict(found.node), found.broken

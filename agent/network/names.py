@@ -29,6 +29,9 @@ UNDERLAY_TABLE = "covey_underlay"
 TABLES = frozenset({VIP_TABLE, MESH_TABLE, GATEWAY_TABLE, RETURN_TABLE, UNDERLAY_TABLE})
 """Tables of IPv4. IPv6 has the same, each with a `6` behind its name."""
 TABLES_IPV6 = frozenset(f"{name}6" for name in TABLES)
+TUNNELS_TABLE = "covey_tunnels"
+"""The guard of `agent.tunnels`, in the node's own namespace: nothing here touches it."""
+
 LINK_TABLES = frozenset({EGRESS_TABLE})
 """Tables of the family that sees one link's frames: they go with the link."""
 

@@ -6,7 +6,7 @@ Every stream has a number. What is heard of a stream that is no longer the curre
 from dataclasses import dataclass
 
 from covey.model.assignments import Assignments, TaskReport
-from covey.model.objects import AuditSummary, ClusterVersion, NodeDescription
+from covey.model.objects import AuditSummary, ClusterVersion, NodeDescription, TunnelKey
 from covey.model.tables import NetworkTable
 
 from .messages import AuditAnswer, AuditQuestion, Down, LogSubscription, Membership, Up
@@ -72,6 +72,13 @@ class Remarked:
 
 
 @dataclass(frozen=True, slots=True)
+class KeysChanged:
+    """The node's tunnels have these public keys now, the newest last."""
+
+    keys: tuple[TunnelKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Followed:
     """coveyd has followed what `Follow` asked for, or (not `ok`) has not."""
 
@@ -101,6 +108,7 @@ Event = (
     | TableInForce
     | Redescribed
     | Remarked
+    | KeysChanged
     | Followed
     | Audited
     | AuditedItself

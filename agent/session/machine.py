@@ -29,6 +29,7 @@ from .events import (
     Followed,
     HangUp,
     Heard,
+    KeysChanged,
     Redescribed,
     Remarked,
     Remember,
@@ -147,6 +148,9 @@ class Session:
                 return self._redescribe(description)
             case Remarked(remarks):
                 return self._remark(remarks)
+            case KeysChanged(keys):
+                networking = replace(self.description.networking, tunnel_keys=keys)
+                return self._redescribe(replace(self.description, networking=networking))
             case Audited(answer):
                 return (Send(self.number, answer),) if self.phase is Phase.OPEN else ()
             case AuditedItself(summary):

@@ -18,6 +18,7 @@ from agent.session.machine import Session
 from agent.session.messages import Membership
 from agent.tasks.io.db import Database
 from agent.tasks.machine import Tasks
+from agent.tunnels.fake import FakeTunnels
 from covey.errors import FailedPrecondition
 from covey.model.objects import NodeDescription
 from covey.model.states import NodeRole
@@ -37,6 +38,7 @@ class Node:
     host: FakeHost = field(default_factory=lambda: FakeHost({"sleep": Behaviour(on_signal={15: 143})}))
     images: FakeImages = field(default_factory=lambda: FakeImages(anything=True))
     networks: FakeNetworks = field(default_factory=FakeNetworks)
+    tunnels: FakeTunnels = field(default_factory=FakeTunnels)
     names: FakeNames = field(default_factory=FakeNames)
     managers: tuple[str, ...] = ()
     runtime: FaultyRuntime = field(init=False)
@@ -61,6 +63,7 @@ class Node:
             self.runtime,
             self.images,
             self.networks,
+            self.tunnels,
             self.names,
             database,
             lambda address: connect_control(address, identity),

@@ -24,7 +24,8 @@ class Host:
     """What matters of the host: its VTEP address, the MTU below, and what its kernel was built with.
 
     `advertised` are links that learn their IPv6 routes from routers, which a host that forwards does only if told.
-    `interfaces` are those that macvlan networks could go by.
+    `interfaces` are those that macvlan networks could go by. `tunnel` is its VTEP address on encrypted networks, ""
+    if it cannot encrypt.
     """
 
     node_id: str
@@ -36,6 +37,7 @@ class Host:
     keeps_client_address: bool = False
     advertised: tuple[str, ...] = ()
     interfaces: frozenset[str] = frozenset()
+    tunnel: str = ""
 
 
 Entries = dict[tuple[str, str], str]
@@ -191,9 +193,26 @@ def sound(sandboxes: Iterable[Sandbox]) -> tuple[dict[str, Sandbox], dict[str, s
     return good, wrong
 
 
+def encrypted(network: Network) -> bool:
+    """Tell whether the network's packets may travel in tunnels only."""
+    return not of_lan(network) and network_options.encrypted(network.spec.options)
+
+
+def vtep(network: Network, host: Host) -> str:
+    """Where the network's packets come from here; "" if they cannot be encrypted as they must."""
+    return host.tunnel if encrypted(network) else host.vtep
+
+
+def overhead(network: Network) -> int:
+    """What is around each packet between nodes."""
+    if encrypted(network):
+        return limits.vxlan_overhead_ipv6_bytes + limits.wireguard_overhead_bytes
+    return limits.vxlan_overhead_bytes
+
+
 def mtu(network: Network, host: Host) -> int:
-    """The MTU on the network: its option `mtu`, or what VXLAN leaves of the host's."""
-    return network_options.mtu(network.spec.options) or host.mtu - limits.vxlan_overhead_bytes
+    """The MTU on the network: its option `mtu`, or what VXLAN (and the tunnel) leaves of the host's."""
+    return network_options.mtu(network.spec.options) or host.mtu - overhead(network)
 
 
 def check_here(sandbox: Sandbox, facts: Facts) -> None:
@@ -201,6 +220,7 @@ def check_here(sandbox: Sandbox, facts: Facts) -> None:
     its only family of addresses not there.
     """
     check_mtu(sandbox, facts.host)
+    check_encryption(sandbox, facts.host)
     check_families(sandbox, ipv6=facts.host.ipv6)
     for attachment in sandbox.attachments:
         for each in attachment.network.subnets:
@@ -218,16 +238,27 @@ def overlaps(one: str, other: str) -> bool:
     return first.version == second.version and first.overlaps(second)
 
 
+def check_encryption(sandbox: Sandbox, host: Host) -> None:
+    """Raise `FailedPrecondition` if a network is encrypted and this host cannot do that."""
+    for attachment in sandbox.attachments:
+        network = attachment.network
+        if not vtep(network, host):
+            raise FailedPrecondition(
+                f"network {network.spec.name or network.id} is encrypted, which this node cannot do; "
+                "`covey node inspect` says why"
+            )
+
+
 def check_mtu(sandbox: Sandbox, host: Host) -> None:
     """Raise `FailedPrecondition` if packets as large as a network promises could not leave this host."""
     for attachment in sandbox.attachments:
         network = attachment.network
         if of_lan(network):
             continue
-        most, asked = host.mtu - limits.vxlan_overhead_bytes, mtu(network, host)
+        most, asked = host.mtu - overhead(network), mtu(network, host)
         if asked > most:
             raise FailedPrecondition(
-                f"network {network.spec.name or network.id}: its mtu {asked} and the {limits.vxlan_overhead_bytes} "
+                f"network {network.spec.name or network.id}: its mtu {asked} and the {overhead(network)} "
                 f"bytes around each packet are more than the {host.mtu} of this host's link with {host.vtep}; "
                 f"make the network with mtu={most} or less, or raise the link's"
             )

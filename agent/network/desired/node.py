@@ -36,7 +36,7 @@ from ..seam import Sandbox
 from ..state import Address, Kind, Link, Netns, Vxlan
 from . import mesh, underlay
 from .addressing import mac, subnet
-from .facts import Facts, has_ipv6, ingress, mtu
+from .facts import Facts, has_ipv6, ingress, mtu, vtep
 from .mesh import (
     LOOPBACK,
     PORTS,
@@ -211,12 +211,12 @@ def _own(facts: Facts, network: Network) -> EndpointRow | None:
 
 def _ingress(facts: Facts) -> Netns | None:
     network = ingress_network(facts)
-    if network is None:
+    if network is None or not (local := vtep(network, facts.host)):
         return None
     own = _own(facts, network)
     bridge, size = names.INGRESS_BRIDGE, mtu(network, facts.host)
     ipv6 = has_ipv6(network, facts.host)
-    vxlan = Vxlan(network.vni, facts.host.vtep, facts.host.vxlan_port)
+    vxlan = Vxlan(network.vni, local, facts.host.vxlan_port)
     links = [
         Link(bridge, Kind.BRIDGE, size, mac(own.number) if own else ""),
         Link(names.INGRESS_VXLAN, Kind.VXLAN, size, master=bridge, port=uplink(ipv6=ipv6), vxlan=vxlan),

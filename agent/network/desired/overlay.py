@@ -3,7 +3,7 @@
 from .. import names
 from ..state import Kind, Link, Netns, Port, Vxlan
 from .addressing import mac
-from .facts import Facts, Host, has_ipv6, mtu, named, overlays
+from .facts import Facts, Host, has_ipv6, mtu, named, overlays, vtep
 
 
 def uplink(*, ipv6: bool) -> Port:
@@ -35,15 +35,11 @@ def wish(facts: Facts, name: str) -> Netns:
     links = [
         Link("lo", Kind.LOOPBACK),
         Link(names.SANDBOX_BRIDGE, Kind.BRIDGE, size),
-        Link(
-            names.SANDBOX_VXLAN,
-            Kind.VXLAN,
-            size,
-            master=names.SANDBOX_BRIDGE,
-            port=uplink(ipv6=ipv6),
-            vxlan=Vxlan(network.vni, facts.host.vtep, facts.host.vxlan_port),
-        ),
     ]
+    local, bridge, up = vtep(network, facts.host), names.SANDBOX_BRIDGE, uplink(ipv6=ipv6)
+    if local:  # else it is encrypted, and this host no longer can: no way out is better than a plain one
+        vxlan = Vxlan(network.vni, local, facts.host.vxlan_port)
+        links.append(Link(names.SANDBOX_VXLAN, Kind.VXLAN, size, master=bridge, port=up, vxlan=vxlan))
     statics = []
     for task_id, attachment in members:
         port = names.overlay_port(task_id, network.id)
@@ -61,8 +57,8 @@ def wish(facts: Facts, name: str) -> Netns:
     return Netns(
         links={link.name: link for link in links},
         statics=frozenset(statics),
-        forwards=digest.forwards,
-        neighbours=digest.neighbours,
+        forwards=digest.forwards if local else {},
+        neighbours=digest.neighbours if local else {},
         sysctls=quiet(facts.host),
     )
 

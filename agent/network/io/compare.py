@@ -86,7 +86,7 @@ def _flows(places: Places, facts: Facts, name: str) -> Iterator[Finding | None]:
 
 def _strange_tables(places: Places) -> Iterator[Finding]:
     """Tables in the node's own namespace that bear our mark, and that nothing here makes."""
-    known = names.TABLES | names.LINK_TABLES
+    known = names.TABLES | names.LINK_TABLES | {names.TUNNELS_TABLE}
     asked = message(GETTABLE, b"")
     every = asked._replace(body=bytes((_ANY_FAMILY,)) + asked.body[1:])
     for _, body in places.filtering(NODE).dump(every):

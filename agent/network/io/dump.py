@@ -159,7 +159,7 @@ def forwards(channel: Channel, names: Mapping[int, str]) -> dict[LinkMac, str]:
     found = {}
     for index, _, flags, entry in _neighbours(channel, socket.AF_BRIDGE):
         if index in names and flags & rt.NTF_SELF and rt.NDA_DST in entry and rt.NDA_LLADDR in entry:
-            found[names[index], _mac(entry[rt.NDA_LLADDR])] = socket.inet_ntoa(entry[rt.NDA_DST])
+            found[names[index], _mac(entry[rt.NDA_LLADDR])] = rt.unpacked(entry[rt.NDA_DST])
     return found
 
 
@@ -228,9 +228,9 @@ def _neighbours(channel: Channel, family: int) -> list[tuple[int, int, int, dict
 
 def _vxlan(info: Mapping[int, bytes]) -> Vxlan:
     data = attributes(info.get(rt.IFLA_INFO_DATA, b""))
-    local = data.get(rt.IFLA_VXLAN_LOCAL, bytes(4))
+    local = data.get(rt.IFLA_VXLAN_LOCAL6) or data.get(rt.IFLA_VXLAN_LOCAL, bytes(4))
     port = int.from_bytes(data.get(rt.IFLA_VXLAN_PORT, b""), "big")
-    return Vxlan(_u32(data.get(rt.IFLA_VXLAN_ID, b"")), socket.inet_ntoa(local), port)
+    return Vxlan(_u32(data.get(rt.IFLA_VXLAN_ID, b"")), rt.unpacked(local), port)
 
 
 def _macvlan(found: Mapping[int, bytes], info: Mapping[int, bytes], outside: Mapping[int, str]) -> Macvlan:

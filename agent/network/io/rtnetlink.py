@@ -60,6 +60,7 @@ IFLA_BR_MCAST_SNOOPING = 23
 IFLA_MACVLAN_MODE = 1
 IFLA_VXLAN_ID = 1
 IFLA_VXLAN_LOCAL = 4
+IFLA_VXLAN_LOCAL6 = 17
 IFLA_VXLAN_LEARNING = 7
 IFLA_VXLAN_PROXY = 11
 IFLA_VXLAN_PORT = 15
@@ -110,6 +111,16 @@ def mac_bytes(mac: str) -> bytes:
     return bytes.fromhex(mac.replace(":", ""))
 
 
+def packed(address: str) -> bytes:
+    """The bytes of an address of either family."""
+    return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
+
+
+def unpacked(address: bytes) -> str:
+    """An address of either family as text."""
+    return socket.inet_ntop(socket.AF_INET6 if len(address) == 16 else socket.AF_INET, address)
+
+
 def bridge(link: Link) -> Message:
     """Make a bridge without multicast snooping, for nothing here is multicast."""
     kind = (text(IFLA_INFO_KIND, "bridge"), nested(IFLA_INFO_DATA, u8(IFLA_BR_MCAST_SNOOPING, 0)))
@@ -119,13 +130,17 @@ def bridge(link: Link) -> Message:
 def vxlan(link: Link, namespace_fd: int | None) -> Message:
     """Make a VXLAN device in the namespace `namespace_fd`, with its UDP socket in the channel's own.
 
+    The socket is of the family of the device's own address, and takes nothing of the other.
+
     It does not learn, has no default destination, and answers ARP from its neighbours.
     """
     assert link.vxlan is not None
     data = nested(
         IFLA_INFO_DATA,
         u32(IFLA_VXLAN_ID, link.vxlan.vni),
-        attribute(IFLA_VXLAN_LOCAL, socket.inet_aton(link.vxlan.local)),
+        attribute(
+            IFLA_VXLAN_LOCAL6 if ":" in link.vxlan.local else IFLA_VXLAN_LOCAL, packed(link.vxlan.local)
+        ),
         u8(IFLA_VXLAN_LEARNING, 0),
         u8(IFLA_VXLAN_PROXY, 1),
         u16_big(IFLA_VXLAN_PORT, link.vxlan.port),
@@ -223,7 +238,7 @@ def static(index: int, mac: str, *, remove: bool = False) -> Message:
 def forward(index: int, mac: str, vtep: str) -> Message:
     """Tell a VXLAN device which VTEP a MAC address is behind."""
     body = NDMSG.pack(socket.AF_BRIDGE, index, NUD_PERMANENT | NUD_NOARP, NTF_SELF, 0)
-    body += attribute(NDA_DST, socket.inet_aton(vtep)) + attribute(NDA_LLADDR, mac_bytes(mac))
+    body += attribute(NDA_DST, packed(vtep)) + attribute(NDA_LLADDR, mac_bytes(mac))
     return Message(RTM_NEWNEIGH, _PUT, body)
 
 

@@ -1,0 +1,60 @@
+"""The guard: the firewall rules by which nothing of an encrypted network travels outside a tunnel, as data. Pure.
+
+Three ways are closed, each counted:
+
+* What leaves for a tunnel address, by any link but a tunnel (the route is missing, the device has ended).
+* What comes from a tunnel address or to one, by any link but a tunnel: it is forged.
+* VXLAN that did not come through a tunnel, for a network that is encrypted. Such networks' devices have an IPv6 socket
+  of their own, which IPv4's packets never reach; the rule counts them. IPv6's are dropped by their port alone: these
+  have not been put together yet where they are looked at, and the network's number may be in a later fragment.
+"""
+
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Literal
+
+from .state import Guard
+
+ENCODING = 1  # raise when the encoder makes other bytecode of the same rules
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """Packets by this device are decided: they are in a tunnel."""
+
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Packets of this kind are counted and dropped; what is empty or 0 matches all. `end`: which address is meant."""
+
+    family: Literal[4, 6]
+    prefix: str = ""
+    end: Literal["source", "destination"] = "destination"
+    port: int = 0
+    vni: int = 0
+
+
+Rule = Accepted | Dropped
+
+
+def incoming(guard: Guard) -> list[Rule]:
+    """The rules for what comes to this host, in their order."""
+    return [
+        *(Accepted(device) for device in guard.devices),
+        Dropped(6, prefix=guard.prefix, end="source"),
+        Dropped(6, prefix=guard.prefix),
+        Dropped(6, port=guard.vxlan_port),
+        *(Dropped(4, port=guard.vxlan_port, vni=vni) for vni in guard.vnis),
+    ]
+
+
+def outgoing(guard: Guard) -> list[Rule]:
+    """The rules for what leaves this host."""
+    return [*(Accepted(device) for device in guard.devices), Dropped(6, prefix=guard.prefix)]
+
+
+def digest(guard: Guard) -> str:
+    """By what the guard is recognised when it is read back."""
+    return blake2b(repr((ENCODING, guard)).encode(), digest_size=8).hexdigest()

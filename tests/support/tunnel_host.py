@@ -1,0 +1,72 @@
+"""One test host with tunnels: networks and tunnels as the agent joins them, told what to do line by line on stdin."""
+
+import asyncio
+import logging
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from agent.network.driver import NetlinkNetworks
+from agent.network.driver import Settings as NetworkSettings
+from agent.tunnels.driver import NodeTunnels, Settings
+from agent.tunnels.io.networks import TunnelledNetworks
+from agent.tunnels.io.userspace import Userspace
+from agent.tunnels.seam import Encrypted
+from covey.model.objects import TunnelKey
+from covey.model.tables import PeerRow
+from tests.support.network_host import Answer, Call, perform
+
+
+class TunnelCall(msgspec.Struct):
+    method: str
+    told: tuple[TunnelKey, ...] | None = None
+    peers: tuple[PeerRow, ...] = ()
+
+
+async def perform_here(tunnels: NodeTunnels, call: TunnelCall) -> str:
+    """What concerns tunnels alone."""
+    match call.method:
+        case "keys":
+            return msgspec.json.encode(await tunnels.keys()).decode()
+        case "use":
+            await tunnels.use(Encrypted("n", 77, peers=call.peers))
+        case _:
+            raise AssertionError(call.method)
+    return ""
+
+
+async def main() -> None:
+    """Serve calls until stdin ends."""
+    directory, node_id, address, cluster_id, why = sys.argv[1:]
+    logging.basicConfig(level=logging.INFO, format=f"{node_id} %(message)s")
+    run = Path(directory)
+    make = None if why else Userspace()
+    tunnels = NodeTunnels(
+        Settings(cluster_id, node_id, address, run.parent / "state" / "tunnels.json", period_s=0.2), make, why
+    )
+    settings = NetworkSettings(
+        run, node_id, address, keeps_client_address=True, tunnel_address=tunnels.address
+    )
+    networks = TunnelledNetworks(NetlinkNetworks(settings), tunnels)
+    loop = asyncio.get_running_loop()
+    while line := await loop.run_in_executor(None, sys.stdin.buffer.readline):
+        before = time.perf_counter()
+        try:
+            method = msgspec.json.decode(line)["method"]
+            if method in ("keys", "use"):
+                result = await perform_here(tunnels, msgspec.json.decode(line, type=TunnelCall))
+            else:
+                result = await perform(networks, msgspec.json.decode(line, type=Call))
+            answer = Answer(result)
+        except Exception as error:  # noqa: BLE001  told to the test
+            answer = Answer(error=f"{type(error).__name__}: {error}")
+        answer.ms = (time.perf_counter() - before) * 1000
+        sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")
+        sys.stdout.buffer.flush()
+    await networks.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
