@@ -315,6 +315,8 @@ class IpamConfig(Spec, frozen=True):
 class NetworkSpec(Spec, frozen=True):
     """What people ask of a network. `options` are driver options, e.g. `mtu` for overlays.
 
+    `attachable` changes nothing: it is kept for those who ask for it elsewhere, where single containers join networks.
+
     `ipv4` and `ipv6` say which families of addresses its endpoints have. A `config_only` network is nothing
     but settings, which another takes over by naming it as `config_from`.
     """

@@ -87,7 +87,9 @@ def _ipam_driver(_ctx: click.Context, _parameter: click.Parameter, value: str) -
     metavar="KEY=VALUE",
     help="A driver option: mtu=1400, or vni=70000; of macvlan parent=eth1, or mode=private.",
 )
-@click.option("--attachable", is_flag=True, help="Let single containers join as well.")
+@click.option(
+    "--attachable", is_flag=True, help="Kept and shown only: all containers here are tasks of services."
+)
 @click.option("--internal", is_flag=True, help="No way out of the cluster from this network.")
 @click.option("--ingress", is_flag=True, help="Make it the network of published ports.")
 @click.option("--ipv4/--no-ipv4", default=True, show_default=True, help="Give endpoints IPv4 addresses.")
@@ -119,6 +121,8 @@ def create(host: Host, /, name: str, **options: Any) -> None:
     async def work() -> None:
         async with connect(host) as cluster:
             echo(await cluster.create_network(spec))
+        if spec.attachable:
+            echo(f"Note: {name}: {show.ATTACHABLE}", err=True)
 
     run(work)
 

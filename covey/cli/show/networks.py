@@ -7,6 +7,8 @@ from covey.model.objects import Network
 from ..options import word
 from . import text
 
+ATTACHABLE = "attachable is kept, but only tasks of services join networks here"
+
 HEADERS = ("NETWORK ID", "NAME", "DRIVER", "SCOPE", "SUBNET", "STATE")
 
 
@@ -52,6 +54,7 @@ def pretty(item: Network, truth: NetworkTruth) -> str:
         f"Newest table: version {truth.version.index}"
         if truth.version.index
         else "No node needs its table now.",
+        *([f"Note: {ATTACHABLE}."] if item.spec.attachable else []),
         *([f"It is being removed, and {truth.removal}."] if truth.removal else []),
         text.table(nodes[0], nodes[1:]) if truth.nodes else "No node is on it.",
         *(_service(each, ingress=item.spec.ingress) for each in truth.services),

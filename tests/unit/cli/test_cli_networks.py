@@ -136,3 +136,9 @@ no task is on it"""
 def test_families_are_asked_for_as_with_docker(words: list[str], spec: NetworkSpec) -> None:
     context = create.make_context("create", plain(create, words))
     assert network_spec(**context.params) == spec
+
+
+def test_what_attachable_means_is_said() -> None:
+    noted = replace(NET, spec=replace(NET.spec, attachable=True))
+    assert "Note: attachable is kept, but only tasks of services join" in show.pretty(noted, NetworkTruth())
+    assert "attachable" not in show.pretty(NET, NetworkTruth())
