@@ -20,6 +20,7 @@ from covey.wire.services import Control, Logs
 
 from .daemon import connect_daemon
 from .host import Host
+from .pages import joined
 from .patience import NOT_DONE, patiently
 from .views import (
     AuditedNode,
@@ -249,13 +250,14 @@ class ClusterClient:
 
     async def get_network(self, network: str) -> NetworkDetail:
         """Return a network by id, unambiguous prefix of an id, or name."""
-        answer = await self._read(Control.get_network, pb.GetNetworkRequest(network=network))
-        return from_message(answer, NetworkDetail)
+        found = await self._pages(Control.get_network, pb.GetNetworkRequest(network=network))
+        pages = [from_message(page, NetworkDetail) for page in found]
+        return NetworkDetail(pages[0].network, tuple(each for page in pages for each in page.endpoints))
 
     async def inspect_network(self, network: str) -> NetworkTruth:
         """Return what is true of a network now, as its nodes tell the leader."""
-        answer = await self._read(Control.inspect_network, pb.InspectNetworkRequest(network=network))
-        return from_message(answer, NetworkTruth)
+        found = await self._pages(Control.inspect_network, pb.InspectNetworkRequest(network=network))
+        return joined([from_message(page, NetworkTruth) for page in found])
 
     async def remove_network(self, network_id: str) -> None:
         """Remove a network that nothing uses."""

@@ -138,7 +138,7 @@ class Control:
         OPERATORS,
         Where.READ,
     )
-    get_network = Unary(
+    get_network = ServerStream(
         name,
         "GetNetwork",
         control_pb2.GetNetworkRequest,
@@ -149,7 +149,7 @@ class Control:
     remove_network = Unary(
         name, "RemoveNetwork", control_pb2.RemoveNetworkRequest, control_pb2.RemoveNetworkResponse, OPERATORS
     )
-    inspect_network = Unary(
+    inspect_network = ServerStream(
         name,
         "InspectNetwork",
         control_pb2.InspectNetworkRequest,

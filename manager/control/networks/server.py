@@ -1,9 +1,12 @@
 """The gRPC side of networks: requests are read, checked, and turned into transactions."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from random import Random
 
+from covey import limits
+from covey.client.pages import paged
 from covey.errors import NotLeader
 from covey.model.objects import Endpoint, Network
 from covey.model.specs import NetworkSpec
@@ -16,7 +19,8 @@ from manager.control.lookup import find_network
 from manager.control.paging import pages
 from manager.dispatcher.followed import Followed
 from manager.store.driver import Store
-from manager.store.view import BY_NETWORK
+from manager.store.io.aside import Aside, GivenUp
+from manager.store.view import BY_NETWORK, View
 
 from .changes import create_network, remove_network
 from .settings import check_settings
@@ -36,6 +40,7 @@ class NetworkServer:
         self._store = store
         self._dice = dice
         self._followed = followed
+        self._aside = Aside(store)
 
     def bindings(self) -> list[Binding]:
         """List the methods this serves."""
@@ -63,13 +68,17 @@ class NetworkServer:
         for page in pages([to_message(network, objects_pb2.Network) for network in self._store.all(Network)]):
             yield pb.ListNetworksResponse(networks=page)
 
-    async def _get_network(self, request: pb.GetNetworkRequest, caller: Caller) -> pb.GetNetworkResponse:
+    async def _get_network(
+        self, request: pb.GetNetworkRequest, caller: Caller
+    ) -> AsyncIterator[pb.GetNetworkResponse]:
         network = find_network(self._store, request.network)
-        endpoints = self._store.find(Endpoint, BY_NETWORK, network.id)
-        return pb.GetNetworkResponse(
-            network=to_message(network, objects_pb2.Network),
-            endpoints=[to_message(endpoint, objects_pb2.Endpoint) for endpoint in endpoints],
-        )
+        endpoints = list(self._store.find(Endpoint, BY_NETWORK, network.id))
+        first: objects_pb2.Network | None = to_message(network, objects_pb2.Network)
+        for page in pages(endpoints):
+            written = [to_message(endpoint, objects_pb2.Endpoint) for endpoint in page]
+            yield pb.GetNetworkResponse(network=first, endpoints=written)
+            first = None
+            await asyncio.sleep(0)  # thousands of endpoints must not hold up heartbeats
 
     async def _remove_network(
         self, request: pb.RemoveNetworkRequest, caller: Caller
@@ -80,9 +89,17 @@ class NetworkServer:
 
     async def _inspect_network(
         self, request: pb.InspectNetworkRequest, caller: Caller
-    ) -> pb.InspectNetworkResponse:
-        network = find_network(self._store, request.network)
-        followed = self._followed(network.id)
+    ) -> AsyncIterator[pb.InspectNetworkResponse]:
+        network_id = find_network(self._store, request.network).id
+        followed = self._followed(network_id)
         if followed is None:
             raise NotLeader("this manager does not lead (any more)")
-        return to_message(truth(self._store, network, followed), pb.InspectNetworkResponse)
+
+        def look(view: View, given_up: GivenUp) -> list[pb.InspectNetworkResponse]:
+            told = truth(view, find_network(view, network_id), followed, given_up)
+            return [
+                to_message(page, pb.InspectNetworkResponse) for page in paged(told, limits.page_items_max)
+            ]
+
+        for page in await self._aside.work(look):
+            yield page

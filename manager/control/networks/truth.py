@@ -1,8 +1,10 @@
 """What is true of a network now: what its nodes follow, and where its services' connections go. Pure."""
 
 from collections import defaultdict
+from collections.abc import Callable
 
 from covey.client.views import NetworkBackend, NetworkFollower, NetworkService, NetworkTruth
+from covey.errors import Unavailable
 from covey.model.objects import ClusterVersion, Endpoint, Network, Node
 from covey.model.tables import EndpointRow
 from manager.dispatcher.followed import Followed
@@ -12,12 +14,16 @@ from manager.store.view import BY_NETWORK, View
 from .changes import waits_for
 
 
-def truth(view: View, network: Network, followed: Followed) -> NetworkTruth:
-    """Put together what the store has and what nodes have said."""
+def truth(
+    view: View, network: Network, followed: Followed, given_up: Callable[[], bool] = lambda: False
+) -> NetworkTruth:
+    """Put together what the store has and what nodes have said. Raises `Unavailable` once it is given up."""
     newest = followed.newest or ClusterVersion()
     rows = network_table(view, network, newest)
     backends: defaultdict[str, list[NetworkBackend]] = defaultdict(list)
     for row in rows.endpoints:
+        if given_up():
+            raise Unavailable(f"looking at network {network.spec.name} takes too long; ask again later")
         if row.task_id:
             backends[row.service_id].append(_backend(view, row))
     services = tuple(

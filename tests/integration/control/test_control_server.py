@@ -209,6 +209,9 @@ def test_networks_are_removed_only_when_nobody_is_on_them(stand: CliStand) -> No
             await until(moments, lambda m: m.detail.running == 1)
         shown = await cluster.get_network("wide")
         assert [str(e.addresses[0]).rpartition(".")[0] for e in shown.endpoints] == ["10.66.0"]
+        told = await cluster.inspect_network("wide")
+        assert [each.name for each in told.services] == ["member"]
+        assert [len(node.endpoints) for node in told.nodes] == [1]
         with pytest.raises(FailedPrecondition, match="in use by member"):
             await cluster.remove_network(network_id)
         await cluster.remove_service(service_id)
