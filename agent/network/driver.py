@@ -27,6 +27,7 @@ from .desired import Facts, gateway, namespace
 from .desired import names as wanted_names
 from .desired.facts import Host, check, check_here, of_lan, sound
 from .desired.macvlan import check_parents, lans
+from .desired.memory import Memory
 from .desired.node import forwarded_keys, host_keys
 from .desired.task import has_way_out
 from .firewall import Family
@@ -162,13 +163,13 @@ class NetlinkNetworks:
         """See `Networks.apply`."""
 
         def work() -> bool:
-            before = self._facts
+            known = self._facts.known(table.network_id) if self._facts is not None else None
             self._tables[table.network_id] = table
             self._ask_again([table.network_id])
             self._converge(self._around(table.network_id))
             self._denials.check([table.network_id])
-            after = self._facts
-            return before is None or after is None or sweep.needed(before, after, table.network_id)
+            facts = self._facts
+            return known is None or facts is None or sweep.needed(known, facts.known(table.network_id))
 
         if await self._in_turn(work):
             self._sweeper.sweep([table.network_id])
@@ -182,6 +183,8 @@ class NetlinkNetworks:
             self._tables.pop(network_id, None)
             self._denials.forget(network_id)
             self._converge(around)
+            if self._facts is not None:
+                self._facts.memory.forget_network(network_id)
 
         await self._in_turn(work)
 
@@ -225,7 +228,10 @@ class NetlinkNetworks:
                 self._converge(None)
             facts = self._facts and self._current_facts()
             aside = Aside(self._denials.said, self._denials.tasks(self._sandboxes))
-            return compare(self._places, facts, aside, processes) if facts else Look()
+            if facts is None:
+                return Look()
+            # from the tables alone: what is remembered of them is audited, too
+            return compare(self._places, replace(facts, memory=Memory()), aside, processes)
 
         if repair:
             self._sweeper.sweep(self._tables)
@@ -299,6 +305,7 @@ class NetlinkNetworks:
             raise
         for name in chosen - wanted:
             self._have.pop(name, None)
+            facts.memory.forget_task(name)
         self._have.update(want)
         self._broken = tuple(each for each in self._broken if each not in chosen)
         if NODE in chosen:

@@ -194,7 +194,7 @@ def things(want: Mapping[str, Netns]) -> int:
         + len(each.neighbours)
         + len(each.sysctls)
         + sum(
-            sum(len(chain.rules) for chain in table.chains) + sum(len(one.elements) for one in table.maps)
+            sum(len(chain.rules) for chain in table.every()) + sum(len(one.elements) for one in table.maps)
             for table in each.rules.values()
         )
         for each in want.values()

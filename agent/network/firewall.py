@@ -7,11 +7,13 @@ rules are there and say the right digest. Elements of named maps are read back a
 Statements are whole thoughts ("send to one of these"), which `io/nftables` turns into expressions.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from functools import cached_property
 from hashlib import blake2b
+
+from .lineage import Derived
 
 ENCODING = 1  # raise when the encoder makes other bytecode of the same statements
 
@@ -306,6 +308,34 @@ def _said(statement: Statement) -> str:
     return repr(statement)
 
 
+class Digests(Mapping[str, str]):
+    """The digests of a table's chains by name, each worked out once it is asked for."""
+
+    def __init__(self, few: Mapping[str, Chain], many: Mapping[str, Chain]) -> None:
+        self.few, self.many = few, many
+
+    def __getitem__(self, name: str) -> str:
+        """The digest of the chain `name`."""
+        chain = self.few.get(name)
+        return (self.many[name] if chain is None else chain).digest
+
+    def __iter__(self) -> Iterator[str]:
+        """The names, those of the few first."""
+        yield from self.few
+        yield from self.many
+
+    def __len__(self) -> int:
+        """How many chains there are."""
+        return len(self.few) + len(self.many)
+
+    def since(self, other: object) -> Collection[str] | None:
+        """The chains in which this may differ from `other`, if the lineage of the many is known."""
+        if not isinstance(other, Digests) or not isinstance(self.many, Derived):
+            return None
+        known = self.many.since(other.many)
+        return None if known is None else {*known, *self.few, *other.few}
+
+
 @dataclass(frozen=True, slots=True)
 class TableView:
     """What can be read back of a table: each chain's digest ("" if it is not ours), each map's elements."""
@@ -332,6 +362,7 @@ class VerdictMap:
 class Table:
     """A table: the unit that one part of Covey owns. No two have the same name, whatever their family.
 
+    `many` are chains by name that rules or maps lead to, of which there may be thousands: they are best `Derived`.
     `noted` are the sets that packets themselves fill (`NoteSender`): what is in them is nobody's wish.
     """
 
@@ -340,16 +371,22 @@ class Table:
     maps: tuple[VerdictMap, ...] = ()
     family: Family = Family.IPV4
     noted: tuple[str, ...] = ()
+    many: Mapping[str, Chain] = field(default_factory=dict[str, Chain])
 
     def view(self) -> TableView:
         """What will be read back once the table stands."""
-        return TableView(
-            chains={chain.name: chain.digest for chain in self.chains},
-            maps={each.name: dict(each.elements) for each in self.maps},
-        )
+        few = {chain.name: chain for chain in self.chains}
+        return TableView(Digests(few, self.many), {each.name: each.elements for each in self.maps})
+
+    def every(self) -> Iterator[Chain]:
+        """All chains."""
+        yield from self.chains
+        yield from self.many.values()
 
     def chain(self, name: str) -> Chain:
         """The chain of this name; raises KeyError if there is none."""
+        if name in self.many:
+            return self.many[name]
         for chain in self.chains:
             if chain.name == name:
                 return chain

@@ -9,14 +9,12 @@ cannot be changed, both ends go and a new pair comes.
 
 from collections.abc import Collection, Iterator, Mapping, Set
 from dataclasses import replace
-from typing import TypeVar
 
 from . import names, ops
 from .firewall import Table, TableView
+from .lineage import difference
 from .ops import Operation
 from .state import FRESH, Kind, Link, Netns, Node
-
-K = TypeVar("K")
 
 _PHASE = {kind: number for number, kinds in enumerate(ops.PHASES) for kind in kinds}
 
@@ -175,9 +173,9 @@ def _addressing(name: str, have: Netns, want: Netns) -> Iterator[Operation]:
         yield ops.RemoveAddress(name, address)
     for address in sorted(want.addresses - have.addresses):
         yield ops.AddAddress(name, address)
-    kept = {(each.table, each.cidr) for each in want.routes}
+    kept = {each.place for each in want.routes}
     for route in sorted(have.routes - want.routes):
-        if (route.table, route.cidr) not in kept:  # IPv4's have gone with the address, IPv6's have not
+        if route.place not in kept:  # IPv4's have gone with the address, IPv6's have not
             yield ops.RemoveRoute(name, route)
     for route in sorted(want.routes):
         if route not in have.routes or route.link in renumbered:
@@ -193,50 +191,38 @@ def _bridging(name: str, have: Netns, want: Netns) -> Iterator[Operation]:
         yield ops.AddStatic(name, port, mac)
     for port, mac in sorted(have.statics - want.statics):
         yield ops.RemoveStatic(name, port, mac)
-    set_, unset = _difference(have.forwards, want.forwards)
+    set_, unset = difference(have.forwards, want.forwards)
     for link, mac in set_:
         yield ops.SetForward(name, link, mac, want.forwards[link, mac])
     for link, mac in unset:
         yield ops.RemoveForward(name, link, mac)
-    set_, unset = _difference(have.neighbours, want.neighbours)
+    set_, unset = difference(have.neighbours, want.neighbours)
     for link, ip in set_:
         yield ops.SetNeighbour(name, link, ip, want.neighbours[link, ip])
     for link, ip in unset:
         yield ops.RemoveNeighbour(name, link, ip)
 
 
-def _difference(have: Mapping[K, str], want: Mapping[K, str]) -> tuple[list[K], list[K]]:
-    """The keys to set and those to unset. A big table that is the same object costs nothing."""
-    if have is want:
-        return [], []
-    return [key for key in want if have.get(key) != want[key]], [key for key in have if key not in want]
-
-
 def _table(name: str, now: TableView | None, wish: Table) -> Iterator[Operation]:
     """Edit the table where only its jumped-to chains and elements differ; else replace it whole."""
-    view = wish.view()
-    if now == view:
-        return
-    if now is None or _frame(now) != _frame(view):
+    if now is None:
         yield ops.ReplaceTable(name, wish)
+        return
+    view = wish.view()
+    put, drop = difference(now.chains, view.chains)
+    base = [now.chains.get(chain, "") for chain in (*put, *drop)] + [view.chains[chain] for chain in put]
+    if any(digest.startswith("base-") for digest in base) or now.maps.keys() != view.maps.keys():
+        yield ops.ReplaceTable(name, wish)  # of these nothing can be edited
         return
     unset: dict[str, tuple[str, ...]] = {}
     set_: dict[str, dict[str, str]] = {}
     for each, elements in view.maps.items():
         before = now.maps[each]
-        unset[each] = tuple(key for key, chain in before.items() if elements.get(key) != chain)
-        set_[each] = {key: chain for key, chain in elements.items() if before.get(key) != chain}
-    yield ops.EditTable(
-        name,
-        wish,
-        put=tuple(chain for chain in wish.chains if now.chains.get(chain.name) != chain.digest),
-        drop=tuple(chain for chain in now.chains if chain not in view.chains),
-        unset={each: keys for each, keys in unset.items() if keys},
-        set={each: elements for each, elements in set_.items() if elements},
-    )
-
-
-def _frame(view: TableView) -> tuple[dict[str, str], list[str]]:
-    """What of a table cannot be edited: its base chains, and which maps there are."""
-    base = {name: digest for name, digest in view.chains.items() if digest.startswith("base-")}
-    return base, sorted(view.maps)
+        new, gone = difference(before, elements)
+        if gone := [*gone, *(key for key in new if key in before)]:
+            unset[each] = tuple(gone)
+        if new:
+            set_[each] = {key: elements[key] for key in new}
+    if put or drop or unset or set_:
+        chains = tuple(wish.chain(chain) for chain in put)
+        yield ops.EditTable(name, wish, put=chains, drop=tuple(drop), unset=unset, set=set_)

@@ -92,6 +92,11 @@ class Route:
     onlink: bool = False
     table: int = MAIN
 
+    @property
+    def place(self) -> tuple[int, str, str]:
+        """What no two routes share: one by way of a gateway takes another's place, those without have each a link."""
+        return self.table, self.cidr, "" if self.via else self.link
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Policy:

@@ -12,10 +12,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
-from covey.model.states import EndpointMode
-
-from .desired.facts import Facts, overlays
+from .desired.facts import Digest, Facts, overlays
 from .desired.node import ingress_network
+from .lineage import touched
 from .state import NODE
 
 
@@ -59,11 +58,10 @@ class Sweep:
         return translated and any(answered_by in each for each in self.subnets)
 
 
-def needed(before: Facts, after: Facts, network_id: str) -> bool:
+def needed(before: Digest, after: Digest) -> bool:
     """Tell whether the change of a network's table can have left stale flows: someone left, or a VIP came."""
-    if _alive(before, network_id) - _alive(after, network_id):
-        return True
-    return bool(_virtual(after, network_id) - _virtual(before, network_id))
+    left = any(each not in after.alive for each in touched(before.alive, after.alive))
+    return left or any(each not in before.virtual for each in touched(before.virtual, after.virtual))
 
 
 def places(facts: Facts, network_ids: Collection[str]) -> list[str]:
@@ -93,9 +91,8 @@ def of_place(facts: Facts, netns: str, network_ids: Collection[str]) -> Sweep | 
 
 def _alive(facts: Facts, network_id: str) -> frozenset[str]:
     here = (ip for _, each in facts.attachments(network_id) for ip in each.endpoint.addresses)
-    return facts.digest(network_id).alive.union(here)
+    return frozenset({*facts.known(network_id).alive, *here})
 
 
 def _virtual(facts: Facts, network_id: str) -> frozenset[str]:
-    services = facts.table(network_id).services
-    return frozenset(ip for each in services if each.mode is EndpointMode.VIP for ip in each.virtual_ips)
+    return frozenset(facts.known(network_id).virtual)

@@ -126,8 +126,7 @@ class Kernel:
                 return replace(here, addresses=here.addresses - {address}, routes=routes)
             case ops.AddRoute(_, route):
                 assert here.links[route.link].up
-                place = (route.table, route.cidr)
-                kept_routes = frozenset(each for each in here.routes if (each.table, each.cidr) != place)
+                kept_routes = frozenset(each for each in here.routes if each.place != route.place)
                 return replace(here, routes=kept_routes | {route})
             case ops.RemoveRoute(_, route):
                 return replace(here, routes=here.routes - {route})

@@ -18,7 +18,8 @@ IpNetwork = IPv4Network | IPv6Network
 
 def mac(number: int) -> str:
     """The MAC address of the endpoint with this number: 02:42 and the number."""
-    return ":".join(f"{byte:02x}" for byte in (0x02, 0x42, *number.to_bytes(4, "big")))
+    one, two, three, four = number.to_bytes(4, "big")
+    return f"02:42:{one:02x}:{two:02x}:{three:02x}:{four:02x}"
 
 
 def address_in(family: Family, endpoint: Endpoint | EndpointRow) -> str:

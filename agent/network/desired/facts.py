@@ -9,82 +9,30 @@ from covey import limits
 from covey.errors import FailedPrecondition, Refused
 from covey.model import network_options
 from covey.model.objects import Network
-from covey.model.states import EndpointState
 from covey.model.tables import NetworkTable
 
 from .. import names
-from ..firewall import FAMILIES, Family, family_of
+from ..firewall import Family, family_of
 from ..seam import Attachment, Sandbox
-from .addressing import addresses, check_families, families, mac, subnet
+from .addressing import addresses, check_families, families, subnet
+from .digest import Digest, digest
 from .gateway import Gateway
+from .host import Host
+from .memory import Memory
 
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """What matters of the host: its VTEP address, the MTU below, and what its kernel was built with.
-
-    `advertised` are links that learn their IPv6 routes from routers, which a host that forwards does only if told.
-    `interfaces` are those that macvlan networks could go by. `tunnel` is its VTEP address on encrypted networks, ""
-    if it cannot encrypt.
-    """
-
-    node_id: str
-    vtep: str
-    mtu: int
-    vxlan_port: int = limits.vxlan_port
-    ipv6: bool = True
-    bridge_filter: bool = False
-    keeps_client_address: bool = False
-    advertised: tuple[str, ...] = ()
-    interfaces: frozenset[str] = frozenset()
-    tunnel: str = ""
-
-
-Entries = dict[tuple[str, str], str]
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """Addresses of one family: where new connections may go by service, in the table's order, those of them on this
-    node, and those on nodes that cannot keep a client's address.
-    """
-
-    active: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
-    here: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
-    unkept: list[str] = field(default_factory=list[str])
-
-
-@dataclass(frozen=True, slots=True)
-class Digest:
-    """What follows from a table, worked out once: it is the same for every namespace.
-
-    FDB and neighbour entries for the network's VXLAN device (every endpoint that another node holds), whom new
-    connections may reach in each family, all addresses there are, and where other nodes' packets come from.
-    """
-
-    table: NetworkTable
-    forwards: Entries
-    neighbours: Entries
-    reach: dict[Family, Reach]
-    alive: frozenset[str]
-    vteps: frozenset[str]
+__all__ = ["Digest", "Facts", "Host"]
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything the wishes are computed from. `cache` and `seen` are handed on from one to the next."""
+    """Everything the wishes are computed from. `memory` is handed on from one to the next."""
 
     host: Host
     gateway: Gateway
     networks: Mapping[str, Network] = field(default_factory=dict[str, Network])
     tables: Mapping[str, NetworkTable] = field(default_factory=dict[str, NetworkTable])
     sandboxes: Mapping[str, Sandbox] = field(default_factory=dict[str, Sandbox])
-    cache: dict[tuple[str, str], Digest] = field(
-        default_factory=dict[tuple[str, str], Digest], compare=False, repr=False
-    )
-    seen: dict[str, tuple[list[frozenset[str]], frozenset[str]]] = field(
-        default_factory=dict[str, tuple[list[frozenset[str]], frozenset[str]]], compare=False, repr=False
-    )
+    memory: Memory = field(default_factory=Memory, compare=False, repr=False)
 
     def with_interfaces(self, interfaces: frozenset[str]) -> "Facts":
         """The same facts of a host that has these interfaces now."""
@@ -108,27 +56,25 @@ class Facts:
     def digest(self, network_id: str, device: str = names.SANDBOX_VXLAN) -> Digest:
         """What follows from the network's table: the same object for the same table."""
         table = self.tables.get(network_id) or _NO_TABLE
-        known = self.cache.get((network_id, device))
+        known = self.memory.digests.get((network_id, device))
         if known is None or known.table is not table:
-            known = self.cache[network_id, device] = _digest(table, self.host, device)
+            known = self.memory.digests[network_id, device] = digest(table, self.host, device, known)
         return known
+
+    def known(self, network_id: str) -> Digest:
+        """What follows from the table, as it is asked for on this network's own device."""
+        network = self.networks.get(network_id)
+        ingress = network is not None and network.spec.ingress
+        return self.digest(network_id, names.INGRESS_VXLAN if ingress else names.SANDBOX_VXLAN)
 
     def others(self) -> frozenset[str]:
         """The VTEP addresses of all other nodes that the tables name: the same object while none comes or goes."""
-        found = [
-            self.digest(each, names.INGRESS_VXLAN if self._is_ingress(each) else names.SANDBOX_VXLAN).vteps
-            for each in self.tables
-        ]
-        known = self.seen.get("others")
-        if known is None or len(known[0]) != len(found) or any(map(is_not, known[0], found)):
+        found = [self.known(each).vteps for each in self.tables]
+        before, known = self.memory.vteps
+        if len(before) != len(found) or any(map(is_not, before, found)):
             every = frozenset[str]().union(*found)
-            same = known is not None and known[1] == every
-            known = self.seen["others"] = (found, known[1] if known is not None and same else every)
-        return known[1]
-
-    def _is_ingress(self, network_id: str) -> bool:
-        network = self.networks.get(network_id)
-        return network is not None and network.spec.ingress
+            self.memory.vteps = found, known if known == every else every
+        return self.memory.vteps[1]
 
 
 _NO_TABLE = NetworkTable()
@@ -268,26 +214,3 @@ def check_mtu(sandbox: Sandbox, host: Host) -> None:
                 f"{limits.ipv6_mtu_bytes_min} or more, and would have one of {asked}; make it with a larger one, or "
                 f"raise the {host.mtu} of this host's link with {host.vtep}"
             )
-
-
-def _digest(table: NetworkTable, host: Host, device: str) -> Digest:
-    reach = {family: Reach() for family in FAMILIES}
-    alive = frozenset(each for row in table.endpoints for each in row.addresses)
-    vteps = frozenset(row.vtep for row in table.endpoints) - {"", host.vtep}
-    found = Digest(table, {}, {}, reach, alive, vteps)
-    for row in table.endpoints:
-        own = [each for each in row.addresses if host.ipv6 or family_of(each) is Family.IPV4]
-        active = row.state is EndpointState.ACTIVE and row.service_id
-        for address in own if active else ():
-            to = reach[family_of(address)]
-            to.active.setdefault(row.service_id, []).append(address)
-            if row.node_id == host.node_id:
-                to.here.setdefault(row.service_id, []).append(address)
-            if not row.keeps_client_address:
-                to.unkept.append(address)
-        if row.node_id == host.node_id or not row.vtep or row.vtep == host.vtep:
-            continue
-        found.forwards[device, mac(row.number)] = row.vtep
-        for address in own:
-            found.neighbours[device, address] = mac(row.number)
-    return found

@@ -40,7 +40,9 @@ from ..firewall import (
     family_of,
 )
 from ..state import LOCAL, Route
-from .facts import Facts, Reach
+from .digest import UNKEPT, Digest
+from .facts import Facts
+from .memory import Published
 from .task import DESTINATION_NAT, shared
 
 LOOPBACK = {Family.IPV4: "127.0.0.0/8", Family.IPV6: "::1/128"}
@@ -49,6 +51,7 @@ SOURCE_NAT = 100
 _RAW = -300
 _PROTOCOLS = {Protocol.TCP: "tcp", Protocol.UDP: "udp", Protocol.SCTP: "sctp"}
 _MASQUERADED = "masqueraded"
+_UNKEPT = "unkept"
 
 
 def port_key(port: PortConfig) -> str:
@@ -126,45 +129,86 @@ def table(facts: Facts, network_id: str, within: str) -> Table:
     its family.
     """
     family = family_of(within)
-    said = facts.table(network_id)
-    reach = facts.digest(network_id, names.INGRESS_VXLAN).reach[family]
-    chains = _chains(facts, said, reach, family)
+    digest = facts.digest(network_id, names.INGRESS_VXLAN)
+    ports = facts.memory.published[family] = _ports(facts, digest, family)
     out = Base("nat", Hook.POSTROUTING, SOURCE_NAT)
-    return Table(
-        names.table(names.MESH_TABLE, family),
-        (
-            loopback_guard(names.INGRESS_BRIDGE, family),
-            *dispatching(family),
-            Chain("postrouting", ((OutLink(names.INGRESS_BRIDGE), Jump(_MASQUERADED)),), out),
-            Chain(_MASQUERADED, tuple(_masqueraded(facts, said, reach, within))),
-            *chains.values(),
-        ),
-        (VerdictMap(PORTS, KeyKind.PORT, {key: chain.name for key, chain in chains.items()}),),
-        family,
+    chains = [
+        loopback_guard(names.INGRESS_BRIDGE, family),
+        *dispatching(family),
+        Chain("postrouting", ((OutLink(names.INGRESS_BRIDGE), Jump(_MASQUERADED)),), out),
+        Chain(_MASQUERADED, tuple(_masqueraded(facts, ports, within))),
+    ]
+    maps = [VerdictMap(PORTS, KeyKind.PORT, ports.elements)]
+    if facts.host.keeps_client_address:
+        chains.append(Chain(UNKEPT, ((Masquerade(),),)))
+        maps.append(VerdictMap(_UNKEPT, KeyKind.ADDRESS, digest.reach[family].unkept))
+    return Table(names.table(names.MESH_TABLE, family), tuple(chains), tuple(maps), family, many=ports.chains)
+
+
+def _ports(facts: Facts, digest: Digest, family: Family) -> Published:
+    """The chains of all published ports, made from what they were: only those that changed are made anew."""
+    known = facts.memory.published.get(family)
+    if known is None or known.digest.table.network_id != digest.table.network_id:
+        known = Published(Digest(NetworkTable(network_id=digest.table.network_id)))
+    before = known.digest
+    concerned = digest.services_since(before, family) if before is not digest else set[str]()
+    keys = {
+        port_key(port)
+        for said in (before, digest)
+        for service_id in concerned
+        for port in _published(said.services.get(service_id), family)
+    }
+    publishers = {key: set(known.services.get(key, ())) - concerned for key in keys}
+    for service_id in concerned:
+        for port in _published(digest.services.get(service_id), family):
+            publishers[port_key(port)].add(service_id)
+    services = {key: tuple(sorted(ids)) for key, ids in publishers.items() if ids}
+    chains = {key: _chain(facts, digest, family, key, ids) for key, ids in services.items()}
+    gone = keys - services.keys()
+    masquerading = {id: _masquerading(digest.services.get(id), family) for id in concerned}
+    return Published(
+        digest,
+        known.services.changed(services, gone),
+        known.chains.changed({each.name: each for each in chains.values()}, [_name(key) for key in gone]),
+        known.elements.changed({key: each.name for key, each in chains.items()}, gone),
+        known.masqueraded.changed({id: each for id, each in masquerading.items() if each}, concerned),
     )
 
 
-def _published(said: NetworkTable, family: Family) -> list[tuple[ServiceRow, PortConfig]]:
+def _published(service: ServiceRow | None, family: Family) -> list[PortConfig]:
     return [
-        (service, port)
-        for service in said.services
-        for port in service.ports
+        port
+        for port in (service.ports if service is not None else ())
         if port.publish_mode is PublishMode.INGRESS and port.published_port and answers(port, family)
     ]
 
 
-def _chains(facts: Facts, said: NetworkTable, reach: Reach, family: Family) -> dict[str, Chain]:
-    rules: dict[str, list[Rule]] = {}
-    for service, port in _published(said, family):
-        chosen = reach.here if port.mesh is MeshMode.LOCAL else reach.active
-        targets = tuple(Target(each, port.target_port) for each in chosen.get(service.service_id, ()))
-        by_client = service.affinity is Affinity.CLIENT
-        led = shared(targets, RejectCode.PORT_UNREACHABLE, facts.host.node_id, by_client=by_client)
-        rules.setdefault(port_key(port), []).extend(at_address(port, led))
-    return {key: Chain(key.replace(" ", "-"), tuple(led)) for key, led in rules.items()}
+def _masquerading(service: ServiceRow | None, family: Family) -> tuple[PortConfig, ...]:
+    return tuple(port for port in _published(service, family) if port.mesh is MeshMode.MASQUERADE)
 
 
-def _masqueraded(facts: Facts, said: NetworkTable, reach: Reach, within: str) -> list[Rule]:
+def _chain(facts: Facts, digest: Digest, family: Family, key: str, service_ids: tuple[str, ...]) -> Chain:
+    """What answers at a port number: each service that has it, on its own address where it is several."""
+    rules: list[Rule] = []
+    reach = digest.reach[family]
+    for service_id in service_ids:
+        service = digest.services[service_id]
+        for port in _published(service, family):
+            if port_key(port) != key:
+                continue
+            chosen = reach.here if port.mesh is MeshMode.LOCAL else reach.active
+            targets = tuple(Target(each, port.target_port) for each in chosen.get(service_id, ()))
+            by_client = service.affinity is Affinity.CLIENT
+            led = shared(targets, RejectCode.PORT_UNREACHABLE, facts.host.node_id, by_client=by_client)
+            rules += at_address(port, led)
+    return Chain(_name(key), tuple(rules))
+
+
+def _name(key: str) -> str:
+    return key.replace(" ", "-")
+
+
+def _masqueraded(facts: Facts, ports: Published, within: str) -> list[Rule]:
     """What gets this node's address on its way to a task.
 
     It must have been sent on by this node: where the host has its firewall look at bridged frames, those on
@@ -175,9 +219,8 @@ def _masqueraded(facts: Facts, said: NetworkTable, reach: Reach, within: str) ->
     rules: list[Rule] = [(FromAddress(LOOPBACK[family]), Masquerade()), (FromAddress(gateway), Masquerade())]
     if not facts.host.keeps_client_address:
         return [*rules, (FromAddress(within, negated=True), Masquerade())]
-    for _, port in _published(said, family):
-        if port.mesh is MeshMode.MASQUERADE:
+    for service_id in sorted(ports.masqueraded):
+        for port in ports.masqueraded[service_id]:
             sent = SentTo(_PROTOCOLS[port.protocol], port.published_port, port.published_address)
             rules.append((Translated(), sent, Masquerade()))
-    rules += [(Translated(), ToAddress(alone(each)), Masquerade()) for each in reach.unkept]
-    return rules
+    return [*rules, (Translated(), Dispatch(_UNKEPT))]

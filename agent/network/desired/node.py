@@ -8,7 +8,6 @@ from collections.abc import Collection, Mapping
 
 from covey.model.objects import Network
 from covey.model.states import PublishMode
-from covey.model.tables import EndpointRow
 
 from .. import names
 from ..firewall import (
@@ -201,19 +200,12 @@ def ingress_network(facts: Facts) -> Network | None:
     return next((each for each in known if each.spec.ingress and each.vni), None)
 
 
-def _own(facts: Facts, network: Network) -> EndpointRow | None:
-    """This node's own endpoint on the ingress network, once its table is here."""
-    for row in facts.table(network.id).endpoints:
-        if row.node_id == facts.host.node_id and not row.task_id and row.addresses:
-            return row
-    return None
-
-
 def _ingress(facts: Facts) -> Netns | None:
     network = ingress_network(facts)
     if network is None or not (local := vtep(network, facts.host)):
         return None
-    own = _own(facts, network)
+    digest = facts.digest(network.id, names.INGRESS_VXLAN)
+    own = digest.own  # once its table is here
     bridge, size = names.INGRESS_BRIDGE, mtu(network, facts.host)
     ipv6 = has_ipv6(network, facts.host)
     vxlan = Vxlan(network.vni, local, facts.host.vxlan_port)
@@ -235,7 +227,6 @@ def _ingress(facts: Facts) -> Netns | None:
             within = subnet(network, each)
             addresses.append(Address(bridge, f"{each}/{within.prefixlen}"))
             tables.append(mesh.table(facts, network.id, str(within)))
-    digest = facts.digest(network.id, names.INGRESS_VXLAN)
     return Netns(
         links={link.name: link for link in links},
         addresses=frozenset(addresses),

@@ -2,8 +2,8 @@
 
 from hashlib import blake2b
 
-from covey.model.states import Affinity, EndpointMode
-from covey.model.tables import ServiceRow
+from covey.model.states import Affinity
+from covey.model.tables import NetworkTable, ServiceRow
 
 from .. import firewall, names
 from ..firewall import (
@@ -28,7 +28,9 @@ from ..seam import Attachment, Sandbox
 from ..state import NODE, Address, Kind, Link, Netns, Route
 from . import macvlan, overlay
 from .addressing import mac, subnet
+from .digest import Digest, virtual_of
 from .facts import Facts, Host, ingress, mtu, named, of_lan, overlays, own_addresses
+from .memory import Led
 from .way_back import ANYWHERE, Return, way_back
 
 DESTINATION_NAT = -100  # the priority at which iptables and others translate destinations
@@ -140,33 +142,53 @@ def settings(host: Host, *, ipv6: bool) -> dict[str, str]:
 
 def virtual_addresses(facts: Facts, sandbox: Sandbox, family: Family) -> Table:
     """The table that sends connections to virtual addresses of one family on to active endpoints."""
-    chains = {}
-    for attachment in overlays(sandbox):
-        table = facts.table(attachment.network.id)
-        active = facts.digest(attachment.network.id).reach[family].active
-        for service in table.services:
-            if service.mode is EndpointMode.VIP:
-                for virtual_ip in service.virtual_ips:
-                    if family_of(virtual_ip) is family:
-                        chains[virtual_ip] = _service(service, virtual_ip, active, sandbox.task_id)
+    led = facts.memory.led[sandbox.task_id, family] = _led(facts, sandbox, family)
     # The first rule does nothing but be there: the kernel tracks connections only while some rule asks for
     # it, and the last backend's removal must not cut the connections it still has.
     rules = ((firewall.Translated(),), (firewall.Dispatch("services"),))
     output = Chain("output", rules, Base("nat", Hook.OUTPUT, DESTINATION_NAT))
-    elements = {virtual_ip: chain.name for virtual_ip, chain in chains.items()}
     return Table(
         names.table(names.VIP_TABLE, family),
-        (output, *chains.values()),
-        (VerdictMap("services", KeyKind.ADDRESS, elements),),
+        (output,),
+        (VerdictMap("services", KeyKind.ADDRESS, led.elements),),
         family,
+        many=led.chains,
     )
 
 
-def _service(service: ServiceRow, virtual_ip: str, active: dict[str, list[str]], seed: str) -> Chain:
-    targets = tuple(Target(each) for each in active.get(service.service_id, ()))
+def _led(facts: Facts, sandbox: Sandbox, family: Family) -> Led:
+    """Where the task's connections are led, made from where they were: only what changed is made anew."""
+    digests = {each.network.id: facts.digest(each.network.id) for each in overlays(sandbox)}
+    known = facts.memory.led.get((sandbox.task_id, family))
+    if known is None or known.digests.keys() != digests.keys():
+        known = Led({id: Digest(NetworkTable()) for id in digests})
+    chains, gone = dict[str, Chain](), list[str]()
+    for network_id, digest in digests.items():
+        before = known.digests[network_id]
+        for service_id in digest.services_since(before, family) if before is not digest else ():
+            gone += virtual_of(before.services.get(service_id))
+            service = digest.services.get(service_id)
+            for virtual_ip in virtual_of(service):
+                assert service is not None
+                if family_of(virtual_ip) is family:
+                    active = digest.reach[family].active.get(service_id, ())
+                    chains[virtual_ip] = _service(service, virtual_ip, active, sandbox.task_id)
+    return Led(
+        digests,
+        known.chains.changed({each.name: each for each in chains.values()}, [_name(each) for each in gone]),
+        known.elements.changed({ip: each.name for ip, each in chains.items()}, gone),
+    )
+
+
+def _service(service: ServiceRow, virtual_ip: str, active: tuple[str, ...], seed: str) -> Chain:
+    targets = tuple(Target(each) for each in active)
     by_client = service.affinity is Affinity.CLIENT
     rules = shared(targets, RejectCode.HOST_UNREACHABLE, seed, by_client=by_client)
-    return Chain(f"vip-{virtual_ip}", rules)
+    return Chain(_name(virtual_ip), rules)
+
+
+def _name(virtual_ip: str) -> str:
+    return f"vip-{virtual_ip}"
 
 
 def shared(

@@ -194,7 +194,7 @@ def _batch(places: Places, steps: Sequence[Operation]) -> None:
 def _check(failures: Sequence[Failure], meant: Sequence[Operation]) -> None:
     for failure in failures:
         step = meant[max(0, min(failure.place, len(meant) - 1))]
-        if isinstance(step, ops.AddPolicy) and failure.number == errno.EEXIST:
+        if isinstance(step, ops.AddPolicy | ops.AddRoute) and failure.number == errno.EEXIST:
             continue
         if failure.number not in _GONE.get(type(step), ()):
             raise _fault(step, str(failure))

@@ -14,6 +14,7 @@ from covey.model.network_options import MODES
 from ..state import LOCAL, MAIN, Address, Kind, Link, Policy, Port, Route
 from .wire import (
     NLM_F_ACK,
+    NLM_F_APPEND,
     NLM_F_CREATE,
     NLM_F_EXCL,
     NLM_F_REPLACE,
@@ -103,6 +104,7 @@ NDMSG = struct.Struct("=BxxxiHBB")
 
 _DO = NLM_F_REQUEST | NLM_F_ACK
 _MAKE = _DO | NLM_F_CREATE | NLM_F_EXCL
+_BESIDE = _DO | NLM_F_CREATE | NLM_F_APPEND
 _PUT = _DO | NLM_F_CREATE | NLM_F_REPLACE
 
 
@@ -216,7 +218,9 @@ def route(given: Route, index: int, *, remove: bool = False) -> Message:
     if given.via:
         body += attribute(RTA_GATEWAY, ip_address(given.via).packed)
     body += u32(RTA_OIF, index)
-    return Message(RTM_DELROUTE, _DO, body) if remove else Message(RTM_NEWROUTE, _PUT, body)
+    # Those without a gateway stand side by side, one for each link: the kernel would replace another link's.
+    make = _PUT if given.via else _BESIDE
+    return Message(RTM_DELROUTE, _DO, body) if remove else Message(RTM_NEWROUTE, make, body)
 
 
 def policy(given: Policy, *, remove: bool = False) -> Message:

@@ -366,3 +366,15 @@ def test_flows_are_listed_and_forgotten(places: Places) -> None:
 def test_the_mtu_below_is_that_of_the_data_address(places: Places) -> None:
     assert surroundings(places, "127.0.0.1").mtu == 65536
     assert surroundings(places, "203.0.113.77").mtu == 0
+
+
+def test_routes_without_a_gateway_stand_side_by_side(places: Places) -> None:
+    """What both bridges of a node have for ::1: the second must not take the first one's place."""
+    links = {each: Link(each, Kind.BRIDGE, 1500) for each in ("br0", "br1")}
+    routes = frozenset(Route("::1/128", "", each, table=255) for each in links)
+    both = {BOX: Netns(links=links, routes=routes)}
+    carry_out(places, plan({}, both))
+    assert observe(places).node[BOX].routes == routes
+    one = {BOX: replace(both[BOX], routes=frozenset(each for each in routes if each.link == "br1"))}
+    carry_out(places, plan(both, one))
+    assert observe(places).node[BOX].routes == one[BOX].routes

@@ -17,6 +17,7 @@ from agent.network.desired.node import forwarded_keys
 from agent.network.firewall import (
     Balance,
     Base,
+    Dispatch,
     FromAddress,
     Hook,
     Masquerade,
@@ -222,11 +223,13 @@ def test_the_mesh_masquerades_for_nodes_that_cannot_and_ports_that_ask_for_it() 
     local = PortConfig(
         target_port=81, published_port=81, mesh=MeshMode.MASQUERADE, published_address="192.0.2.1"
     )
-    rules = meshed(PORT, local).chain("masqueraded").rules
-    assert rules[2:] == (
+    table = meshed(PORT, local)
+    assert table.chain("masqueraded").rules[2:] == (
         (Translated(), SentTo("tcp", 81, "192.0.2.1"), Masquerade()),
-        (Translated(), ToAddress("10.255.0.8/32"), Masquerade()),
+        (Translated(), Dispatch("unkept")),
     )
+    assert table.maps[1].elements == {"10.255.0.8": "to-unkept"}
+    assert table.chain("to-unkept").rules == ((Masquerade(),),)
     everything = meshed(PORT, host=HOST).chain("masqueraded").rules
     assert everything[2:] == ((FromAddress("10.255.0.0/16", negated=True), Masquerade()),)
 

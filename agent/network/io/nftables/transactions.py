@@ -82,14 +82,14 @@ def _replace(table: Table) -> Iterator[Message]:
     yield message(DELTABLE, name, family=family)
     yield create(NEWTABLE, name, family=family)
     numbers = count(1)
-    for chain in table.chains:
+    for chain in table.every():
         yield _chain(table, chain)
     for each_noted in table.noted:
         yield _noted(table, each_noted, next(numbers))
     for each in table.maps:
         yield _map(table, each, next(numbers))
         yield from _elements(NEWSETELEM, table, each.name, each.kind, each.elements)
-    for chain in table.chains:
+    for chain in table.every():
         yield from _rules(table, chain, numbers)
 
 
