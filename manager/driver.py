@@ -44,6 +44,7 @@ from manager.status.server import StatusServer, ask_by
 from manager.store.draft import Draft
 from manager.store.driver import Store
 from manager.store.log.seam import Standing
+from manager.tunnels import run_turns
 
 log = logging.getLogger(__name__)
 
@@ -188,6 +189,7 @@ class _Manager:
                 parts.create_task(dispatcher.run(), name="dispatcher")
                 parts.create_task(lead(self._store, self._dice, self._planning), name="planners")
                 parts.create_task(run_roles(self._store, self._kept.group), name="roles")
+                parts.create_task(run_turns(self._store), name="turns of keys")
                 parts.create_task(self._kept.watch_current(self._store), name="epoch")
                 self._dispatcher = dispatcher  # from here on this manager takes what only a leader may
         finally:

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from covey.model.objects import Endpoint, Network, Node, Revision, Service, Task, TaskStatus
+from covey.model import network_options
+from covey.model.objects import Cluster, Endpoint, Network, Node, Revision, Service, Task, TaskStatus
 from covey.model.states import TaskState
 from manager.store.transaction import Change, Commit
 from manager.store.view import BY_NETWORK, BY_NODE, View
@@ -38,6 +39,12 @@ class Dirt:
                     case Node() if _shown(change.before) != _shown(change.after):
                         self.nodes.add(item.id)
                         self.networks.update(e.network_id for e in view.find(Endpoint, BY_NODE, item.id))
+                    case Cluster() if _turn(change.before) != _turn(change.after):
+                        self.networks.update(
+                            each.id
+                            for each in view.all(Network)
+                            if network_options.encrypted(each.spec.options)
+                        )
                     case _:
                         pass
         self.nodes.discard("")
@@ -59,8 +66,13 @@ def _shown(item: object) -> object:
     if not isinstance(item, Node):
         return None
     said = item.description
-    can = said.networking.keeps_client_address
+    can = said.networking.keeps_client_address, said.networking.tunnel_keys
     return said.data_address, can, said.hostname, said.platform, item.spec.labels
+
+
+def _turn(item: object) -> object:
+    """Give which generation of keys tunnels are to have."""
+    return item.tunnels.generation if isinstance(item, Cluster) else None
 
 
 def _networks_of(view: View, service: Service) -> set[str]:

@@ -1,20 +1,27 @@
 """The table of a network."""
 
+from collections.abc import Iterable
+
 from covey.errors import InvalidArgument
+from covey.model import network_options
 from covey.model.expansion import hostname_of
 from covey.model.names import task_name
-from covey.model.objects import ClusterVersion, Endpoint, Network, Node, Revision, Service, Task
+from covey.model.objects import Cluster, ClusterVersion, Endpoint, Network, Node, Revision, Service, Task
 from covey.model.specs import PortConfig, ServiceSpec
 from covey.model.states import EndpointMode, PublishMode
-from covey.model.tables import EndpointRow, NetworkTable, ServiceRow
+from covey.model.tables import EndpointRow, NetworkTable, PeerRow, ServiceRow
+from covey.model.tunnels import tunnel_address
 from manager.store.view import BY_NETWORK, View
 
 
 def network_table(view: View, network: Network, version: ClusterVersion) -> NetworkTable:
     """Build the whole table of one network from what is committed."""
     endpoints, specs = [], dict[str, ServiceSpec]()
+    encrypted = network_options.encrypted(network.spec.options)
+    cluster = next(iter(view.all(Cluster)), None) if encrypted else None
+    cluster_id = cluster.id if cluster is not None else ""
     for endpoint in view.find(Endpoint, BY_NETWORK, network.id):
-        row = _endpoint_row(view, endpoint)
+        row = _endpoint_row(view, endpoint, cluster_id)
         if row is not None:
             endpoints.append(row)
     for service in _services_on(view, network):
@@ -26,11 +33,31 @@ def network_table(view: View, network: Network, version: ClusterVersion) -> Netw
         version=version,
         endpoints=tuple(endpoints),
         services=tuple(_service_row(view, id, spec, network) for id, spec in specs.items()),
+        peers=_peers(view, endpoints, cluster) if cluster is not None else (),
     )
 
 
-def _endpoint_row(view: View, endpoint: Endpoint) -> EndpointRow | None:
-    """Describe one endpoint, or None while it is on no node that packets could be sent to."""
+def _peers(view: View, endpoints: Iterable[EndpointRow], cluster: Cluster) -> tuple[PeerRow, ...]:
+    """Describe the tunnels of the nodes with an endpoint on an encrypted network, ordered by node."""
+    addresses = {row.node_id: row.vtep for row in endpoints}
+    return tuple(
+        PeerRow(
+            node_id=node_id,
+            data_address=node.description.data_address,
+            tunnel_address=address,
+            keys=node.description.networking.tunnel_keys,
+            generation=cluster.tunnels.generation,
+        )
+        for node_id, address in sorted(addresses.items())
+        if (node := view.get(Node, node_id)) is not None
+    )
+
+
+def _endpoint_row(view: View, endpoint: Endpoint, tunnels_of: str) -> EndpointRow | None:
+    """Describe one endpoint, or None while it is on no node that packets could be sent to.
+
+    `tunnels_of` is the cluster if the network is encrypted: packets are sent to the node's tunnel then, or nowhere.
+    """
     node = view.get(Node, endpoint.node_id) if endpoint.node_id else None
     if node is None or not node.description.data_address:
         return None
@@ -47,7 +74,7 @@ def _endpoint_row(view: View, endpoint: Endpoint) -> EndpointRow | None:
         number=endpoint.number,
         addresses=endpoint.addresses,
         node_id=endpoint.node_id,
-        vtep=node.description.data_address,
+        vtep=tunnel_address(tunnels_of, node.id) if tunnels_of else node.description.data_address,
         state=endpoint.state,
         task_id=endpoint.task_id,
         task_name=name,

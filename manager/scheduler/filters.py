@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from covey.model.constraint import Constraint
+from covey.model.network_options import encrypted
 from covey.model.platforms import made_for
 from covey.model.specs import Platform
 from covey.model.states import Availability, NodeState
@@ -251,6 +252,30 @@ class PortsFree:
         return Reason(detail, "publish another port, or add a node")
 
 
+class Encrypting:
+    """The node can encrypt, where a network of the task's is encrypted: its packets never leave in plaintext."""
+
+    name = "encryption"
+
+    def __init__(self) -> None:
+        self._network = ""
+
+    def set(self, group: Group) -> bool:
+        """Only tasks on encrypted networks are concerned."""
+        self._network = next((each.spec.name for each in group.networks if encrypted(each.spec.options)), "")
+        return bool(self._network)
+
+    def room(self, host: Host) -> int:
+        """All or nothing."""
+        return UNLIMITED if host.node.description.networking.encryption else 0
+
+    def explain(self, hosts: Sequence[Host]) -> Reason:
+        """Name the network, a node, and where it says why."""
+        detail = f"network {self._network} is encrypted, which {hosts[0].name} cannot do"
+        remedy = f"load wireguard or install wireguard-go there (covey node inspect {hosts[0].name} says what is wrong)"
+        return Reason(detail, remedy)
+
+
 class NotTooMany:
     """No node gets more tasks of a service than its placement allows."""
 
@@ -277,6 +302,7 @@ class NotTooMany:
 FILTERS: tuple[type[Filter], ...] = (
     Constrained,
     Runnable,
+    Encrypting,
     Usable,
     Reserved,
     Equipped,

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from covey.model.constraint import Constraint, parse_all
 from covey.model.names import place_name
-from covey.model.objects import Revision, Service, Task
+from covey.model.objects import Network, Revision, Service, Task
 from covey.model.specs import Placement
+from covey.model.states import PublishMode
 from manager.store.view import View
 
 from .demand import Demand, demand_of
@@ -29,6 +30,15 @@ class Group:
     def placement(self) -> Placement:
         """Where the tasks may and should run."""
         return self.revision.spec.task.placement
+
+    @property
+    def networks(self) -> list[Network]:
+        """The networks that the tasks are on, but for those that every node has of itself."""
+        ids = {each.target for each in self.revision.spec.task.networks}
+        found = [network for id in sorted(ids) if (network := self.view.get(Network, id)) is not None]
+        if any(port.publish_mode is PublishMode.INGRESS for port in self.service.ports):
+            found += [network for network in self.view.all(Network) if network.spec.ingress]
+        return found
 
     def name_of(self, task_id: str) -> str:
         """The name of any task, for people: `web.3`."""

@@ -85,7 +85,8 @@ def _check_option(name: str, value: str) -> None:
                 f"opt {name}", value, f"is not a number for a network; use one from {first} to {last}"
             )
     elif name in network_options.ENCRYPTED:
-        raise refuse("opt", name, "is not supported; leave it out, or keep this traffic off the cluster")
+        if value not in ("", "true", "false"):
+            raise refuse(f"opt {name}", value, "is neither true nor false; write encrypted alone")
     else:
-        known = ", ".join((network_options.MTU[0], network_options.VNI[0]))
+        known = ", ".join(names[0] for names in network_options.KNOWN[network_options.OVERLAY])
         raise refuse("opt", name, f"is not an option of overlay networks; there are {known}")

@@ -76,11 +76,10 @@ def test_tunnels_outlive_the_agent_and_are_taken_over(tunnels: TunnelBed) -> Non
 def test_a_process_that_ends_is_started_again(tunnels: TunnelBed) -> None:
     first, _ = tunnels.members
     meets(tunnels)
-    os.kill(served_by(first.devices[0]), signal.SIGKILL)
-    eventually(
-        lambda: "proto static" not in run_in(first.path, "ip", "-6", "route"), "the way has gone with it"
-    )
-    eventually(lambda: "proto static" in run_in(first.path, "ip", "-6", "route"), "it is started again")
+    before = served_by(first.devices[0])
+    os.kill(before, signal.SIGKILL)
+    eventually(lambda: served_by(first.devices[0]) not in (0, before), "it is started again")
+    eventually(lambda: "proto static" in run_in(first.path, "ip", "-6", "route"), "with its way")
     meets(tunnels)
     eventually_clean(first)
 

@@ -130,7 +130,9 @@ UNSOUND_NETWORKS = {
     "opt mtu: '²' is not a size": NetworkSpec(name="n", options={"mtu": "²"}),
     "subnet: '' is needed": NetworkSpec(name="n", ipam=(IpamConfig(gateway="10.1.0.1"),)),
     "opt mtu: '12' is not a size of packets": NetworkSpec(name="n", options={"mtu": "12"}),
-    "opt: 'encrypted' is not supported": NetworkSpec(name="n", options={"encrypted": ""}),
+    "opt encrypted: 'perhaps' is neither true nor false": NetworkSpec(
+        name="n", options={"encrypted": "perhaps"}
+    ),
     "opt: 'colour' is not an option of overlay networks; there are mtu, vni": NetworkSpec(
         name="n", options={"colour": "red"}
     ),
