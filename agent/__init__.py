@@ -9,8 +9,8 @@ outside whether a task is here.
     manager -- session --> tasks --> images, network, runtime, dns
             <-- statuses, tables in force --
 
-`driver` is the one loop: events in, machines stepped, effects performed. `__main__` puts the parts
-together: `python -m agent --config RUN/node.json`; with `--stop-tasks` it instead stops and removes every
+`driver` is the one loop: events in, machines stepped (`machines` wires them to each other), effects performed. `__main__`
+puts the parts together: `python -m agent --config RUN/node.json`; with `--stop-tasks` it instead stops and removes every
 container and network of the node, and ends.
 
 Rules inside. The agent may be killed at any moment: containers, networks and names go on without it, and

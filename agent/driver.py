@@ -3,8 +3,7 @@
 import asyncio
 import logging
 import time
-from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -19,6 +18,7 @@ from agent.dns.seam import Names
 from agent.health.checks import Probe
 from agent.images.seam import Images
 from agent.logs.client import LogPublisher
+from agent.machines import Effect, Event, Machines
 from agent.network.seam import Networks
 from agent.runtime.seam import Runtime
 from agent.session.client import Streams
@@ -29,19 +29,15 @@ from agent.tasks.io.actions import Hands
 from agent.tasks.io.db import Database, Remembered, Stored
 from agent.tasks.lifecycle import Act
 from agent.tasks.machine import Tasks
-from agent.tasks.tables import TableQueue, Wish, Wished
+from agent.tasks.tables import Wish, Wished
 from agent.tunnels.seam import Tunnels
 from covey import limits
 from covey.errors import CoveyError, Unavailable
-from covey.machine import Tick
 from covey.model.audit import AuditReport
 from covey.model.objects import ClusterVersion, TunnelKey
 from covey.wire.client import Channel
 
 log = logging.getLogger(__name__)
-
-Event = talk.Event | work.Event | tables.Event
-Effect = talk.Effect | work.Effect | tables.Effect
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +64,7 @@ class Agent:
     def __init__(self, parts: Parts, session: Session, tasks: Tasks, stored: Stored) -> None:
         self.session = session
         self.tasks = tasks
-        self.tables = TableQueue()
+        self._machines = Machines(session, tasks, self._do)
         self._parts = parts
         self._stored = stored
         self._inbox: asyncio.Queue[Event] = asyncio.Queue()
@@ -115,14 +111,14 @@ class Agent:
         living = processes(observed)
         denied = await self._parts.networks.reconcile(rebuild.networks, held, rebuild.sandboxes, living)
         self._parts.names.reset(held, rebuild.resolvers)
-        self._perform(rest)
-        self._perform(
+        self._machines.perform(rest)
+        self._machines.perform(
             tables.InForce(each.network_id, each.version) for each in held if each.network_id not in denied
         )
         for network in rebuild.networks:
             if network.id in denied:
                 wish = Wish(network=network, table=self.session.tables.get(network.id))
-                self._perform(self.tables.step(Wished(network.id, wish)))
+                self._machines.hear(Wished(network.id, wish))
 
     async def _turn(self) -> None:
         """Wait for something to happen, or for the time somebody wants to know, and act on it."""
@@ -134,57 +130,28 @@ class Agent:
             events.append(self._inbox.get_nowait())
         self._tell_time()
         for event in events:
-            self._perform(self._step(event))
+            self._machines.hear(event)
 
     def _patience_s(self) -> float | None:
-        wakes = [self.session.wake_ms, self.tasks.wake_ms, self.tables.wake_ms]
-        due_ms = min((wake for wake in wakes if wake is not None), default=None)
+        due_ms = self._machines.wake_ms
         return None if due_ms is None else max(0, due_ms - _now_ms()) / 1000
 
     def _tell_time(self) -> None:
-        now = Tick(_now_ms())
-        self._perform(self.tasks.step(work.WallClock(time.time_ns())))
-        self._perform([*self.tasks.step(now), *self.tables.step(now), *self.session.step(now)])
-
-    def _step(self, event: Event) -> Sequence[Effect]:
-        if isinstance(event, talk.Event):
-            return self.session.step(event)
-        if isinstance(event, work.Event):
-            return self.tasks.step(event)
-        return self.tables.step(event)
-
-    def _perform(self, effects: Iterable[Effect]) -> None:
-        """Perform effects in order, and those of the events that come of them, one machine's to another."""
-        waiting = deque(effects)
-        while waiting:
-            for event in self._do(waiting.popleft()):
-                waiting.extend(self._step(event))
+        self._machines.tell_time(_now_ms(), time.time_ns())
 
     def _do(self, effect: Effect) -> Sequence[Event]:
-        """Do one effect; returns the events that other machines must hear of at once."""
+        """Do one effect's part outside the machines."""
         match effect:
-            case talk.Assign(assignments):
-                return [work.Assigned(assignments)]
+            case talk.Assign() | talk.TellWithdrawn():
+                pass  # for the tasks alone
             case talk.UseTable(table):
                 self._parts.database.put("table", table.network_id, table)
-                return [Wished(table.network_id, Wish(table=table))]
             case talk.DropTable(network_id):
                 self._parts.database.put("table", network_id, None)
                 self._answer_balancers()
-            case talk.TellWithdrawn(task_ids):
-                return [work.Withdrawn(task_ids)]
-            case work.Learn(network):
-                return [Wished(network.id, Wish(network=network))]
-            case work.Unlearn(network_id):
-                return [Wished(network_id, Wish(gone=True))]
-            case work.Report(report):
-                return [talk.StatusChanged(report)]
-            case work.Unreport(task_ids):
-                return [talk.TasksDropped(task_ids)]
             case tables.InForce(network_id, version):
                 self._answer_balancers()
                 self._spawn(self._confirm(network_id, version), f"confirm {network_id}")
-                return [work.TableSettled(network_id)]
             case tables.Complain(network_id, error):
                 log.error("network %s is not as it should be, trying again: %s", network_id, error)
             case talk.Follow(membership):

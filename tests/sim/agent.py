@@ -1,11 +1,11 @@
 """One node's agent: its real machines, wired as `agent/driver.py` wires them, and a simulated host."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import TYPE_CHECKING
 
 from agent.health.checks import Probe
+from agent.machines import Effect, Event, Machines
 from agent.session import events as talk
 from agent.session import messages as words
 from agent.session.machine import Session
@@ -16,8 +16,7 @@ from agent.tasks.files import NodeFacts
 from agent.tasks.io.actions import _ACTS
 from agent.tasks.io.db import Remembered
 from agent.tasks.machine import Tasks
-from agent.tasks.tables import TableQueue, Wish, Wished
-from covey.machine import Tick
+from agent.tasks.tables import Wish
 from covey.model.assignments import AssignmentSet
 from covey.model.objects import NodeDescription
 from covey.model.specs import Platform, Resources
@@ -33,9 +32,6 @@ if TYPE_CHECKING:
 
 _TICK_MS = 20
 _TABLE_MS = (1.0, 40.0)  # until kernel and DNS server follow a table
-
-Event = talk.Event | work.Event | tables.Event
-Effect = talk.Effect | work.Effect | tables.Effect
 
 
 class Line:
@@ -139,7 +135,7 @@ class Agent:
         )
         self.session.number = self.numbers
         self.tasks = Tasks(NodeFacts(self.name, self.name))
-        self.tables = TableQueue()
+        self.machines = Machines(self.session, self.tasks, self._do)
         self._tell_time()
         self._take_over(held)  # type: ignore[arg-type]
         self._tick(self.lives)
@@ -148,9 +144,9 @@ class Agent:
         kinds = {name: [v for (k, _), v in sorted(self.disk.items()) if k == name] for name in KINDS}
         stored = AssignmentSet(**{f"{name}s": tuple(values) for name, values in kinds.items()})  # type: ignore[arg-type]
         locals = {id: value for (kind, id), value in self.disk.items() if kind == "local"}
-        self._perform(self.tasks.step(work.Restored(stored, locals, self.host.observed())))  # type: ignore[arg-type]
+        self.machines.perform(self.tasks.step(work.Restored(stored, locals, self.host.observed())))  # type: ignore[arg-type]
         self.in_force = dict(held)
-        self._perform(tables.InForce(each.network_id, each.version) for each in held.values())
+        self.machines.perform(tables.InForce(each.network_id, each.version) for each in held.values())
 
     def crash(self, *, silently: bool = False) -> None:
         """End the process; containers go on."""
@@ -173,15 +169,14 @@ class Agent:
     def _tick(self, life: int) -> None:
         if life != self.lives:
             return
-        wakes = (self.session.wake_ms, self.tasks.wake_ms, self.tables.wake_ms)
-        if any(wake is not None and wake <= self.world.clock.now_ms for wake in wakes):
+        wake_ms = self.machines.wake_ms
+        if wake_ms is not None and wake_ms <= self.world.clock.now_ms:
             self._tell_time()
         self.world.clock.after(_TICK_MS, lambda: self._tick(life))
 
     def _tell_time(self) -> None:
-        now = Tick(int(self.world.clock.now_ms))
-        self._perform(self.tasks.step(work.WallClock(int(self.world.clock.now_ms * 1e6))))
-        self._perform([*self.tasks.step(now), *self.tables.step(now), *self.session.step(now)])
+        now_ms = self.world.clock.now_ms
+        self.machines.tell_time(int(now_ms), int(now_ms * 1e6))
 
     # --- events to the machines, their effects to the world ---
 
@@ -189,23 +184,10 @@ class Agent:
         """Let the machines hear something, and do what they want."""
         if self.on:
             self._tell_time()
-            self._perform(self._step(event))
-
-    def _step(self, event: Event) -> Sequence[Effect]:
-        if isinstance(event, talk.Event):
-            return self.session.step(event)
-        if isinstance(event, work.Event):
-            return self.tasks.step(event)
-        return self.tables.step(event)
-
-    def _perform(self, effects: Iterable[Effect]) -> None:
-        waiting = deque(effects)
-        while waiting:
-            for event in self._do(waiting.popleft()):
-                waiting.extend(self._step(event))
+            self.machines.hear(event)
 
     def _do(self, effect: Effect) -> Sequence[Event]:
-        """Do one effect; give the events that other machines must hear of at once."""
+        """Do one effect's part outside the machines; give what they must hear of it at once."""
         match effect:
             case talk.Dial(number, address):
                 self._dial(number, address)
@@ -220,38 +202,27 @@ class Agent:
                 for task in assignments.changed.tasks:
                     if not task.desired_state.wants_up:
                         self.heard_ms.setdefault(task.id, self.world.clock.now_ms)
-                return [work.Assigned(assignments)]
             case talk.UseTable(table):
                 self.disk["table", table.network_id] = table
-                return [Wished(table.network_id, Wish(table=table))]
             case talk.DropTable(network_id):
                 self.disk.pop(("table", network_id), None)
                 self.in_force.pop(network_id, None)
             case talk.TellWithdrawn(task_ids):
                 self.withdrawn.update(task_ids)
-                return [work.Withdrawn(task_ids)]
             case talk.Follow():
                 return [talk.Followed(ok=True)]
             case tables.InForce(network_id, version):
-                return [talk.TableInForce(network_id, version), work.TableSettled(network_id)]
+                return [talk.TableInForce(network_id, version)]
             case _:
-                return self._work(effect)
+                self._work(effect)
         return ()
 
-    def _work(self, effect: Effect) -> Sequence[Event]:
+    def _work(self, effect: Effect) -> None:
         match effect:
             case work.Save(kind, id, None):
                 self.disk.pop((kind, id), None)
             case work.Save(kind, id, value):
                 self.disk[kind, id] = value
-            case work.Learn(network):
-                return [Wished(network.id, Wish(network=network))]
-            case work.Unlearn(network_id):
-                return [Wished(network_id, Wish(gone=True))]
-            case work.Report(report):
-                return [talk.StatusChanged(report)]
-            case work.Unreport(task_ids):
-                return [talk.TasksDropped(task_ids)]
             case tables.Apply(network_id, wish):
                 self._apply(network_id, wish)
             case work.Watch(task_id):
@@ -267,7 +238,6 @@ class Agent:
                 self.host.perform(effect, act, self._hearing())
             case _:
                 pass
-        return ()
 
     def _hearing(self) -> Callable[[Event], None]:
         """Who hears what comes of an action: this process, or nobody."""
