@@ -202,6 +202,7 @@ revisions_kept_per_service = 10
 update_monitor_margin_ms = 1_000  # a monitor period outlasts the delay between two places by this
 orphan_after_ms = 24 * 3_600 * 1_000
 rehearsal_rounds_max = 20_000  # passes of planners for one `--plan`
+plan_steps_max = 5_000  # listed of one plan
 aside_s = 20.0  # for a plan or an explanation, which then ends where it is; under `rpc_timeout_s`
 aside_wait_s = 5.0  # for another one to end
 explained_tasks_max = 200  # those in trouble first

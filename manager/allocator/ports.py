@@ -29,13 +29,18 @@ def numbered(ports: Iterable[PortConfig], service: Service | None) -> tuple[Port
 
     A port whose service has none for it yet keeps 0.
     """
-    given: dict[Place, int] = {}
-    for port in service.ports if service else ():
-        given.setdefault(_place(port), port.published_port)  # first those of older tasks; see `left_over`
-    return tuple(
-        port if port.published_port else replace(port, published_port=given.get(_place(port), 0))
-        for port in ports
-    )
+    ports = tuple(ports)
+    chosen = {(_place(port), port.published_port) for port in ports}
+    given: dict[Place, list[int]] = {}
+    for port in service.ports if service else ():  # first those of older tasks; see `left_over`
+        if (_place(port), port.published_port) not in chosen:
+            given.setdefault(_place(port), []).append(port.published_port)
+    found = []
+    for port in ports:
+        numbers = given.get(_place(port))
+        free = not port.published_port and numbers
+        found.append(replace(port, published_port=numbers.pop(0)) if free and numbers else port)
+    return tuple(found)
 
 
 def left_over(
@@ -45,14 +50,19 @@ def left_over(
 
     Their numbers were given and stand nowhere else. They come before the `ports` of now.
     """
-    asked = {_place(p) for each in older for p in each.spec.endpoint.ports if not p.published_port}
+    past = [port for each in older for port in each.spec.endpoint.ports]
+    asked = {_place(port) for port in past if not port.published_port}
     asked -= {_place(port) for port in wanted if not port.published_port}
-    left: dict[Place, PortConfig] = {}
-    for port in service.ports:
-        if port.publish_mode is PublishMode.HOST and _place(port) in asked:
-            left.setdefault(_place(port), port)
+    chosen = {(_place(port), port.published_port) for port in past}
+    left = [
+        port
+        for port in service.ports
+        if port.publish_mode is PublishMode.HOST
+        and _place(port) in asked
+        and (_place(port), port.published_port) not in chosen
+    ]
     now = tuple(ports)
-    return tuple(port for port in left.values() if not any(port.meets(each) for each in now))
+    return tuple(port for port in left if not any(port.meets(each) for each in now))
 
 
 def _place(port: PortConfig) -> Place:

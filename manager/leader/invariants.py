@@ -201,16 +201,17 @@ def _room(view: View) -> Iterator[str]:
 
 def _hosts(view: View) -> Iterator[str]:
     """No node has a host port twice, nor gives one resource that has a name to two tasks."""
-    ports: Counter[tuple[str, Protocol, int]] = Counter()
+    ports: defaultdict[tuple[str, Protocol, int], Counter[str]] = defaultdict(Counter)
     named: Counter[tuple[str, str, str]] = Counter()
     for task in view.all(Task):
         revision = view.get(Revision, task.revision_id)
         if revision is None or not holds_node(task):
             continue
-        for protocol, number in demand_of(revision, view.get(Service, task.service_id)).ports:
-            ports[task.node_id, protocol, number] += 1
+        for protocol, number, address in demand_of(revision, view.get(Service, task.service_id)).ports:
+            ports[task.node_id, protocol, number][address] += 1
         named.update((task.node_id, given.kind, given.value) for given in task.generic if given.value)
-    for (node_id, protocol, number), times in ports.items():
+    for (node_id, protocol, number), addresses in ports.items():
+        times = addresses.total() if addresses[""] else max(addresses.values())
         if times > 1:
             yield f"port {number}/{protocol.name} of node {node_id} is published {times} times"
     for (node_id, kind, value), times in named.items():

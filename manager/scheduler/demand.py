@@ -9,7 +9,8 @@ from covey.model.specs import GenericResource
 from covey.model.states import Protocol, PublishMode, TaskState
 from manager.allocator.ports import numbered
 
-Port = tuple[Protocol, int]
+Port = tuple[Protocol, int, str]
+"""A port of a node: its protocol, its number, and the one address it is published on, or "" for all."""
 
 
 class Demand(Struct, frozen=True):
@@ -42,15 +43,16 @@ def demand_of(revision: Revision, service: Service | None) -> Demand:
     """Say what a task of `revision` needs. Ports without a number have the one the service was given."""
     reserved = revision.spec.task.resources.reservations
     ports = [
-        (port.protocol, port.published_port)
+        (port.protocol, port.published_port, port.published_address)
         for port in numbered(revision.spec.endpoint.ports, service)
         if port.publish_mode is PublishMode.HOST and port.published_port
     ]
     generic = Counter[str]()
     for each in reserved.generic:
         generic[each.kind] += each.count
-    distinct = tuple(dict.fromkeys(ports))  # on several addresses a number is one claim all the same
-    return Demand(reserved.nano_cpus, reserved.memory_bytes, distinct, tuple(sorted(generic.items())))
+    return Demand(
+        reserved.nano_cpus, reserved.memory_bytes, tuple(dict.fromkeys(ports)), tuple(sorted(generic.items()))
+    )
 
 
 def holds_node(task: Task) -> bool:

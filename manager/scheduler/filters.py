@@ -239,14 +239,15 @@ class PortsFree:
     def room(self, host: Host) -> int:
         """One at most: two tasks cannot share a port."""
         assert self._group is not None, "a filter is set before it is asked"
-        return 0 if any(port in host.ports for port in self._group.demand.ports) else 1
+        return 0 if any(host.holders(port) for port in self._group.demand.ports) else 1
 
     def explain(self, hosts: Sequence[Host]) -> Reason:
         """Name a port, a node and the task that has it."""
         assert self._group is not None, "a filter is set before it is asked"
         host = hosts[0]
-        port = next((p for p in self._group.demand.ports if p in host.ports), self._group.demand.ports[0])
-        holder = min(host.ports.get(port, {""}))
+        ports = self._group.demand.ports
+        port = next((each for each in ports if host.holders(each)), ports[0])
+        holder = min(host.holders(port) or {""})
         text = f"{port[1]}/{port[0].name.lower()}"
         detail = f"{text} is taken on {host.name} by {self._group.name_of(holder)}"
         return Reason(detail, "publish another port, or add a node")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from covey.model.objects import Node
 from covey.model.specs import GenericResource
-from covey.model.states import Availability, NodeState
+from covey.model.states import Availability, NodeState, Protocol
 
 from .demand import Claim, Port
 
@@ -21,7 +21,7 @@ class Host:
         self.by_service: dict[str, int] = {}
         self.nano_cpus = 0  # reserved
         self.memory_bytes = 0  # reserved
-        self.ports: dict[Port, set[str]] = {}  # by whom
+        self.ports: dict[tuple[Protocol, int], dict[str, set[str]]] = {}  # by number and address: by whom
         self.given = Counter[tuple[str, str]]()  # generic resources, by kind and (where they have one) name
 
     @property
@@ -92,11 +92,21 @@ class Host:
         self.memory_bytes += sign * claim.demand.memory_bytes
         for given in claim.given:
             self.given[given.kind, given.value] += sign * given.count
-        for port in claim.demand.ports:
-            holders = self.ports.setdefault(port, set())
+        for protocol, number, address in claim.demand.ports:
+            by_address = self.ports.setdefault((protocol, number), {})
+            holders = by_address.setdefault(address, set())
             (holders.add if sign > 0 else holders.discard)(task_id)
             if not holders:
-                del self.ports[port]
+                del by_address[address]
+            if not by_address:
+                del self.ports[protocol, number]
+
+    def holders(self, port: Port) -> set[str]:
+        """The tasks that have a port on the same address of the node; who has all addresses meets everybody."""
+        protocol, number, address = port
+        by_address = self.ports.get((protocol, number), {})
+        met = [tasks for other, tasks in by_address.items() if not address or not other or other == address]
+        return set[str]().union(*met)
 
 
 class Fleet:

@@ -155,6 +155,10 @@ def _with_networks(draft: Draft, spec: ServiceSpec) -> ServiceSpec:
         attachments.append(NetworkAttachmentSpec(target=network.id, aliases=attachment.aliases))
     if len({attachment.target for attachment in attachments}) < len(attachments):
         raise InvalidArgument("network: one network is named twice; give it once, with all its aliases")
+    if any(port.publish_mode is PublishMode.INGRESS for port in spec.endpoint.ports):
+        for network in draft.all(Network):
+            if network.spec.ingress:
+                draft.require(network)  # who removes it looks for services that publish by it
     joined = replace(spec, task=replace(spec.task, networks=tuple(attachments)))
     check_predefined(joined)
     return joined

@@ -170,9 +170,9 @@ class ServiceServer:
         names = {network.id: network.spec.name for network in self._store.all(Network)}
         found = difference.changes(before, rehearsed.after, names) if request.service_id else []
         return pb.PlanServiceResponse(
-            steps=rehearsed.steps,
+            steps=rehearsed.steps[: limits.plan_steps_max],
             changes=[to_message(change, pb.FieldChange) for change in found],
-            warnings=[*warnings, *rehearsed.warnings],
+            warnings=[*warnings, *rehearsed.warnings, *_left_out(len(rehearsed.steps))],
             rollout=rehearsed.rollout,
         )
 
@@ -289,3 +289,12 @@ def _concerns(item: object, service_id: str) -> bool:
             return True
         case _:
             return False
+
+
+def _left_out(steps: int) -> list[str]:
+    if steps <= limits.plan_steps_max:
+        return []
+    listed = limits.plan_steps_max
+    return [
+        f"of {steps} steps and tasks that stay, the first {listed} are listed; the change would come to all"
+    ]

@@ -124,3 +124,17 @@ def test_a_health_port_is_taken_like_an_ingress_port() -> None:
         book.give("b", port(8090, **local))
     book.ports.observe("a", None)
     assert book.give("b", port(8090, **local)) == [8090]
+
+
+def test_each_port_that_asks_for_no_number_has_its_own() -> None:
+    book = Book()
+    asked = (port(), port(8080), port())
+    assert book.give("a", *asked) == [30000, 8080, 30001]
+    given = [each.published_port for each in numbered(asked, book.services["a"])]
+    assert given == [30000, 8080, 30001]
+    reordered = (port(8080), port(), port())
+    assert [each.published_port for each in numbered(reordered, book.services["a"])] == [8080, 30000, 30001]
+    assert [each.published_port for each in numbered((port(), port(), port()), book.services["a"])][
+        -1
+    ] == 30001
+    assert [each.published_port for each in numbered((port(), port()), None)] == [0, 0]

@@ -371,3 +371,16 @@ def test_ports_are_not_published_in_host_mode_beside_a_macvlan_network() -> None
         InvalidArgument, match="publish: 8080 cannot be published in host mode with network lan"
     ):
         create_service(Draft(tables), joining("lan", ports=PORT), Random(1))
+
+
+def test_who_publishes_a_port_does_so_by_the_ingress_network_that_was_read() -> None:
+    tables = stored(
+        net("ingress", ingress=True), net("net"), Node(id="n1", status=NodeStatus(state=NodeState.READY))
+    )
+    for spec, needed in (
+        (joining("net", ports=(PortConfig(target_port=80),)), {"net", "ingress"}),
+        (joining("net", ports=PORT), {"net"}),
+    ):
+        draft = Draft(tables)
+        create_service(draft, spec, Random(1))
+        assert {each.id for each in draft.transaction().expect if each.kind is Network} == needed

@@ -295,7 +295,7 @@ def test_the_fleet_counts_each_claim_once_whatever_the_order() -> None:
     assert fleet.version > version, "what waits may find room now"
 
 
-def test_one_number_on_two_addresses_is_one_claim() -> None:
+def test_one_number_on_two_addresses_is_two_claims() -> None:
     ports = tuple(
         PortConfig(
             target_port=80,
@@ -308,4 +308,17 @@ def test_one_number_on_two_addresses_is_one_claim() -> None:
     demand = demand_of(
         Revision(id="r", service_id="a", spec=ServiceSpec(endpoint=EndpointSpec(ports=ports))), None
     )
-    assert demand.ports == ((Protocol.TCP, 8080),)
+    assert demand.ports == ((Protocol.TCP, 8080, "192.0.2.1"), (Protocol.TCP, 8080, "127.0.0.1"))
+
+
+@pytest.mark.parametrize(("asked", "room"), [("192.0.2.1", 0), ("", 0), ("127.0.0.1", 1), ("192.0.2.2", 1)])
+def test_host_ports_meet_on_the_same_address_or_on_all(asked: str, room: int) -> None:
+    fleet = Fleet()
+    fleet.observe_node("w1", GOOD)
+    demand = Demand(ports=((Protocol.TCP, 8080, "192.0.2.1"),))
+    fleet.observe_claim("t", Claim("w1", "s", 1, True, demand))
+    host = fleet.hosts["w1"]
+    assert bool(host.holders((Protocol.TCP, 8080, asked))) is not bool(room)
+    assert not host.holders((Protocol.UDP, 8080, asked))
+    fleet.observe_claim("t", None)
+    assert not host.ports
