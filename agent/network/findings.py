@@ -103,7 +103,8 @@ def _entry(step: Operation, place: str, now: Netns) -> Finding:
         case ops.RemoveAddress(_, address):
             return Finding("address", place, f"{address.cidr} on {address.link} belongs to nothing here")
         case ops.AddRoute(_, route):
-            return Finding("route", place, f"{route.cidr} by {route.via} on {route.link} is missing")
+            by = f" by {route.via}" if route.via else ""
+            return Finding("route", place, f"{route.cidr}{by} on {route.link} is missing")
         case ops.RemoveRoute(_, route):
             words = f"{route.cidr} by {route.via} on {route.link} belongs to nothing here"
             return Finding("route", place, words)

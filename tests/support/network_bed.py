@@ -1,4 +1,7 @@
-"""A bed of three hosts: network namespaces on one fabric bridge, the real driver running inside each."""
+"""A bed of three hosts: network namespaces on one fabric bridge, the real driver running inside each.
+
+The hosts have addresses of both families; the networks have IPv4's, unless the bed is asked for others.
+"""
 
 import contextlib
 import os
@@ -14,9 +17,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from agent.network.seam import Attachment, Sandbox
 from covey.io import netns
+from covey.model.addressing import addresses_of, is_ipv6
 from covey.model.objects import ClusterVersion, Endpoint, Network, Subnet
 from covey.model.specs import NetworkSpec, PortConfig
 from covey.model.states import Affinity, EndpointState, Protocol, PublishMode
@@ -25,8 +30,8 @@ from covey.model.tables import EndpointRow, NetworkTable, ServiceRow
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 NOBODY: Mapping[str, tuple[int, int]] = {}
-OUTSIDE = "192.0.2.200"
-VIP = "10.7.0.200"
+OUTSIDE, OUTSIDE_IPV6 = "192.0.2.200", "fd00:c0de::200"
+VIP, VIP_IPV6 = "10.7.0.200", "fd07::a07:c8"
 PUBLISHED = 8080
 NET = Network(id="n" * 25, spec=NetworkSpec(name="net1"), vni=5001, subnets=(Subnet(cidr="10.7.0.0/24"),))
 INGRESS = Network(
@@ -35,6 +40,7 @@ INGRESS = Network(
     vni=5000,
     subnets=(Subnet(cidr="10.255.0.0/16"),),
 )
+IPV6_SUBNETS = {NET.id: Subnet(cidr="fd07::/64"), INGRESS.id: Subnet(cidr="fd0f::/64")}
 PORTS = (
     PortConfig(target_port=80, published_port=PUBLISHED),
     PortConfig(target_port=80, published_port=PUBLISHED, protocol=Protocol.UDP),
@@ -62,6 +68,7 @@ class Host:
         self.netns_dir = bed.directory / f"run{number}" / "netns"
         self.log = bed.directory / f"log{number}"
         self.ingress = f"10.255.0.{number + 1}"
+        self.ipv6 = f"fd00:c0de::{number}"
         self.sandboxes: dict[str, Sandbox] = {}
         self.process: subprocess.Popen[bytes] | None = None
         self.keeps = True  # the client's address, in the mesh
@@ -144,30 +151,36 @@ class Server:
 
     def __init__(self, name: str, path: Path) -> None:
         self.name, self.path = name, path
-        self._tcp = netns.socket_inside(path, socket.AF_INET, socket.SOCK_STREAM)
-        self._tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._udp = netns.socket_inside(path, socket.AF_INET, socket.SOCK_DGRAM)
-        self._tcp.bind(("0.0.0.0", 80))
-        self._udp.bind(("0.0.0.0", 80))
-        self._tcp.listen(256)
+        self._tcp = [self._bound(family, socket.SOCK_STREAM) for family in (socket.AF_INET, socket.AF_INET6)]
+        self._udp = [self._bound(family, socket.SOCK_DGRAM) for family in (socket.AF_INET, socket.AF_INET6)]
+        for each in self._tcp:
+            each.listen(256)
         self._open: list[socket.socket] = []
         self._wake_out, self._wake_in = os.pipe()
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
 
+    def _bound(self, family: int, kind: int) -> socket.socket:
+        opened = netns.socket_inside(self.path, family, kind)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, kind == socket.SOCK_STREAM)
+        if family == socket.AF_INET6:
+            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        opened.bind(("::" if family == socket.AF_INET6 else "0.0.0.0", 80))
+        return opened
+
     def _serve(self) -> None:
         while True:
-            ready, _, _ = select.select([self._wake_out, self._tcp, self._udp, *self._open], [], [])
+            ready, _, _ = select.select([self._wake_out, *self._tcp, *self._udp, *self._open], [], [])
             for each in ready:
-                if each is self._wake_out:
+                if isinstance(each, int):
                     return
-                if each is self._tcp:
-                    connection, peer = self._tcp.accept()
+                if each in self._tcp:
+                    connection, peer = each.accept()
                     connection.sendall(f"{self.name} {peer[0]}\n".encode())
                     self._open.append(connection)
-                elif each is self._udp:
-                    _, peer = self._udp.recvfrom(2000)
-                    self._udp.sendto(f"{self.name} {peer[0]}".encode(), peer)
+                elif each in self._udp:
+                    _, peer = each.recvfrom(2000)
+                    each.sendto(f"{self.name} {peer[0]}".encode(), peer)
                 else:
                     self._echo(each)
 
@@ -185,7 +198,7 @@ class Server:
     def close(self) -> None:
         os.write(self._wake_in, b"x")
         self._thread.join(10)
-        for each in (self._tcp, self._udp, *self._open):
+        for each in (*self._tcp, *self._udp, *self._open):
             each.close()
         os.close(self._wake_in)
         os.close(self._wake_out)
@@ -194,8 +207,9 @@ class Server:
 class Bed:
     """Hosts h1 to h3, an `outside` client, one overlay with a service behind a VIP, and ingress."""
 
-    def __init__(self, directory: Path, hosts: int = 3) -> None:
+    def __init__(self, directory: Path, hosts: int = 3, *, ipv4: bool = True, ipv6: bool = False) -> None:
         self.directory = directory
+        self.net, self.ingress = (_network(each, ipv4=ipv4, ipv6=ipv6) for each in (NET, INGRESS))
         self.states: dict[str, EndpointState] = {}
         self.version = 0
         self.ports: tuple[PortConfig, ...] = PORTS
@@ -207,10 +221,13 @@ class Bed:
     def build(self) -> None:
         for path in (self.fabric, self.outside, *(host.path for host in self.hosts)):
             netns.create(path)
+            run_in(
+                path, "sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0"
+            )  # nothing changes by itself later
         run_in(self.fabric, "ip", "link", "add", "br0", "up", "type", "bridge")
-        for number, (path, address) in enumerate(
-            [(self.outside, OUTSIDE), *((host.path, host.address) for host in self.hosts)]
-        ):
+        members = [(self.outside, OUTSIDE, OUTSIDE_IPV6)]
+        members += [(host.path, host.address, host.ipv6) for host in self.hosts]
+        for number, (path, address, ipv6) in enumerate(members):
             here, there = f"p{number}", f"/proc/self/fd/{os.open(path, os.O_RDONLY)}"
             descriptor = int(there.rsplit("/", 1)[1])
             try:
@@ -229,28 +246,33 @@ class Bed:
                 )
             finally:
                 os.close(descriptor)
-            for command in (f"addr add {address}/24 dev eth0", "link set eth0 up", "link set lo up"):
+            addresses = (f"addr add {address}/24 dev eth0", f"addr add {ipv6}/64 dev eth0 nodad")
+            for command in (*addresses, "link set eth0 up", "link set lo up"):
                 run_in(path, "ip", *command.split())
         for host in self.hosts:
             host.start()
-            host.call("reconcile", networks=[INGRESS])
+            host.call("reconcile", networks=[self.ingress])
 
     def sandbox(self, host: Host, name: str, *, published: bool = True) -> Sandbox:
         number = int(name[1:])
-        attachments = [Attachment(NET, self.endpoint(NET, host, name, f"10.7.0.{number}"))]
+        net, ingress = self.net, self.ingress
+        attachments = [Attachment(net, self.endpoint(net, host, name, f"10.7.0.{number}"))]
         if published:
-            attachments.append(Attachment(INGRESS, self.endpoint(INGRESS, host, name, f"10.255.1.{number}")))
+            attachments.append(Attachment(ingress, self.endpoint(ingress, host, name, f"10.255.1.{number}")))
         return Sandbox(name, tuple(attachments), HOST_PORTS if name == "t2" else ())
 
     def endpoint(self, network: Network, host: Host, task: str, address: str) -> Endpoint:
+        """A place on a network; where that has no IPv4, the number is smaller than one made of the address."""
         number = int.from_bytes(socket.inet_aton(address), "big")
+        if all(is_ipv6(each.cidr) for each in network.subnets):
+            number &= 0xFFFF
         return Endpoint(
             id=f"{address}",
             network_id=network.id,
             node_id=host.node_id,
             task_id=task,
             number=number,
-            addresses=(address,),
+            addresses=addresses_of(network.subnets, number),
         )
 
     def attach(self, host: Host, name: str, state: EndpointState | None, *, published: bool = True) -> None:
@@ -272,8 +294,8 @@ class Bed:
     def table(self, network: Network) -> NetworkTable:
         rows = []
         for host in self.hosts:
-            if network is INGRESS:
-                own = self.endpoint(INGRESS, host, "", host.ingress)
+            if network.spec.ingress:
+                own = self.endpoint(network, host, "", host.ingress)
                 rows.append(self._row(own, host))
             for sandbox in host.sandboxes.values():
                 rows += [
@@ -284,8 +306,8 @@ class Bed:
         service = ServiceRow(
             service_id="web",
             name="web",
-            virtual_ips=(VIP,) if network is NET else (),
-            ports=self.ports if network is INGRESS else (),
+            virtual_ips=() if network.spec.ingress else self._virtual_ips(network),
+            ports=self.ports if network.spec.ingress else (),
             affinity=self.affinity,
         )
         self.version += 1
@@ -295,6 +317,10 @@ class Bed:
             endpoints=tuple(rows),
             services=(service,),
         )
+
+    def _virtual_ips(self, network: Network) -> tuple[str, ...]:
+        families = {is_ipv6(each.cidr) for each in network.subnets}
+        return tuple(each for each in (VIP, VIP_IPV6) if is_ipv6(each) in families)
 
     def _row(self, endpoint: Endpoint, host: Host) -> EndpointRow:
         state = self.states.get(endpoint.task_id)
@@ -312,12 +338,16 @@ class Bed:
 
     def known_of(self, host: Host) -> dict[str, object]:
         """All that a host's agent knows."""
-        tables = [self.table(NET), self.table(INGRESS)]
-        return {"networks": [NET, INGRESS], "tables": tables, "sandboxes": list(host.sandboxes.values())}
+        tables = [self.table(self.net), self.table(self.ingress)]
+        return {
+            "networks": [self.net, self.ingress],
+            "tables": tables,
+            "sandboxes": list(host.sandboxes.values()),
+        }
 
     def push(self) -> None:
         """Give every host the tables as they now are."""
-        for network in (NET, INGRESS):
+        for network in (self.net, self.ingress):
             table = self.table(network)
             for host in self.hosts:
                 if host.process is not None:
@@ -336,8 +366,19 @@ class Bed:
         netns.delete(self.fabric)
 
 
+def _network(network: Network, *, ipv4: bool, ipv6: bool) -> Network:
+    if ipv4 and not ipv6:
+        return network
+    subnets = (*(network.subnets if ipv4 else ()), IPV6_SUBNETS[network.id])
+    return replace(network, spec=replace(network.spec, ipv4=ipv4, ipv6=ipv6), subnets=subnets)
+
+
+def _family(address: str) -> int:
+    return socket.AF_INET6 if is_ipv6(address) else socket.AF_INET
+
+
 def connect(path: Path, to: str, port: int = 80, timeout_s: float = 3.0) -> socket.socket:
-    opened = netns.socket_inside(path, socket.AF_INET, socket.SOCK_STREAM)
+    opened = netns.socket_inside(path, _family(to), socket.SOCK_STREAM)
     opened.settimeout(timeout_s)
     try:
         opened.connect((to, port))
@@ -364,7 +405,7 @@ def ask_tcp(path: Path, to: str, port: int = 80, times: int = 1) -> Counter[tupl
 def ask_udp(path: Path, to: str, port: int = 80, times: int = 1) -> Counter[tuple[str, str]]:
     found: Counter[tuple[str, str]] = Counter()
     for _ in range(times):
-        with netns.socket_inside(path, socket.AF_INET, socket.SOCK_DGRAM) as opened:
+        with netns.socket_inside(path, _family(to), socket.SOCK_DGRAM) as opened:
             opened.settimeout(3)
             opened.connect((to, port))
             opened.send(b"?")

@@ -48,7 +48,7 @@ from .mesh import (
     loopback_settings,
     port_key,
 )
-from .overlay import task_port, uplink
+from .overlay import answering, task_port, uplink
 from .task import gateway_mac, has_way_out, places, shared
 
 FILTER = 0
@@ -236,5 +236,11 @@ def _ingress(facts: Facts) -> Netns | None:
         neighbours=digest.neighbours,
         tables={table.name: table.view() for table in tables},
         rules={table.name: table for table in tables},
-        sysctls=loopback_settings(facts, bridge, ipv6=ipv6),
+        sysctls=loopback_settings(facts, bridge, ipv6=ipv6) | _vxlan_settings(facts, ipv6=ipv6),
     )
+
+
+def _vxlan_settings(facts: Facts, *, ipv6: bool) -> dict[str, str]:
+    if ipv6:
+        return answering(names.INGRESS_VXLAN)
+    return {f"net/ipv6/conf/{names.INGRESS_VXLAN}/disable_ipv6": "1"} if facts.host.ipv6 else {}

@@ -59,8 +59,15 @@ def wish(facts: Facts, name: str) -> Netns:
         statics=frozenset(statics),
         forwards=digest.forwards if local else {},
         neighbours=digest.neighbours if local else {},
-        sysctls=quiet(facts.host),
+        sysctls=quiet(facts.host) | (answering(names.SANDBOX_VXLAN) if ipv6 and local else {}),
     )
+
+
+def answering(vxlan: str) -> dict[str, str]:
+    """Settings of a VXLAN device that answers for IPv6 neighbours: it knows them only if it has IPv6 itself, but then
+    needs no address of its own.
+    """
+    return {f"net/ipv6/conf/{vxlan}/addr_gen_mode": "1", f"net/ipv6/conf/{vxlan}/disable_ipv6": "0"}
 
 
 def quiet(host: Host, *, ipv6: bool = False) -> dict[str, str]:

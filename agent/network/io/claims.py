@@ -20,6 +20,8 @@ _LISTENING = {"tcp": "0A", "udp": "07"}
 class Claims:
     """Ports by the keys that firewall maps use, such as `tcp 8080`, or `tcp 8080 192.0.2.1` on one address.
 
+    `tcp 8080 ::` is all of IPv6. A program that listens there commonly has IPv4 too, and keeps both claims away.
+
     Other protocols are left alone, and addresses that this host does not have.
     """
 
@@ -63,8 +65,12 @@ class Claims:
         return ""
 
 
+def _family(address: str) -> int:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
 def _is_here(address: str) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as tried:
+    with socket.socket(_family(address), socket.SOCK_DGRAM) as tried:
         try:
             tried.bind((address, 0))
         except OSError as error:
@@ -76,8 +82,10 @@ def _is_here(address: str) -> bool:
 
 def _bound(protocol: str, address: str, port: int, *, beside: bool) -> socket.socket | None:
     """Bind a port, if need be beside closed connections, but then let no other be bound beside it."""
-    claimed = socket.socket(socket.AF_INET, _KINDS[protocol])
+    claimed = socket.socket(_family(address), _KINDS[protocol])
     try:
+        if claimed.family == socket.AF_INET6:
+            claimed.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         claimed.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, beside)
         claimed.bind((address, port))
         claimed.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, False)
