@@ -144,10 +144,10 @@ class Agent:
         match effect:
             case talk.Assign() | talk.TellWithdrawn():
                 pass  # for the tasks alone
-            case talk.UseTable(table):
-                self._parts.database.put("table", table.network_id, table)
+            case talk.UseTable(table, change):
+                self._parts.database.tables.use(table, change)
             case talk.DropTable(network_id):
-                self._parts.database.put("table", network_id, None)
+                self._parts.database.tables.drop(network_id)
                 self._answer_balancers()
             case tables.InForce(network_id, version):
                 self._answer_balancers()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from covey.model.assignments import Assignments, TaskReport
 from covey.model.objects import AuditSummary, ClusterVersion, NodeDescription, TunnelKey
-from covey.model.tables import NetworkTable
+from covey.model.tables import NetworkTable, NetworkTableDelta
 
 from .messages import AuditAnswer, AuditQuestion, Down, LogSubscription, Membership, Up
 
@@ -148,9 +148,13 @@ class Assign:
 
 @dataclass(frozen=True, slots=True)
 class UseTable:
-    """Put this table into force and answer with TableInForce; a newer one of the network replaces it."""
+    """Put this table into force and answer with TableInForce; a newer one of the network replaces it.
+
+    `change` is what made it of the one before, if it did not come whole.
+    """
 
     table: NetworkTable
+    change: NetworkTableDelta | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -272,9 +272,10 @@ class Session:
                 return self._use_table(message)
             case NetworkTableDelta():
                 try:
-                    return self._use_table(apply_delta(self.tables.get(message.network_id), message))
+                    table = apply_delta(self.tables.get(message.network_id), message)
                 except PeerFault as fault:
                     return self._end(str(fault))
+                return self._use_table(table, message)
             case LogSubscription():
                 return (Subscribe(message),)
             case Membership():
@@ -331,9 +332,9 @@ class Session:
             self.unreported.pop(network_id, None)
         return (Assign(message), *[DropTable(id) for id in dropped], *self._saw(message.version))
 
-    def _use_table(self, table: NetworkTable) -> Sequence[Effect]:
+    def _use_table(self, table: NetworkTable, change: NetworkTableDelta | None = None) -> Sequence[Effect]:
         self.tables[table.network_id] = table
-        return (UseTable(table), *self._saw(table.version))
+        return (UseTable(table, change), *self._saw(table.version))
 
     def _saw(self, version: ClusterVersion) -> Sequence[Effect]:
         if version <= self.last_seen:

@@ -22,7 +22,9 @@ from covey import limits
 from covey.errors import Corrupt, FailedPrecondition, Unavailable
 from covey.model.assignments import AssignmentSet
 from covey.model.objects import ClusterVersion
-from covey.model.tables import NetworkTable
+from covey.model.tables import NetworkTable, NetworkTableDelta
+
+from .journal import CHANGE, TABLE, TableJournal, put_together
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +51,8 @@ class Stored(msgspec.Struct, frozen=True):
 _TYPES: dict[str, type[msgspec.Struct]] = {
     **KINDS,
     "local": Local,
-    "table": NetworkTable,
+    TABLE: NetworkTable,
+    CHANGE: NetworkTableDelta,
     "session": Remembered,
 }
 
@@ -67,6 +70,7 @@ class Database:
         """
         self._path = path
         self._dirty: dict[_Row, msgspec.Struct | None] = {}
+        self.tables = TableJournal(self)
         self._put = 0
         self._written = 0
         self._news = asyncio.Event()
@@ -123,7 +127,9 @@ class Database:
             endpoints=tuple(rows["endpoint"].values()),
             nodes=tuple(rows["node"].values()),
         )
-        return Stored(assigned, rows["local"], rows["table"], rows["session"].get("", Remembered()))
+        self.tables = TableJournal(self, rows[CHANGE])
+        tables = put_together(rows[TABLE], rows[CHANGE])
+        return Stored(assigned, rows["local"], tables, rows["session"].get("", Remembered()))
 
     def put(self, kind: str, id: str, value: msgspec.Struct | None) -> None:
         """The row is `value` from now on, or gone if it is None. Written soon; see `settled`."""

@@ -189,7 +189,7 @@ def test_tables_are_kept_changed_and_dropped() -> None:
         "net", ClusterVersion(1, 10), ClusterVersion(1, 11), (EndpointRow("e3"),), ("e1",), (), ("web",)
     )
     table = NetworkTable("net", ClusterVersion(1, 11), (EndpointRow("e2"), EndpointRow("e3")), ())
-    assert hear(session, delta) == [UseTable(table), Remember(ClusterVersion(1, 11), ("m1:2377",))]
+    assert hear(session, delta) == [UseTable(table, delta), Remember(ClusterVersion(1, 11), ("m1:2377",))]
     (effect,) = hear(session, delta)
     assert isinstance(effect, HangUp)
 
