@@ -82,8 +82,9 @@ Step = Become | Act | Ended | Wait
 class Situation(Struct, frozen=True, gc=False, kw_only=True):
     """Everything the next step depends on.
 
-    `failed` is set once an action has failed for good; `image`, `attached` and `tables` tell whether the
-    image is here, the network namespace stands, and the tables of the task's networks are in force. `leave`
+    `failed` is set once an action has failed for good; `image`, `attached`, `joined` and `tables` tell whether the
+    image is here, something of the network namespace may stand, all of it does, and the tables of the task's networks
+    are in force. `leave`
     counts only for a container that is to end. `health` NONE means that it has no check. `done` is set once a job's
     container has done its work, though it was to end.
     """
@@ -94,6 +95,7 @@ class Situation(Struct, frozen=True, gc=False, kw_only=True):
     stop: Stop = Stop.NOT_ASKED
     image: bool = False
     attached: bool = False
+    joined: bool = False
     tables: bool = True
     failed: bool = False
     leave: Leave = Leave.DONE
@@ -111,6 +113,7 @@ class Row(Struct, frozen=True):
     stop: frozenset[Stop] | None = None
     image: bool | None = None
     attached: bool | None = None
+    joined: bool | None = None
     tables: bool | None = None
     failed: bool | None = None
     leave: Leave | None = None
@@ -126,6 +129,7 @@ class Row(Struct, frozen=True):
             and (self.stop is None or now.stop in self.stop)
             and (self.image is None or now.image is self.image)
             and (self.attached is None or now.attached is self.attached)
+            and (self.joined is None or now.joined is self.joined)
             and (self.tables is None or now.tables is self.tables)
             and (self.failed is None or now.failed is self.failed)
             and (self.leave is None or now.leave is self.leave)
@@ -187,7 +191,7 @@ TABLE: tuple[Row, ...] = (  # the first line that fits counts
     Row(UP, NEW, None, Become(S.ACCEPTED)),
     Row(UP, _states([S.ACCEPTED]), None, Become(S.PREPARING)),
     Row(UP, PREPARING, _boxes(Box.ABSENT), Act.PULL, image=False),
-    Row(UP, PREPARING, _boxes(Box.ABSENT), Act.ATTACH, attached=False),
+    Row(UP, PREPARING, _boxes(Box.ABSENT), Act.ATTACH, joined=False),
     Row(UP, PREPARING, _boxes(Box.ABSENT), Act.CREATE),
     Row(UP, PREPARING, _boxes(Box.EXITED), Act.DISCARD),  # a crash or reboot took what was never started
     Row(UP, _states([S.PREPARING]), _boxes(Box.CREATED, Box.RUNNING), Become(S.READY)),

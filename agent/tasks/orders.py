@@ -37,7 +37,8 @@ class Orders:
                 return Pull(task_id, image_reference(spec), auth)
             case Act.ATTACH:
                 sandbox = self.sandbox(record)
-                record.attached = True  # from here on something may stand
+                record.attached = True  # from here on something may stand,
+                record.netns = ""  # and all of it once this has come to an end
                 record.awaited = frozenset(a.network.id for a in sandbox.attachments)
                 return Attach(task_id, None if self.shares(record) else sandbox)
             case Act.CREATE:

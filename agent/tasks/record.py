@@ -73,6 +73,7 @@ class Record:
             stop=self._stop(now_ms),
             image=self.image is not None,
             attached=self.attached,
+            joined=self.attached and bool(self.netns),
             tables=now_ms >= self.start_by_ms or all(id in settled for id in self.awaited),
             failed=self.failure is not None,
             leave=self.leaving.stage(now_ms),

@@ -134,7 +134,7 @@ def states_page() -> str:
     lines += ["## What an agent does next", "", "The first line that fits counts.", ""]
     lines += ["| Wanted | State | Container | And | Next |", "|---|---|---|---|---|"]
     for row in TABLE:
-        flags = ("image", "attached", "tables", "failed", "done")
+        flags = ("image", "attached", "joined", "tables", "failed", "done")
         rest = [
             f"{name}: {'yes' if getattr(row, name) else 'no'}"
             for name in flags
@@ -157,10 +157,11 @@ def states_page() -> str:
 
 _TASK_WORDS = (
     "*Wanted*: hold (be ready), run, stop, forget (the managers have dropped the task). *Container*: what is known",
-    "of it. *image*: it is on this node. *attached*: the task's network namespace stands. *tables*: those of its",
-    "networks are in force. *failed*: an action failed for good. *stop*: how hard it was asked to end. *leave*: how",
-    "far it has taken leave of those who use it: `ports`, this node still forwards its own to it; `offered`, other",
-    "nodes may still send it something new; `busy`, it has connections, which may go on for the service's drain time.",
+    "of it. *image*: it is on this node. *attached*: something of the task's network namespace may stand. *joined*:",
+    "all of it does. *tables*: those of its networks are in force. *failed*: an action failed for good. *stop*: how",
+    "hard it was asked to end. *leave*: how far it has taken leave of those who use it: `ports`, this node still",
+    "forwards its own to it; `offered`, other nodes may still send it something new; `busy`, it has connections, which",
+    "may go on for the service's drain time.",
     "*health*: what its check says; none without a check. *done*: a job's container has ended well by itself. The",
     "end of a container is `COMPLETE` with exit code 0, else `FAILED`.",
 )
@@ -181,8 +182,8 @@ def _agents_edges() -> set[tuple[Enum, Enum, str]]:
 
     found = set()
     states = [state for state in life.S if state >= life.S.ASSIGNED and not state.terminal]
-    flags = itertools.product((False, True), repeat=5)
-    for state, goal, box, stop, (image, attached, tables, failed, done), health in itertools.product(
+    flags = itertools.product((False, True), repeat=6)
+    for state, goal, box, stop, (image, attached, joined, tables, failed, done), health in itertools.product(
         states, life.Goal, life.Box, life.Stop, list(flags), life.HealthState
     ):
         now = life.Situation(
@@ -192,6 +193,7 @@ def _agents_edges() -> set[tuple[Enum, Enum, str]]:
             stop=stop,
             image=image,
             attached=attached,
+            joined=joined,
             tables=tables,
             failed=failed,
             health=health,

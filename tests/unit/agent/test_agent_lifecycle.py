@@ -29,15 +29,17 @@ ALL = [
         stop=stop,
         image=image,
         attached=attached,
+        joined=joined,
         tables=tables,
         failed=failed,
         leave=leave,
         health=health,
         done=done,
     )
-    for state, goal, box, stop, image, attached, tables, failed, leave, health, done in product(
-        TaskState, Goal, Box, Stop, YES_NO, YES_NO, YES_NO, YES_NO, Leave, HealthState, YES_NO
+    for state, goal, box, stop, image, attached, joined, tables, failed, leave, health, done in product(
+        TaskState, Goal, Box, Stop, YES_NO, YES_NO, YES_NO, YES_NO, YES_NO, Leave, HealthState, YES_NO
     )
+    if attached or not joined
     if not (done and box is not Box.EXITED)
     if health is not HealthState.STARTING or state is S.STARTING  # that it is checked says no more elsewhere
 ]
@@ -112,7 +114,8 @@ UNWELL: dict[str, Any] = {**RUNS, "health": HealthState.UNHEALTHY}
         (Situation(state=S.ASSIGNED), Become(S.ACCEPTED)),
         (Situation(state=S.PREPARING), Act.PULL),
         (Situation(state=S.PREPARING, image=True), Act.ATTACH),
-        (Situation(state=S.PREPARING, image=True, attached=True), Act.CREATE),
+        (Situation(state=S.PREPARING, image=True, attached=True), Act.ATTACH),
+        (Situation(state=S.PREPARING, image=True, attached=True, joined=True), Act.CREATE),
         (Situation(state=S.PREPARING, box=Box.EXITED), Act.DISCARD),
         (Situation(state=S.READY, goal=Goal.HOLD, box=Box.CREATED), Wait()),
         (Situation(state=S.READY, box=Box.CREATED, tables=False), Wait()),

@@ -1,3 +1,5 @@
+import pytest
+
 from agent.network.seam import Attachment
 from agent.tasks.assigned import WITHHELD
 from agent.tasks.events import (
@@ -168,6 +170,23 @@ def test_a_change_of_mind_cancels_the_pull() -> None:
     world.finish("t1", PASSING, done=False)
     assert world.state("t1") is S.SHUTDOWN
     assert world.pending == {}
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_networks_that_could_not_be_joined_are_joined_before_the_container_is_made(done: bool) -> None:
+    world = World()
+    world.settle()
+    world.step(Assigned(full(task("t1", S.RUNNING))))
+    world.finish("t1")
+    for _ in range(2):
+        assert isinstance(world.pending["t1"], Attach)
+        world.finish("t1", Failure(Trouble.PASSING, "the kernel is busy"), done=done)
+        world.tick(limits.task_retry_delay_ms)
+    world.run()
+    assert world.state("t1") is S.RUNNING
+    assert world.attached == {"t1"}
+    made = next(effect for effect in world.effects if isinstance(effect, Create))
+    assert made.container.netns == "/netns/t1"
 
 
 def test_what_can_never_work_is_rejected_before_the_start_and_failed_after() -> None:
