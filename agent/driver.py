@@ -175,11 +175,12 @@ class Agent:
 
     async def _remark(self) -> None:
         """Tell the managers what on this host stands in the networks' way, whenever that is something else."""
-        told: tuple[str, ...] = ()
+        networks, told = self._parts.networks, talk.Remarked(())
         while True:
-            if (remarks := self._parts.networks.remarks() + self._health_ports.remarks()) != told:
-                told = remarks
-                self._inbox.put_nowait(talk.Remarked(remarks))
+            remarks = networks.remarks() + self._health_ports.remarks()
+            if (now := talk.Remarked(remarks, networks.interfaces())) != told:
+                told = now
+                self._inbox.put_nowait(now)
             await asyncio.sleep(limits.network_remarks_s)
 
     async def _tell_keys(self) -> None:

@@ -263,6 +263,7 @@ health_port_retry_s = 5.0  # while something else on the host holds it
 health_requests_max = 64  # open at once on a node's health ports; more are hung up on
 health_request_bytes_max = 4 * 1024
 health_request_timeout_s = 5.0
+node_interfaces_max = 64  # of those a node says it has
 node_remarks_max = 10  # of what a node says of its networks
 node_remark_chars_max = 300
 network_look_s = 30.0  # how often the host is looked at for what would break the networks

@@ -218,6 +218,10 @@ class NetlinkNetworks:
         """See `Networks.remarks`."""
         return (*self._lookout.remarks, *self._shared.values(), *self._denials.said.values())
 
+    def interfaces(self) -> tuple[str, ...]:
+        """See `Networks.interfaces`."""
+        return self._lookout.interfaces
+
     async def audit(self, *, repair: bool = False, processes: Mapping[str, Process] = NOBODY) -> Look:
         """See `Networks.audit`."""
 

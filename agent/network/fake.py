@@ -32,6 +32,7 @@ class FakeNetworks:
     connected: dict[int, asyncio.Event] = field(default_factory=dict[int, asyncio.Event])
     closed: bool = False
     wrong: tuple[str, ...] = ()
+    there: tuple[str, ...] = ()
     amiss: list[Finding] = field(default_factory=list[Finding])
     found: dict[str, Process] = field(default_factory=dict[str, Process])
 
@@ -93,6 +94,10 @@ class FakeNetworks:
     def remarks(self) -> tuple[str, ...]:
         """See `Networks.remarks`."""
         return self.wrong
+
+    def interfaces(self) -> tuple[str, ...]:
+        """See `Networks.interfaces`."""
+        return self.there
 
     async def audit(self, *, repair: bool = False, processes: Mapping[str, Process] = NOBODY) -> Look:
         """Give what was planted in `amiss`; a repair takes it away."""

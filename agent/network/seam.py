@@ -115,6 +115,10 @@ class Networks(Protocol):
         """Say what on this host stands in the networks' way, as far as it is known now: for people to read."""
         ...
 
+    def interfaces(self) -> tuple[str, ...]:
+        """Name the host's interfaces by which macvlan networks can go, as far as is known now."""
+        ...
+
     async def audit(self, *, repair: bool = False, processes: Mapping[str, Process] = NOBODY) -> Look:
         """Read everything back and say what differs from what should be; with `repair`, make it so first.
 

@@ -66,9 +66,10 @@ class Redescribed:
 
 @dataclass(frozen=True, slots=True)
 class Remarked:
-    """What on this host stands in the networks' way is this now."""
+    """What on this host stands in the networks' way is this now, and these are its interfaces."""
 
     remarks: tuple[str, ...]
+    interfaces: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

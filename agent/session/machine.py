@@ -146,8 +146,8 @@ class Session:
                 return self._table_in_force(network_id, version)
             case Redescribed(description):
                 return self._redescribe(description)
-            case Remarked(remarks):
-                return self._remark(remarks)
+            case Remarked(remarks, interfaces):
+                return self._remark(remarks, interfaces)
             case KeysChanged(keys):
                 networking = replace(self.description.networking, tunnel_keys=keys)
                 return self._redescribe(replace(self.description, networking=networking))
@@ -364,11 +364,13 @@ class Session:
         self.in_force[network_id] = self.unreported[network_id] = version
         return self._speak() if self.phase is Phase.OPEN else ()
 
-    def _remark(self, remarks: tuple[str, ...]) -> Sequence[Effect]:
+    def _remark(self, remarks: tuple[str, ...], interfaces: tuple[str, ...]) -> Sequence[Effect]:
         known = self.description.networking
         every = (*self.tried.remarks, *remarks)[: limits.node_remarks_max]
         said = tuple(remark[: limits.node_remark_chars_max] for remark in every)
-        return self._redescribe(replace(self.description, networking=replace(known, remarks=said)))
+        there = interfaces[: limits.node_interfaces_max]
+        networking = replace(known, remarks=said, interfaces=there)
+        return self._redescribe(replace(self.description, networking=networking))
 
     def _redescribe(self, description: NodeDescription) -> Sequence[Effect]:
         if description == self.description:

@@ -89,13 +89,15 @@ class NodeNetworking(Part, frozen=True):
     """What a node's kernel can do for networks, found out by trying.
 
     `encryption` is what encrypts (`kernel` or `wireguard-go`), empty if nothing can. `tunnel_keys` are its
-    public keys, the newest last. `remarks` say why something cannot be done.
+    public keys, the newest last. `remarks` say why something cannot be done. `interfaces` are those of the
+    host by which macvlan networks can go; none means that nobody has looked yet.
     """
 
     keeps_client_address: bool = False
     encryption: str = ""
     tunnel_keys: tuple[TunnelKey, ...] = ()
     remarks: tuple[str, ...] = ()
+    interfaces: tuple[str, ...] = ()
 
 
 class AuditCount(Part, frozen=True):

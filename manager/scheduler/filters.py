@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from covey.model.constraint import Constraint
-from covey.model.network_options import encrypted
+from covey.model.network_options import MACVLAN, encrypted, parent
 from covey.model.platforms import made_for
 from covey.model.specs import Platform
 from covey.model.states import Availability, NodeState
@@ -277,6 +277,33 @@ class Encrypting:
         return Reason(detail, remedy)
 
 
+class Connected:
+    """The node has the interfaces by which the task's macvlan networks go."""
+
+    name = "interface"
+
+    def __init__(self) -> None:
+        self._needed: dict[str, str] = {}
+
+    def set(self, group: Group) -> bool:
+        """Only tasks on such networks are concerned."""
+        specs = [each.spec for each in group.networks if each.spec.driver == MACVLAN]
+        self._needed = {parent(spec.options): spec.name for spec in specs}
+        return bool(self._needed)
+
+    def room(self, host: Host) -> int:
+        """All or nothing; of a node that has not told them yet, its agent decides."""
+        has = host.node.description.networking.interfaces
+        return UNLIMITED if not has or all(name in has for name in self._needed) else 0
+
+    def explain(self, hosts: Sequence[Host]) -> Reason:
+        """Name an interface that is missing, and the network."""
+        has = hosts[0].node.description.networking.interfaces
+        name = next((each for each in self._needed if each not in has), next(iter(self._needed)))
+        detail = f"network {self._needed[name]} goes by interface {name}, which {hosts[0].name} has not"
+        return Reason(detail, f"make {name} there, out of any bridge, or name another parent in the network")
+
+
 class NotTooMany:
     """No node gets more tasks of a service than its placement allows."""
 
@@ -304,6 +331,7 @@ FILTERS: tuple[type[Filter], ...] = (
     Constrained,
     Runnable,
     Encrypting,
+    Connected,
     Usable,
     Reserved,
     Equipped,

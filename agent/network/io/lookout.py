@@ -16,6 +16,7 @@ from covey import limits
 from ..probe import Finding, Severity, findings, rounded, strangers
 from ..state import NODE
 from .nftables import counting
+from .observe import interfaces
 from .places import Places
 from .survey import survey
 
@@ -40,6 +41,7 @@ class Lookout:
         self._looking: asyncio.Task[None] | None = None
         self._told: set[Finding] = set()
         self.remarks: tuple[str, ...] = ()  # of the last look, for people who look at the node
+        self.interfaces: tuple[str, ...] = ()  # of the last look
         self._missing: dict[str, str] | None = None
         self._failed = ""
 
@@ -70,6 +72,7 @@ class Lookout:
         """Look, and say what is new. Blocks for some milliseconds."""
         try:
             seen = survey(self._scratch, self._vxlan_port, self._missing)
+            self.interfaces = tuple(sorted(interfaces(self._places)))
             found = [*findings(seen, tuple(self._subnets()), self._vxlan_port), *self._strangers()]
         except (OSError, SubprocessError) as error:
             if str(error) != self._failed:

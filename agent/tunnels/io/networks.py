@@ -91,6 +91,10 @@ class TunnelledNetworks:
         """See `Networks.remarks`."""
         return (*self._below.remarks(), *self._tunnels.remarks())
 
+    def interfaces(self) -> tuple[str, ...]:
+        """See `Networks.interfaces`."""
+        return self._below.interfaces()
+
     async def audit(self, *, repair: bool = False, processes: Mapping[str, Process] = NOBODY) -> Look:
         """See `Networks.audit`."""
         tunnels = await self._tunnels.audit(repair=repair)

@@ -1,6 +1,7 @@
 from random import Random
 
 import pytest
+from msgspec.structs import replace
 
 from agent.session.events import (
     Assign,
@@ -286,6 +287,8 @@ def test_what_stands_in_the_way_of_networks_is_told_beside_what_was_tried() -> N
     assert said.remarks == ("no egress hook", "warning (route): 10.0.0.0/8 over vpn0")
     session.step(Remarked(("x" * 10_000,) * 100))
     assert len(session.description.networking.remarks) == limits.node_remarks_max
+    session.step(Remarked((), ("eth0", "eth1")))
+    assert session.description.networking == replace(tried, interfaces=("eth0", "eth1"))
     session.step(Remarked(()))
     assert session.description.networking == tried
 
