@@ -203,10 +203,11 @@ class DnsServer:
         try:
             while data := await reader.read(_READ_BYTES):
                 for request in deframer.feed(data):
-                    writer.write(frame(await self._verdict(request)))
+                    verdict = await self._verdict(request)
+                    self._write_soon()  # also if nobody is there any more to be told
+                    writer.write(frame(verdict))
                     await writer.drain()  # and other containers' queries get their turn
                     await asyncio.sleep(0)
-                self._write_soon()
         except (OSError, PeerFault) as error:
             log.warning("the agent's feed broke: %s", error)
         except asyncio.CancelledError:

@@ -1,6 +1,7 @@
 """What the DNS server serves, against what it was told: every difference is found, and put right."""
 
 import asyncio
+import socket
 import subprocess
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from msgspec.structs import replace
 
 from agent.audit.look import Look
 from agent.dns.client import DnsFeed
-from agent.dns.feed import Resolver, ResolverNetwork
+from agent.dns.feed import Request, Resolver, ResolverNetwork, SetTable, frame
 from agent.dns.server import DnsServer
 from covey import limits
 from covey.errors import Unavailable
@@ -129,5 +130,31 @@ def test_a_server_that_does_not_answer_is_said_so(run: Path, monkeypatch: pytest
         async with DnsFeed(run / "nobody.sock", Random(1)) as names:
             with pytest.raises(Unavailable, match="did not say within"):
                 await names.audit()
+
+    asyncio.run(work())
+
+
+def test_what_an_agent_said_last_is_kept_though_it_is_gone(run: Path) -> None:
+    """It ends in the middle of its sentence: what was heard is served, and so must outlive this server."""
+
+    async def work() -> None:
+        server = DnsServer(run / "dns.sock", run / "dns", Random(1))
+        await server.start()
+        assert server._writing is not None
+        await server._writing  # what it began with
+        try:
+            with socket.socket(socket.AF_UNIX) as agent:
+                agent.connect(str(run / "dns.sock"))
+                for number in range(20):
+                    agent.sendall(
+                        frame(Request(number + 1, SetTable(replace(TABLE, network_id=f"n{number}"))))
+                    )
+            while not server._zones:
+                await asyncio.sleep(0.01)
+            async with asyncio.timeout(30):
+                while len(list((run / "dns").glob("*/*.msgpack"))) < len(server._zones):
+                    await asyncio.sleep(0.01)
+        finally:
+            await server.stop()
 
     asyncio.run(work())
