@@ -10,6 +10,7 @@ import time
 import traceback
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import nullcontext
+from functools import partial
 
 from tests.sim.telling import telling
 from tests.sim.world import World
@@ -39,14 +40,13 @@ def attempt(seed: int, profile: str = "") -> str:
 
 def batch(first: int, count: int) -> list[str]:
     """Run some seeds one after the other."""
-    logging.disable(logging.CRITICAL)
     return [failure for seed in range(first, first + count) if (failure := attempt(seed))]
 
 
 def many(count: int, first: int) -> int:
     """Run many on all cores, and say how it goes; gives how many failed."""
     began, done, failures = time.monotonic(), 0, list[str]()
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
+    with ProcessPoolExecutor(os.cpu_count(), initializer=partial(logging.disable, logging.CRITICAL)) as pool:
         runs = [
             pool.submit(batch, start, min(_BATCH, first + count - start))
             for start in range(first, first + count, _BATCH)

@@ -1,6 +1,7 @@
 """Some hundred runs of the simulation. `make sim` does tens of thousands."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -14,6 +15,15 @@ Hear = Callable[[Commit, Tables], None]
 _RUNS, _AT_ONCE = 180, 20
 
 
+@pytest.fixture
+def silence() -> Iterator[None]:
+    """Machines that are met with every fault there is have much to say."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.usefixtures("silence")
 @pytest.mark.parametrize("first", range(1, _RUNS, _AT_ONCE))
 def test_managers_keep_their_promises(first: int) -> None:
     assert batch(first, _AT_ONCE) == []

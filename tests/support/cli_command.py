@@ -16,7 +16,8 @@ BOUND_S = 60
 def start(stand: CliStand | None, *words: str, **environment: str) -> "subprocess.Popen[str]":
     host = stand.host if stand else "unix:///nonexistent/covey.sock"
     return subprocess.Popen(
-        [sys.executable, "-m", "covey.cli", *words],
+        # A run that began in the background has its programs ignore interrupts.
+        ["env", "--default-signal=INT", sys.executable, "-m", "covey.cli", *words],
         cwd=ROOT,
         env={**os.environ, "COVEY_HOST": host, **environment},
         stdout=subprocess.PIPE,
