@@ -23,7 +23,7 @@ demo: setup  ## a cluster of three nodes on this machine, with services on it (a
 	@$(BIN)/python -m devcluster.demo
 
 test: root setup gates  ## everything: gates and all tests, with real containers (as root)
-	@$(PYTEST) $(call tests,shape unit properties scenarios sim integration e2e)
+	@$(PYTEST) -p tests.support.sharing -n 2 $(call tests,shape unit properties scenarios sim integration e2e)
 
 .PHONY: root
 root:
