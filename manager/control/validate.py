@@ -136,9 +136,11 @@ def _check_published_address(text: str) -> None:
     except ValueError as error:
         remedy = "is not an address; write one that hosts have, like 192.0.2.1"
         raise refuse("published-address", text, remedy) from error
-    if address.version != 4:
-        raise refuse("published-address", text, "is not IPv4; ports are published on IPv4 addresses only")
+    if text != str(address):
+        raise refuse("published-address", text, f"is not as addresses are written; write {address}")
     if address.is_unspecified:
         raise refuse("published-address", text, "means every address; leave it out")
-    if address.is_multicast or text == "255.255.255.255":
+    # a link-local address is another one on each link, and a mapped one is of IPv4
+    unclear = address.version == 6 and (address.is_link_local or address.ipv4_mapped is not None)
+    if address.is_multicast or text == "255.255.255.255" or unclear:
         raise refuse("published-address", text, "is no host's own; write one that hosts have, like 192.0.2.1")

@@ -1,7 +1,9 @@
-"""Published ports: `8080:80/tcp`, ranges, `192.0.2.1:8080:80`, and `published=8080,target=80,mode=host`."""
+"""Published ports: `8080:80/tcp`, ranges, `192.0.2.1:8080:80`, `[2001:db8::1]:8080:80`, and
+`published=8080,target=80,mode=host`.
+"""
 
 import re
-from ipaddress import IPv4Address
+from ipaddress import IPv6Address, ip_address
 
 from msgspec.structs import replace
 
@@ -48,11 +50,20 @@ def _short(text: str) -> tuple[PortConfig, ...]:
 
 def _address(text: str, whole: str) -> str:
     """Read the address of hosts that is to answer; nothing for all of them, however that is written."""
+    inside = text.removeprefix("[").removesuffix("]")
+    bracketed = text == f"[{inside}]"
     try:
-        address = IPv4Address(text)
+        address = ip_address(inside)
     except ValueError as error:
-        remedy = "write it like 192.0.2.1:8080:80; ports are published on IPv4 addresses"
-        raise InvalidArgument(f"{whole!r}: {text!r} is not an IPv4 address: {remedy}") from error
+        remedy = "write it like 192.0.2.1:8080:80 or [2001:db8::1]:8080:80"
+        raise InvalidArgument(f"{whole!r}: {text!r} is not an address: {remedy}") from error
+    if isinstance(address, IPv6Address) != bracketed and (bracketed or "=" not in whole):
+        remedy = f"write [{address}]" if address.version == 6 else f"write {address}"
+        raise InvalidArgument(f"{whole!r}: brackets are for IPv6 addresses, which need them: {remedy}")
+    if address.is_unspecified and address.version == 6:
+        raise InvalidArgument(
+            f"{whole!r}: {text!r} stands for every address of IPv6 alone; leave the address out"
+        )
     return "" if address.is_unspecified else str(address)
 
 

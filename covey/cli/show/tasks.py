@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from covey.client.views import ServiceDetail
+from covey.model.addressing import is_ipv6
 from covey.model.names import place_name
 from covey.model.objects import Task
 from covey.model.specs import PortConfig
@@ -133,7 +134,8 @@ def ports_text(ports: Iterable[PortConfig]) -> str:
     said = []
     for port in ports:
         where = "*:" if port.publish_mode is PublishMode.INGRESS else ""
-        where = f"{port.published_address}:" if port.published_address else where
+        if address := port.published_address:
+            where = f"[{address}]:" if is_ipv6(address) else f"{address}:"
         said.append(f"{where}{port.published_port or '?'}->{port.target_port}/{word(port.protocol)}")
     return ", ".join(said)
 

@@ -14,6 +14,7 @@ from covey.model.states import PublishMode
 from manager.control.feasible import check_feasible
 from manager.control.lookup import find_network
 from manager.control.networks.macvlan import check_publishing
+from manager.control.networks.publishing import check_published_addresses
 from manager.control.networks.validate import check_predefined
 from manager.orchestrator.revisions import (
     adopt,
@@ -144,7 +145,7 @@ def _present(draft: Draft, service_id: str) -> Service:
 
 def _with_networks(draft: Draft, spec: ServiceSpec) -> ServiceSpec:
     """Name networks by id, and refuse those a service cannot join."""
-    attachments = []
+    attachments, networks = [], []
     for attachment in spec.task.networks:
         network = find_network(draft, attachment.target)
         _check_joinable(network)
@@ -153,12 +154,14 @@ def _with_networks(draft: Draft, spec: ServiceSpec) -> ServiceSpec:
         if network.id not in predefined.NAMES:
             draft.require(network)  # lest it is removed at the same moment
         attachments.append(NetworkAttachmentSpec(target=network.id, aliases=attachment.aliases))
+        networks.append(network)
     if len({attachment.target for attachment in attachments}) < len(attachments):
         raise InvalidArgument("network: one network is named twice; give it once, with all its aliases")
+    ingress = [each for each in draft.all(Network) if each.spec.ingress] if spec.endpoint.ports else []
     if any(port.publish_mode is PublishMode.INGRESS for port in spec.endpoint.ports):
-        for network in draft.all(Network):
-            if network.spec.ingress:
-                draft.require(network)  # who removes it looks for services that publish by it
+        for network in ingress:
+            draft.require(network)  # who removes it looks for services that publish by it
+    check_published_addresses(spec, networks, ingress)
     joined = replace(spec, task=replace(spec.task, networks=tuple(attachments)))
     check_predefined(joined)
     return joined

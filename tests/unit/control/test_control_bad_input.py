@@ -248,8 +248,12 @@ UNSOUND = {
     "published-address: 'one' is not an address; write one that hosts have, like 192.0.2.1": ports(
         replace(HOST_PORT, published_address="one")
     ),
-    "published-address: '::1' is not IPv4; ports are published on IPv4": ports(
-        replace(HOST_PORT, published_address="::1")
+    "published-address: 'fd00:0::1' is not as addresses are written; write fd00::1": ports(
+        replace(HOST_PORT, published_address="fd00:0::1")
+    ),
+    "published-address: 'fe80::1' is no host's own": ports(replace(HOST_PORT, published_address="fe80::1")),
+    "published-address: '::' means every address; leave it out": ports(
+        replace(HOST_PORT, published_address="::")
     ),
     "published-address: '0.0.0.0' means every address; leave it out": ports(
         replace(HOST_PORT, published_address="0.0.0.0")
