@@ -91,9 +91,9 @@ def networks(place: Place, manager: str = "") -> set[str]:
     return _asked(place, manager, ask)
 
 
-def status(place: Place, manager: str = "") -> ClusterStatus:
-    """How the managers stand, as one of them knows."""
-    return _asked(place, manager, lambda cluster: cluster.status())
+def status(place: Place, manager: str = "", *, local: bool = False) -> ClusterStatus:
+    """How the managers stand, as one of them knows; with `local` without asking the others."""
+    return _asked(place, manager, lambda cluster: cluster.status(local))
 
 
 def leader(place: Place, manager: str = "") -> str:

@@ -59,8 +59,9 @@ class Churn:
 
     def begin(self) -> None:
         """What is there in every run: the networks that stay, and a client on each node."""
+        self.stand.replace_ingress(*self._families())
         for network in BASE:
-            self.stand.covey("network", "create", network)
+            self.stand.covey("network", "create", *self._families(), network)
         networks = [word for network in BASE for word in ("--network", network)]
         self.stand.covey(
             "service",
@@ -159,9 +160,9 @@ class Churn:
 
     def create_network(self) -> str:
         network = self.dice.choice(PASSING)
-        words = ["--internal"] if self.dice.random() < 0.3 else []
+        words = [*self._families(), *(["--internal"] if self.dice.random() < 0.3 else [])]
         self.stand.covey("network", "create", *words, network)
-        return network
+        return " ".join((network, *words))
 
     def remove_network(self) -> str:
         network = self.dice.choice(PASSING)
@@ -250,6 +251,9 @@ class Churn:
     def _some_networks(self) -> list[str]:
         there = [*BASE, *sorted(look.networks(self.stand.place) & set(PASSING))]
         return self.dice.sample(there, self.dice.randint(1, min(3, len(there))))
+
+    def _families(self) -> list[str]:
+        return ["--ipv6"] if self.dice.random() < 0.6 else []
 
     def _ports(self, name: str, everywhere: bool) -> list[str]:
         sort = self.dice.choice(("none", "host", *_MESH) if everywhere else ("none", "none", *_MESH))

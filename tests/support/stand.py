@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -110,6 +111,18 @@ class Stand:
             self.covey("service", "rm", service)
         for network in look.networks(self.place):
             self.until(f"network {network} to go", partial(self._gone, network))
+
+    def replace_ingress(self, *options: str) -> None:
+        """Have another ingress network, while no service publishes ports."""
+
+        def made() -> bool:
+            with suppress(CoveyError):  # until the old one has gone
+                self.covey("network", "create", "--ingress", *options, "ingress")
+                return True
+            return False
+
+        self.covey("network", "rm", "-f", "ingress")
+        self.until("the old ingress network to go", made)
 
     def _gone(self, network: str) -> bool:
         try:
