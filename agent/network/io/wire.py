@@ -1,7 +1,7 @@
 """What all netlink families share: attributes, messages, and a channel that batches them.
 
-A channel is one socket in one namespace. `batch` packs many messages into few sends and asks for an answer
-to each, since the kernel goes on after a failed one; the failures come back by the place of their message.
+A channel is one socket in one namespace. `batch` packs many messages into few sends. The kernel goes on after a
+failed one; the failures come back by the place of their message.
 """
 
 import errno
@@ -39,7 +39,7 @@ _SO_SNDBUFFORCE = 32
 _SO_RCVBUFFORCE = 33
 _BUFFER_BYTES = 4 << 20
 _SEND_BYTES = 128 << 10
-_BATCH_MESSAGES = 2_000  # their acknowledgements must fit the receive buffer
+_BATCH_MESSAGES = 2_000  # if all of them fail, what the kernel says must fit the receive buffer
 _DUMP_TRIES = 5
 
 HEADER = struct.Struct("=IHHII")
@@ -153,31 +153,41 @@ class Channel:
         self._socket.setsockopt(_SOL_NETLINK, _NETLINK_GET_STRICT_CHK, 1)
 
     def batch(self, messages: Sequence[Message]) -> list[Failure]:
-        """Send all `messages`, each to be acknowledged; return those that failed."""
+        """Send all `messages`; return those that failed.
+
+        The kernel carries them out in turn, and answers to each that fails, asked or not: so only the last of what is
+        sent at once is to be acknowledged.
+        """
         failures: list[Failure] = []
         place = 0
         while place < len(messages):
-            first, size, packed = self._sequence + 1, 0, list[bytes]()
-            start = place
-            while place < len(messages) and size < _SEND_BYTES and len(packed) < _BATCH_MESSAGES:
-                self._sequence += 1
-                packed.append(messages[place].pack(self._sequence))
-                size += len(packed[-1])
+            start, size = place, 0
+            while place < len(messages) and size < _SEND_BYTES and place - start < _BATCH_MESSAGES:
+                size += HEADER.size + len(messages[place].body)
                 place += 1
+            first = self._sequence + 1
+            self._sequence += place - start
+            packed = [
+                message._replace(flags=message.flags & ~NLM_F_ACK).pack(first + number)
+                for number, message in enumerate(messages[start : place - 1])
+            ]
+            last = messages[place - 1]
+            packed.append(last._replace(flags=last.flags | NLM_F_ACK).pack(self._sequence))
             self._socket.send(b"".join(packed))
-            failures += self._acknowledged(first, len(packed), start)
+            failures += self._answered(first, start)
         return failures
 
-    def _acknowledged(self, first: int, count: int, start: int) -> list[Failure]:
+    def _answered(self, first: int, start: int) -> list[Failure]:
+        """What came of the messages from number `first` to the newest, the first of them being at place `start`."""
         failures: list[Failure] = []
-        seen = 0
-        while seen < count:
+        while True:
             for kind, flags, sequence, payload in self._receive():
-                if kind == NLMSG_ERROR and first <= sequence < first + count:
-                    seen += 1
-                    if (failure := _failure(payload, flags, start + sequence - first)) is not None:
-                        failures.append(failure)
-        return failures
+                if kind != NLMSG_ERROR or not first <= sequence <= self._sequence:
+                    continue
+                if (failure := _failure(payload, flags, start + sequence - first)) is not None:
+                    failures.append(failure)
+                if sequence == self._sequence:
+                    return failures
 
     def transaction(self, begin: Message, messages: Sequence[Message], end: Message) -> list[Failure]:
         """Send `messages` as one nf_tables transaction: all of them count, or none.

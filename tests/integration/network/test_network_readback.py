@@ -1,5 +1,6 @@
 """Every encoder, read back: what plans ask for is what the kernel then holds, and nothing else."""
 
+import errno
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,6 +16,7 @@ from agent.network.io import conntrack, sysctl
 from agent.network.io.kernel import carry_out
 from agent.network.io.observe import observe, surroundings
 from agent.network.io.places import Places
+from agent.network.io.rtnetlink import bridge, remove_link
 from agent.network.plan import plan
 from agent.network.seam import NetworkFault
 from agent.network.state import LOCAL, Address, Kind, Link, Netns, Policy, Port, Route, Vxlan
@@ -378,3 +380,17 @@ def test_routes_without_a_gateway_stand_side_by_side(places: Places) -> None:
     one = {BOX: replace(both[BOX], routes=frozenset(each for each in routes if each.link == "br1"))}
     carry_out(places, plan(both, one))
     assert observe(places).node[BOX].routes == one[BOX].routes
+
+
+def test_every_failure_of_a_batch_comes_back_by_its_place(places: Places) -> None:
+    """Only the last message of what is sent at once is acknowledged: failures before it must not be lost."""
+    path = places.path(BOX)
+    assert path is not None
+    netns.create(path)
+    channel = places.routing(BOX)
+    good, bad = bridge(Link("br0", Kind.BRIDGE, 1500)), remove_link("nobody")
+    failures = channel.batch([good, *[bad] * 2_500, good, remove_link("br0"), bad])
+    assert [each.place for each in failures] == [*range(1, 2_501), 2_501, 2_503]
+    assert {each.number for each in failures if each.place != 2_501} == {errno.ENODEV}
+    assert [each.number for each in failures if each.place == 2_501] == [errno.EEXIST]
+    assert channel.batch([good, remove_link("br0")]) == []
