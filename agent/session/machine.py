@@ -106,12 +106,13 @@ class Session:
     silent_at_ms: int | None = None  # when the manager will have been silent for too long
     candidates: Candidates = field(init=False)
     following: Following = field(init=False)
+    registered: NodeDescription = field(init=False)  # what this session began with
     tried: NodeNetworking = field(init=False)  # what was found out at the start, which does not change
 
     def __post_init__(self) -> None:
         self.candidates = Candidates(self.dice)
         self.following = following(self.known)
-        self.tried = self.description.networking
+        self.tried, self.registered = self.description.networking, self.description
 
     @property
     def wake_ms(self) -> int | None:
@@ -211,6 +212,7 @@ class Session:
         if self.phase is not Phase.DIALING:
             return ()
         self.phase = Phase.REGISTERING
+        self.registered = self.description
         return (Send(self.number, Register(self.description, self.last_seen)),)
 
     def _end(self, reason: str) -> Sequence[Effect]:
@@ -304,7 +306,9 @@ class Session:
         self._not_silent()
         self.unreported = dict(self.in_force)
         self.candidates.serves(self.address)
-        return (*self._learn(message.managers), *self._speak())
+        # what has changed since the node registered was said to nobody
+        news = (Send(self.number, self.description),) if self.description != self.registered else ()
+        return (*self._learn(message.managers), *news, *self._speak())
 
     def _assign(self, message: Assignments) -> Sequence[Effect]:
         if message.full:

@@ -278,6 +278,18 @@ def test_a_changed_description_is_told() -> None:
     assert session.step(Redescribed(changed)) == ()
 
 
+def test_what_changes_while_the_node_registers_is_told_once_it_has() -> None:
+    session = new()
+    session.step(Tick(0))
+    session.step(Connected(1))
+    changed = NodeDescription(hostname="host2")
+    assert session.step(Redescribed(changed)) == ()
+    assert Send(1, changed) in hear(session, SessionStarted("s1", 1000, ClusterVersion(1, 10)))
+    assert session.step(Redescribed(changed)) == ()
+    again = opened(new())
+    assert not [each for each in hear(again, StatusAcknowledged(0)) if isinstance(each, Send)]
+
+
 def test_what_stands_in_the_way_of_networks_is_told_beside_what_was_tried() -> None:
     tried = NodeNetworking(keeps_client_address=True, remarks=("no egress hook",))
     session = Session(NodeDescription(hostname="host1", networking=tried), ("m1:2377",), Random(1))
