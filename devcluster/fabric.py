@@ -68,7 +68,7 @@ table bridge covey_dev {{
         ip saddr . ip daddr @severed drop
         ip6 saddr . ip6 daddr @severed6 drop
         meta l4proto {{ icmp, ipv6-icmp }} accept
-        udp dport {limits.vxlan_port} accept
+        udp dport {{ {limits.vxlan_port}, {limits.tunnel_port}, {limits.tunnel_port + 1} }} accept
         tcp dport {{ {control} }} accept
         tcp sport {{ {control} }} {answer} accept
         ip daddr {registry} tcp dport {registry_port} accept

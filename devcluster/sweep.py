@@ -7,8 +7,10 @@ It works from what is on disk and in the kernel, with the standard library alone
 import errno
 import os
 import shutil
+import socket
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from covey.errors import CoveyError, Unavailable
 from covey.io import netns
@@ -23,6 +25,7 @@ def clear(place: Place) -> None:
     for held in sorted(place.root.glob("netns/*")):
         netns.delete(held)
     mounts.unmount_under(place.root)
+    _unlink_dead_sockets()
     cgroups.remove(place.cluster_cgroup)
     if left := mounts.mounted_under(place.root):
         raise Unavailable(f"{left[0]} is still mounted; unmount it before its folder can be removed")
@@ -31,6 +34,16 @@ def clear(place: Place) -> None:
             shutil.rmtree(entry)
         elif entry != place.lock:
             entry.unlink()
+
+
+def _unlink_dead_sockets() -> None:
+    """Sockets of wireguard-go are the whole machine's, whatever node they are of: those go that nobody serves."""
+    for path in Path("/run/wireguard").glob("covey_t*.sock"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asked:
+            try:
+                asked.connect(str(path))
+            except OSError:
+                path.unlink(missing_ok=True)
 
 
 def remove(place: Place) -> None:

@@ -28,6 +28,7 @@ from .io.wireguard import TunnelFault, WireGuard
 from .keeping import Keeping
 from .plan import Step
 from .seam import Encrypted, Tunnels
+from .silence import Silence
 from .state import NOTHING, State
 from .wish import Own, guard, wish
 
@@ -62,6 +63,7 @@ class NodeTunnels:
         self._told: dict[tuple[str, str], str] = {}  # endpoints that we gave peers
         self._dropped = 0
         self._trouble = ""
+        self._silence = Silence()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tunnels")
         self._turn = asyncio.Lock()
         self._changed = asyncio.Event()  # replaced whenever keys change: a broadcast
@@ -103,7 +105,8 @@ class NodeTunnels:
 
     def remarks(self) -> tuple[str, ...]:
         """See `Tunnels.remarks`."""
-        return tuple(each for each in (self._why, self._trouble) if each)
+        said = (self._why, self._trouble, *self._silence.remarks(_now_ms()))
+        return tuple(each for each in said if each)
 
     async def audit(self, *, repair: bool = False) -> Look:
         """See `Tunnels.audit`."""
@@ -153,8 +156,10 @@ class NodeTunnels:
             devices.clear(names.devices(self._own.node_id))
             keys.save(self._settings.keys, ())
             self._keeping.keys = ()
+            self._silence = Silence()
             return
         have = self._read()
+        self._silence.note(have, _now_ms())
         self._keep(have)
         want = self._wanted(have)
         steps = plan.plan(have, want, self._told)
@@ -197,7 +202,7 @@ class NodeTunnels:
             self._keeping.add(keys.make(lacking))
             _log.info("this node's tunnels get a key of generation %d", lacking)
         if rows or not self._networks:
-            self._keeping.retire(rows, have, time.monotonic_ns() // 1_000_000)
+            self._keeping.retire(rows, have, _now_ms())
         if self._keeping.keys != before:
             keys.save(self._settings.keys, self._keeping.keys)
 
@@ -240,6 +245,10 @@ class NodeTunnels:
             if self._dropped
             else (),
         )
+
+
+def _now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
 
 
 def _key_findings(path: Path, whole: bool) -> Iterable[Finding]:

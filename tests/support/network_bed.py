@@ -102,7 +102,8 @@ class Host:
             self.process.wait(10)
             assert self.process.stdin
             assert self.process.stdout
-            self.process.stdin.close()
+            with contextlib.suppress(BrokenPipeError):  # of what it was asked as it died
+                self.process.stdin.close()
             self.process.stdout.close()
             self.process = None
             print(self.said())

@@ -52,7 +52,7 @@ class TunnelHost(Host):
                 env={**os.environ, "PYTHONPATH": str(ROOT)},
             )
 
-    def keys(self) -> tuple[TunnelKey, ...]:
+    def reported(self) -> tuple[TunnelKey, ...]:
         """The public keys that the host would report."""
         return msgspec.json.decode(self.ask("keys"), type=tuple[TunnelKey, ...])
 
@@ -97,7 +97,7 @@ class TunnelBed(Bed):
     def known(self, host: TunnelHost) -> tuple[TunnelKey, ...]:
         """What managers know of a host's keys: what it last said, if it says nothing now."""
         if host.process is not None:
-            self._said[host.node_id] = host.keys()
+            self._said[host.node_id] = host.reported()
         return self._said.get(host.node_id, ())
 
     _said: dict[str, tuple[TunnelKey, ...]]
@@ -124,6 +124,7 @@ class TunnelBed(Bed):
     def close(self) -> None:
         """Remove everything, also what hosts that were killed have left."""
         for host in self.members:
-            for name in host.devices:
-                Userspace().remove(name)
+            host.stop()
+        for name in (name for host in self.members for name in host.devices):
+            Userspace().remove(name)
         super().close()

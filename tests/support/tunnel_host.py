@@ -14,9 +14,12 @@ from agent.tunnels.driver import NodeTunnels, Settings
 from agent.tunnels.io.networks import TunnelledNetworks
 from agent.tunnels.io.userspace import Userspace
 from agent.tunnels.seam import Encrypted
+from covey import limits
 from covey.model.objects import TunnelKey
 from covey.model.tables import PeerRow
 from tests.support.network_host import Answer, Call, perform
+
+OVERLAP_S = 2.0  # tests do not wait as long as nodes do
 
 
 class TunnelCall(msgspec.Struct):
@@ -42,6 +45,7 @@ async def main() -> None:
     directory, node_id, address, cluster_id, why = sys.argv[1:]
     logging.basicConfig(level=logging.INFO, format=f"{node_id} %(message)s")
     run = Path(directory)
+    limits.tunnel_overlap_s = OVERLAP_S
     make = None if why else Userspace()
     tunnels = NodeTunnels(
         Settings(cluster_id, node_id, address, run.parent / "state" / "tunnels.json", period_s=0.2), make, why

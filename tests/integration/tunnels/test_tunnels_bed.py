@@ -63,13 +63,13 @@ def test_tunnels_outlive_the_agent_and_are_taken_over(tunnels: TunnelBed) -> Non
     first, second = tunnels.members
     pids = [served_by(host.devices[0]) for host in (first, second)]
     assert all(pids)
-    before = first.keys()
+    before = first.reported()
     first.stop(signal.SIGKILL)
     meets(tunnels)
     first.start()
     tunnels.reconcile(first)
     meets(tunnels)
-    assert first.keys() == before
+    assert first.reported() == before
     assert [served_by(host.devices[0]) for host in (first, second)] == pids
 
 
@@ -93,7 +93,7 @@ def test_with_the_last_network_everything_leaves(tunnels: TunnelBed) -> None:
     assert "covey_tunnels" not in run_in(first.path, "nft", "list", "ruleset")
     assert not served_by(first.devices[0])
     assert not first.state.exists()
-    assert first.keys() == ()
+    assert first.reported() == ()
 
 
 def test_leaving_removes_what_a_killed_agent_left(tunnels: TunnelBed) -> None:
