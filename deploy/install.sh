@@ -13,6 +13,7 @@ runtime=(
     skopeo containers-storage                # images
     golang-github-containers-common          # default seccomp profile and image policy
     iproute2 nftables                        # what a person looks at the network with
+    wireguard-go                             # encrypted networks, where the kernel has no WireGuard
     python3 python3-venv                     # Covey itself
     ca-certificates
 )
