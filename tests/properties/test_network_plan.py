@@ -1,6 +1,7 @@
 """Plans on a model of the kernel: any state leads to any wish, from wherever the last plan was stopped."""
 
 from dataclasses import replace
+from ipaddress import ip_address
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from agent.network.ops import Operation
 from agent.network.plan import plan
 from agent.network.seam import Attachment, Sandbox
 from agent.network.state import FRESH, NODE, Address, Kind, Link, Netns, Port, Route
+from covey.model.addressing import addresses_of, number_of
 from covey.model.objects import Endpoint, Network, Subnet
 from covey.model.specs import NetworkSpec, PortConfig
 from covey.model.states import EndpointState, PublishMode
@@ -216,30 +218,30 @@ def spec_of(letter: str) -> NetworkSpec:
     return NetworkSpec(name=letter, ingress=letter == "i", internal=letter == "c")
 
 
-NETWORKS = [
-    Network(
-        id=letter * 25,
-        spec=spec_of(letter),
-        vni=4096 + place,
-        subnets=(Subnet(cidr=f"10.{place}.0.0/16", gateway=f"10.{place}.0.1"),),
+def subnets_of(place: int, letter: str) -> tuple[Subnet, ...]:
+    """Ingress and `c` have both families, `b` has IPv6 alone, the others have IPv4."""
+    ipv4, ipv6 = (
+        Subnet(cidr=f"10.{place}.0.0/16", gateway=f"10.{place}.0.1"),
+        Subnet(cidr=f"fd00:{place}::/64"),
     )
+    return {"i": (ipv4, ipv6), "c": (ipv4, ipv6), "b": (ipv6,)}.get(letter, (ipv4,))
+
+
+NETWORKS = [
+    Network(id=letter * 25, spec=spec_of(letter), vni=4096 + place, subnets=subnets_of(place, letter))
     for place, letter in enumerate("iabcl", 1)
 ]
 
 
-def address(place: int, number: int) -> str:
-    return f"10.{place}.0.{number}"
+def addresses(place: int, number: int) -> tuple[str, ...]:
+    return addresses_of(NETWORKS[place - 1].subnets, int(ip_address(f"10.{place}.0.{number}")))
 
 
 def endpoint(place: int, number: int, task: str) -> Endpoint:
-    own = address(place, number)
-    packed = int.from_bytes(bytes(int(part) for part in own.split(".")), "big")
+    own = addresses(place, number)
+    network = NETWORKS[place - 1].id
     return Endpoint(
-        id=f"e{place}-{number}",
-        network_id=NETWORKS[place - 1].id,
-        task_id=task,
-        number=packed,
-        addresses=(own,),
+        f"e{place}-{number}", network_id=network, task_id=task, number=number_of(own[0]), addresses=own
     )
 
 
@@ -259,7 +261,7 @@ def sandboxes(draw: st.DrawFn) -> dict[str, Sandbox]:
 @st.composite
 def tables(draw: st.DrawFn) -> dict[str, NetworkTable]:
     found = {}
-    for place in draw(st.lists(st.sampled_from([1, 2, 3]), unique=True)):
+    for place in draw(st.lists(st.sampled_from([1, 2, 3, 4]), unique=True)):
         rows = []
         for number in draw(st.lists(st.integers(100, 104), unique=True)):
             far = endpoint(place, number, f"r{number}")
@@ -278,20 +280,13 @@ def tables(draw: st.DrawFn) -> dict[str, NetworkTable]:
             )
         if place == 1 and draw(st.booleans()):
             own = endpoint(1, draw(st.integers(1, 2)) + 200, "")
-            rows.append(
-                EndpointRow(
-                    endpoint_id="own",
-                    number=own.number,
-                    addresses=own.addresses,
-                    node_id="n1",
-                    vtep="192.0.2.1",
-                )
-            )
+            numbered = {"number": own.number, "addresses": own.addresses}
+            rows.append(EndpointRow("own", node_id="n1", vtep="192.0.2.1", **numbered))  # type: ignore[arg-type]
         services = [
             ServiceRow(
                 service_id=service,
                 name=service,
-                virtual_ips=(address(place, 250 + draw(st.integers(0, 1)) * 2 + int(service[1])),)
+                virtual_ips=addresses(place, 250 + draw(st.integers(0, 1)) * 2 + int(service[1]))
                 if place > 1
                 else (),
                 ports=(PortConfig(target_port=80, published_port=8000 + draw(st.integers(0, 3))),),
@@ -309,7 +304,13 @@ def wishes(draw: st.DrawFn) -> dict[str, Netns]:
     mtu = draw(st.sampled_from([1500, 9000]))
     interfaces = frozenset(draw(st.sampled_from([["eth7"], []])))
     host = Host(
-        "n1", "192.0.2.1", mtu, bridge_filter=filters, keeps_client_address=keeps, interfaces=interfaces
+        "n1",
+        "192.0.2.1",
+        mtu,
+        ipv6=draw(st.booleans()),
+        bridge_filter=filters,
+        keeps_client_address=keeps,
+        interfaces=interfaces,
     )
     boxes = draw(sandboxes())
     gateway = choose([]).with_tasks(boxes.keys())

@@ -46,6 +46,8 @@ PORTS = (
     PortConfig(target_port=80, published_port=PUBLISHED, protocol=Protocol.UDP),
 )
 
+# What a host booted with ipv6.disable=1 shows: no such settings.
+WITHOUT_IPV6 = ("unshare", "-m", "sh", "-c", 'mount -t tmpfs none /proc/sys/net/ipv6 && exec "$0" "$@"')
 HOST_PORTS = (PortConfig(target_port=80, published_port=9000, publish_mode=PublishMode.HOST),)  # t2's
 
 
@@ -72,6 +74,7 @@ class Host:
         self.sandboxes: dict[str, Sandbox] = {}
         self.process: subprocess.Popen[bytes] | None = None
         self.keeps = True  # the client's address, in the mesh
+        self.has_ipv6 = True  # as the agent sees it
 
     def start(self) -> None:
         with self.log.open("ab") as log:
@@ -79,6 +82,7 @@ class Host:
                 [
                     "nsenter",
                     f"--net={self.path}",
+                    *([] if self.has_ipv6 else WITHOUT_IPV6),
                     sys.executable,
                     str(HERE / "network_host.py"),
                     str(self.netns_dir),
@@ -130,7 +134,9 @@ class Host:
         return self.call("reconcile", processes=processes, **self.bed.known_of(self))
 
     def task_path(self, task: str) -> Path:
-        return self.netns_dir / task
+        path = self.netns_dir / task
+        # a host without IPv6 has mounts of its own
+        return path if self.has_ipv6 or not self.process else Path(f"/proc/{self.process.pid}/root{path}")
 
     def unbind_everything(self) -> None:
         """What a reboot does: no namespace is bound any more, no link of ours is left."""
@@ -280,7 +286,8 @@ class Bed:
         """A task on `host`; with a `state`, it is an endpoint of the service and serves."""
         sandbox = self.sandbox(host, name, published=published)
         host.sandboxes[name] = sandbox
-        path = Path(host.ask("attach", sandbox=sandbox))
+        assert host.ask("attach", sandbox=sandbox) == str(host.netns_dir / name)
+        path = host.task_path(name)
         if state is not None:
             self.states[name] = state
             self.servers[name] = Server(name, path)

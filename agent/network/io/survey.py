@@ -69,7 +69,7 @@ def survey(
             routes=_routes(places),
             udp_port_taken_by=holder("udp", vxlan_port),
             missing=_missing(places) if missing is None else missing,
-            ipv6=sysctl.present("net/ipv6"),
+            ipv6=sysctl.present("net/ipv6/conf"),
         )
     finally:
         places.close()
@@ -130,7 +130,7 @@ def _tried(places: Places) -> Iterator[tuple[str, str]]:
         pair = Link("v", Kind.VETH), Link("w", Kind.VETH)
         if _lacks(channel.batch([veth(*pair, descriptor, 0)])):
             yield "veth pairs", "CONFIG_VETH"
-    for family in FAMILIES if sysctl.present("net/ipv6") else (Family.IPV4,):
+    for family in FAMILIES if sysctl.present("net/ipv6/conf") else (Family.IPV4,):
         try:
             made_table = encode_operation(_all_of(family))
             failures = places.filtering(_SCRATCH).transaction(BEGIN, made_table, END)

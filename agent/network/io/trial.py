@@ -33,7 +33,7 @@ def cannot_keep_client_address(directory: Path) -> str:
     assert path is not None
     try:
         netns.delete(path)
-        spoken = tuple(_SUBNETS) if sysctl.present("net/ipv6") else (Family.IPV4,)
+        spoken = tuple(_SUBNETS) if sysctl.present("net/ipv6/conf") else (Family.IPV4,)
         subnets = {family: _SUBNETS[family] for family in spoken}
         carry_out(
             places, _steps(way_back(_LINK, subnets, {family: _WAY_OUT[family] for family in spoken}), spoken)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.network.io.trial import cannot_keep_client_address
 from covey.io import netns
 from covey.model.specs import PortConfig
 from covey.model.states import Affinity, EndpointState, MeshMode, Protocol
@@ -245,3 +246,73 @@ def test_what_a_host_holds_is_audited_and_put_right(bed: Bed) -> None:
         host.call("forget", name=bed.ingress.id)
         assert "covey_" not in run_in(host.path, "nft", "list", "ruleset")
         eventually(lambda path=host.path: "covey_" not in run_in(path, "ip", "link"), "links are left")  # type: ignore[misc]
+
+
+def test_a_host_without_ipv6_works_with_ipv4_and_says_so(scratch: Path) -> None:
+    bed = Bed(scratch, hosts=2, ipv6=True)
+    first, second = bed.hosts
+    first.has_ipv6 = False
+    try:
+        bed.build()
+        bed.attach(first, "t2", ACTIVE)
+        bed.attach(second, "t3", ACTIVE)
+        bed.push()
+        assert run_in(first.task_path("t2"), "ip", "-6", "-o", "addr", "show", "scope", "global") == ""
+        assert names_of(ask_tcp(first.task_path("t2"), VIP, times=4)) == {"t2": 2, "t3": 2}
+        assert names_of(ask_tcp(bed.outside, first.address, PUBLISHED, 4)) == {"t2": 2, "t3": 2}
+        with pytest.raises(ConnectionRefusedError):
+            connect(bed.outside, first.ipv6, PUBLISHED)
+        assert first.ask("audit") == ""
+        first.reconcile()
+        assert "this host has no IPv6 (booted with ipv6.disable=1" in first.ask("remarks")
+        alone = Bed(scratch, hosts=1, ipv4=False, ipv6=True)
+        with pytest.raises(AssertionError, match="has IPv6 alone, and this host has none"):
+            first.ask("attach", sandbox=alone.sandbox(first, "t9", published=False))
+    finally:
+        bed.close()
+
+
+def test_where_the_kernel_cannot_the_mesh_masquerades(bed: Bed, tmp_path: Path) -> None:
+    assert cannot_keep_client_address(tmp_path / "trial") == ""
+    second = bed.hosts[1]
+    second.stop()
+    second.keeps = False
+    second.start()
+    second.call("reconcile", networks=[bed.ingress])
+    populate(bed)
+    for host in bed.hosts:
+        own = bed.endpoint(bed.ingress, host, "", host.ingress).addresses[-1]
+        for ask in (ask_tcp, ask_udp):
+            found = ask(bed.outside, host.ipv6, PUBLISHED, 4)
+            assert names_of(found) == {"t2": 2, "t3": 2}
+            seen = dict(found.keys())
+            assert seen["t3"] == own
+            assert seen["t2"] == (own if host is second else OUTSIDE_IPV6)
+
+
+def test_a_host_that_forwards_goes_on_listening_to_routers_and_its_agent_may_die(bed: Bed) -> None:
+    populate(bed)
+    first = bed.hosts[0]
+    shown = [run_in(host.path, "sysctl", "-n", "net.ipv6.conf.eth0.accept_ra").strip() for host in bed.hosts]
+    assert shown == ["2", "2", "2"], "it was 1, which a host that forwards takes for 0"
+    with (
+        connect(bed.outside, first.ipv6, PUBLISHED) as opened,
+        connect(first.task_path("t1"), VIP_IPV6) as inner,
+    ):
+        for each in (opened, inner):
+            greet(each)
+        first.stop()
+        for each in (opened, inner):
+            each.sendall(b"while nobody drives")
+            assert each.recv(100) == b"while nobody drives"
+        first.start()
+        first.reconcile()
+        for each in (opened, inner):
+            each.sendall(b"and after")
+            assert each.recv(100) == b"and after"
+    assert first.ask("audit") == ""
+    run_in(first.task_path("t2"), "ip", "-6", "route", "flush", "table", "100")
+    first.stop()
+    first.start()
+    first.reconcile()
+    assert seen_by(ask_tcp(bed.outside, first.ipv6, PUBLISHED, 4)) == {OUTSIDE_IPV6}
