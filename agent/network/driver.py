@@ -41,7 +41,7 @@ from .io.observe import interfaces, observe, surroundings
 from .io.places import Places
 from .io.sweeping import Sweeper
 from .plan import plan
-from .probe import port_of, shared_port
+from .probe import Known, port_of, shared_port
 from .scope import around, touched
 from .seam import NOBODY, NetworkFault, Networks, Sandbox
 from .state import NODE, Netns
@@ -80,7 +80,7 @@ class NetlinkNetworks:
         self._denials = Denials()
         self._claims = Claims()
         scratch = settings.netns_dir.parent / "probe"
-        self._lookout = Lookout(scratch, self._places, settings.vxlan_port, self._subnets)
+        self._lookout = Lookout(scratch, self._places, settings.vxlan_port, self._known)
         self._shared: dict[str, str] = {}  # what was said of each
         self._sweeper = Sweeper(
             self._places,
@@ -372,6 +372,11 @@ class NetlinkNetworks:
     def _subnets(self) -> list[str]:
         """The subnets that nothing else on the host may have; of a LAN it has itself."""
         return [each.cidr for net in self._mentioned() if not of_lan(net) for each in net.subnets]
+
+    def _known(self) -> Known:
+        mesh = {each.cidr for net in self._mentioned() if net.spec.ingress for each in net.subnets}
+        mtu = self._facts.host.mtu if self._facts else 0
+        return Known(self._subnets(), mesh, self._settings.data_address, mtu)
 
     def _current_facts(self) -> Facts:
         """The facts of now: gateway addresses for exactly the tasks that have a way out."""

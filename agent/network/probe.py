@@ -50,8 +50,22 @@ class Survey:
     ipv6: bool = True
 
 
-def findings(survey: Survey, subnets: Collection[str], vxlan_port: int) -> list[Finding]:
-    """Judge a survey, given the cluster's subnets."""
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the cluster wants of the host: its networks' subnets, those of them that are the ingress network's, and
+    the address VXLAN packets come from, with the MTU that networks were built for (0 if none was yet).
+    """
+
+    subnets: Collection[str] = ()
+    ingress: Collection[str] = ()
+    vtep: str = ""
+    mtu: int = 0
+
+
+def findings(
+    survey: Survey, subnets: Collection[str], vxlan_port: int, ingress: Collection[str] = ()
+) -> list[Finding]:
+    """Judge a survey, given the cluster's subnets, and which of them are the ingress network's."""
     ipv6 = any(family_of(each) is Family.IPV6 for each in subnets)
     found = [
         Finding(
@@ -90,7 +104,7 @@ def findings(survey: Survey, subnets: Collection[str], vxlan_port: int) -> list[
             )
         )
     for subnet in sorted(set(subnets)):
-        found += _overlaps(subnet, survey.routes)
+        found += _overlaps(subnet, survey.routes, is_ingress=subnet in ingress)
     return found
 
 
@@ -116,6 +130,16 @@ def strangers(packets: int, senders: Iterable[str]) -> Finding:
     )
 
 
+def smaller(link_mtu: int, mtu: int) -> Finding:
+    """Say that the link below has become too small for what the overlays here were built for."""
+    return Finding(
+        Severity.ERROR,
+        "mtu",
+        f"the link with this node's data address carries packets of {link_mtu} bytes, and networks here were built for "
+        f"{mtu}: large packets between nodes are lost; raise the link's MTU, or restart coveyd, which lowers theirs",
+    )
+
+
 def rounded(packets: int) -> int:
     """The number's first digit as 1, 2 or 5, and zeros: at most `packets`."""
     power = 10 ** (len(str(packets)) - 1)
@@ -129,14 +153,20 @@ def port_of(key: str) -> str:
     return ":".join([*shown, f"{number}/{protocol}"])
 
 
-def _overlaps(subnet: str, routes: Iterable[tuple[str, str]]) -> list[Finding]:
+def _overlaps(subnet: str, routes: Iterable[tuple[str, str]], *, is_ingress: bool) -> list[Finding]:
     ours = ip_network(subnet)
+    if is_ingress:  # its addresses are the host's own, too
+        severity = Severity.ERROR
+        words = "published ports, and what is there, may answer nobody; make the ingress network anew with another "
+        words += "subnet (covey network rm -f ingress; covey network create --ingress --subnet)"
+    else:
+        severity = Severity.WARNING
+        words = "tasks cannot reach what is there; give the network another subnet"
     return [
         Finding(
-            Severity.WARNING,
+            severity,
             "route",
-            f"this host routes {route} over {link}, which overlaps the network subnet {subnet}: tasks cannot "
-            "reach what is there; give the network another subnet",
+            f"this host routes {route} over {link}, which overlaps the network subnet {subnet}: {words}",
         )
         for route, link in routes
         if (theirs := ip_network(route, strict=False)).prefixlen and theirs.version == ours.version

@@ -208,6 +208,12 @@ def check_mtu(sandbox: Sandbox, host: Host) -> None:
                 f"bytes around each packet are more than the {host.mtu} of this host's link with {host.vtep}; "
                 f"make the network with mtu={most} or less, or raise the link's"
             )
+        if asked < limits.network_mtu_bytes_min:
+            raise FailedPrecondition(
+                f"network {network.spec.name or network.id} would have an MTU of {asked}, and the least is "
+                f"{limits.network_mtu_bytes_min}: the {host.mtu} of this host's link with {host.vtep} are too few; raise "
+                "them, or give another address (--data-path-addr)"
+            )
         if asked < limits.ipv6_mtu_bytes_min and has_ipv6(network, host):
             raise FailedPrecondition(
                 f"network {network.spec.name or network.id} has IPv6, which takes an MTU of "

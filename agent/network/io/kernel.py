@@ -21,6 +21,7 @@ from ..seam import NetworkFault
 from ..state import NODE, Kind, Link
 from . import rtnetlink as rt
 from . import sysctl
+from .claims import holder
 from .nftables.messages import BEGIN, END
 from .nftables.transactions import encode_operation
 from .places import Places
@@ -135,6 +136,8 @@ def _create_link(places: Places, name: str, link: Link, other: Link | None) -> N
                     f"VNI {link.vxlan.vni} on UDP port {link.vxlan.port} is taken by another VXLAN device "
                     "of this host (Docker's?); remove it, or give the network another VNI"
                 )
+            if failure.number == errno.EADDRINUSE and link.vxlan is not None:
+                vni, detail = link.vxlan.vni, _taken(link.vxlan.port)
             if failure.number == errno.EBUSY and link.macvlan is not None:
                 detail = (
                     f"interface {link.macvlan.parent} is in other use (a bridge's port?); name another parent"
@@ -142,6 +145,15 @@ def _create_link(places: Places, name: str, link: Link, other: Link | None) -> N
             raise _fault(ops.CreateLink(name, link, other), detail, vni)
         places.routing(name).batch([rt.remove_link(link.name)])
         time.sleep(limits.link_retry_ms / 1000)
+
+
+def _taken(port: int) -> str:
+    """Who has the UDP port: a program, or a VXLAN device of a kind that shares it with no other."""
+    program = holder("udp", port) or "a VXLAN device of another kind (Cilium's or Open vSwitch's?)"
+    return (
+        f"UDP port {port} of this host is taken by {program}, so no overlay can be built here; stop that, or make the "
+        "cluster with another port (--data-path-port)"
+    )
 
 
 def _try_link(places: Places, name: str, link: Link, other: Link | None) -> list[Failure]:

@@ -6,15 +6,16 @@ VPN with its routes), and so do networks. What the kernel can do does not change
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from subprocess import SubprocessError
 
 from covey import limits
 
-from ..probe import Finding, Severity, findings, rounded, strangers
+from ..probe import Finding, Known, Severity, Survey, findings, rounded, smaller, strangers
 from ..state import NODE
+from . import dump
 from .nftables import counting
 from .observe import interfaces
 from .places import Places
@@ -27,15 +28,13 @@ _log = logging.getLogger(__name__)
 
 
 class Lookout:
-    """Says each thing once, and again if it went and came back. `subnets` are the cluster's, as known now."""
+    """Says each thing once, and again if it went and came back. `known` is what the cluster wants, as of now."""
 
-    def __init__(
-        self, scratch: Path, places: Places, vxlan_port: int, subnets: Callable[[], Iterable[str]]
-    ) -> None:
+    def __init__(self, scratch: Path, places: Places, vxlan_port: int, known: Callable[[], Known]) -> None:
         self._scratch = scratch
         self._places = places
         self._vxlan_port = vxlan_port
-        self._subnets = subnets
+        self._known = known
         self._dropped = self._counted = 0  # packets of strangers; and those that the standing table counts
         self._soon = asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
@@ -73,7 +72,7 @@ class Lookout:
         try:
             seen = survey(self._scratch, self._vxlan_port, self._missing)
             self.interfaces = tuple(sorted(interfaces(self._places)))
-            found = [*findings(seen, tuple(self._subnets()), self._vxlan_port), *self._strangers()]
+            found = [*self._judge(seen), *self._strangers()]
         except (OSError, SubprocessError) as error:
             if str(error) != self._failed:
                 _log.warning("cannot look for what would break the networks: %s", error)
@@ -85,6 +84,12 @@ class Lookout:
                 tell(finding)
         self._told = set(found)
         self.remarks = tuple(str(finding) for finding in found)
+
+    def _judge(self, seen: Survey) -> list[Finding]:
+        known = self._known()
+        found = findings(seen, known.subnets, self._vxlan_port, known.ingress)
+        link_mtu = dump.mtu_of(self._places.routing(NODE), known.vtep) if known.mtu else 0
+        return [*found, smaller(link_mtu, known.mtu)] if 0 < link_mtu < known.mtu else found
 
     def _strangers(self) -> list[Finding]:
         """Packets of strangers that were dropped, if any ever were: a table made anew counts anew."""
