@@ -10,7 +10,7 @@ from devcluster import cgroups, members, mounts, namespaces
 from devcluster.place import Place
 
 _GROUP_OF_MONITORS = "conmon"
-_TASK_LINKS = ("covey_g", "covey_i", "covey_x")
+_TASK_LINKS = ("covey_g", "covey_i", "covey_x", "covey_t")
 _NODE_LINKS = ("covey_gw0", "covey_in0")
 
 
