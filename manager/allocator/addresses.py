@@ -1,6 +1,6 @@
 """Who holds which address on which network: a cache of what endpoints and services in the store say."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from covey.model.addressing import number_of
 from covey.model.objects import Endpoint, Network, Service, Subnet
@@ -72,12 +72,16 @@ class Addresses:
         """Tell whether a network has subnets."""
         return network_id in self._pools
 
-    def take(self, network_id: str) -> int | None:
-        """Find the next free number of a network; None if all are held. The caller observes the holder."""
+    def take(self, network_id: str, but: Collection[int] = ()) -> int | None:
+        """Find the next free number of a network; None if all are held. The caller observes the holder.
+
+        None of `but` is given, as if somebody held them.
+        """
         for pool in self._pools[network_id]:
-            number = pool.take()
-            if number is not None:
-                return number
+            for _ in range(len(but) + 1):
+                number = pool.take()
+                if number is not None and number not in but:
+                    return number
         return None
 
     def holds(self, network_id: str, number: int) -> bool:

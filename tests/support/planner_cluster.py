@@ -177,12 +177,13 @@ class PlannerCluster:
         self.write(lambda draft: draft.put(node))
 
     def describe(self, id: str, **changes: object) -> None:
-        """Have a node say something else of itself than before: `platform`, or amounts of `Resources`."""
+        """Have a node say something else of itself: `platform`, `data_address`, or amounts of `Resources`."""
         node = self.tables.get(Node, id)
         assert node is not None
         said = node.description
-        if "platform" in changes:
-            said = replace(said, platform=changes.pop("platform"))
+        for name in ("platform", "data_address"):
+            if name in changes:
+                said = replace(said, **{name: changes.pop(name)})
         if changes:
             said = replace(said, resources=replace(said.resources, **changes))
         self.write(lambda draft: draft.put(replace(node, description=said)))

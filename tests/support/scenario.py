@@ -12,7 +12,8 @@ of them, in the order in which it was committed. `tests/scenarios/rewrite.py` wr
     hold web:2 preparing        release web:2               ask-network back [ingress]
     drop-network back
 
-`ask-network` and `drop-network` are what people ask of the control API, which may refuse it.
+A network may be `ipv6`, or `ipv6-only`. `ask-network` and `drop-network` are what people ask of the control API,
+which may refuse it.
 A job's task completes after it has run for a second, unless its image is one to `keep`.
 """
 
@@ -112,8 +113,10 @@ class World(PlannerCluster):
                 cpus = float(settings.pop("cpus", "4"))
                 for name in (word for word in names if "=" not in word):
                     self.node(name, cpus=cpus, memory=4 << 30, **settings)
-            case "network", [name, *subnet]:
-                self.network(name, *subnet)
+            case "network", [name, *words]:
+                spec = network_spec(name, words)
+                subnet = next((word for word in words if "/" in word), "")
+                self.network(name, subnet, ipv4=spec.ipv4, ipv6=spec.ipv6)
             case "ask-network", [name, *ingress]:
                 self._ask(lambda draft: create_network(draft, network_spec(name, ingress), self.dice))
             case "drop-network", [name]:
@@ -278,7 +281,8 @@ class World(PlannerCluster):
         self.notes.append(f"{service.name}: revision {self.revision(id).number}, {spec.task.container.image}")
         for task in self.live(id):
             image = self.tables.get(Revision, task.revision_id).spec.task.container.image
-            endpoints = sorted(e.addresses[0] for e in self.tables.all(Endpoint) if e.task_id == task.id)
+            mine = [e for e in self.tables.all(Endpoint) if e.task_id == task.id]
+            endpoints = sorted("+".join(e.addresses) for e in mine)
             where = f"{task.node_id or '-'} {task.status.state.name.lower()} {image}"
             self.notes.append(f"  {self._name(task)}: {where} {' '.join(endpoints)}".rstrip())
 
@@ -288,7 +292,8 @@ def port_text(port: PortConfig) -> str:
 
 
 def network_spec(name: str, words: list[str]) -> NetworkSpec:
-    return NetworkSpec(name=name, ingress="ingress" in words)
+    alone = "ipv6-only" in words
+    return NetworkSpec(name=name, ingress="ingress" in words, ipv4=not alone, ipv6=alone or "ipv6" in words)
 
 
 def spec_with(spec: ServiceSpec, words: list[str]) -> ServiceSpec:

@@ -102,7 +102,7 @@ def _ipam_driver(_ctx: click.Context, _parameter: click.Parameter, value: str) -
 )
 @click.option(
     "--scope",
-    type=click.Choice(["swarm", "cluster"]),
+    type=click.Choice(["swarm", "cluster", "global"]),
     expose_value=False,
     help="Networks span the cluster; this changes nothing.",
 )

@@ -27,6 +27,7 @@ from covey.model.specs import (
     NetworkAttachmentSpec,
     NetworkSpec,
     PortConfig,
+    ServiceMode,
     ServiceSpec,
     TaskSpec,
 )
@@ -362,6 +363,22 @@ def test_tasks_on_a_macvlan_network_have_addresses_there_and_no_virtual_one() ->
     assert (lan.vni, [each.cidr for each in lan.subnets]) == (0, ["192.168.7.0/24"])
     (row,) = network_table(cluster.tables, lan, ClusterVersion(1, 1)).services
     assert (row.mode, row.virtual_ips) == (EndpointMode.DNSRR, ())
+
+
+def test_a_node_that_joins_later_keeps_its_address_on_the_lan() -> None:
+    cluster = PlannerCluster()
+    cluster.network(
+        "lan", LAN.subnet, ip_range="192.168.7.8/29", driver="macvlan", options={"parent": "eth1"}
+    )
+    for number in (8, 9, 11):
+        cluster.node(f"n{number}")
+        cluster.describe(f"n{number}", data_address=f"192.168.7.{number}")
+    service_id = cluster.create(replace(joining("net-lan"), mode=ServiceMode(replicas=6)))
+    cluster.run(2)
+    given = {e.addresses[0] for e in cluster.tables.all(Endpoint)}
+    assert given == {f"192.168.7.{number}" for number in (10, 12, 13, 14, 15)}
+    (waiting,) = [t for t in cluster.tasks(service_id) if t.status.state is TaskState.PENDING]
+    assert "every address of 192.168.7.8/29 is taken" in waiting.status.err
 
 
 def test_ports_are_not_published_in_host_mode_beside_a_macvlan_network() -> None:
