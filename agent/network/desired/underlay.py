@@ -17,6 +17,7 @@ from ..firewall import (
     Count,
     Drop,
     Hook,
+    Jump,
     KeyKind,
     NoteSender,
     SenderIn,
@@ -28,6 +29,7 @@ from ..firewall import (
 from .facts import Facts, ingress, overlays
 
 NODES, VNIS, STRANGERS = "nodes", "vnis", "strangers"
+_STRANGE = "strange"
 _EARLY = -300
 
 
@@ -36,17 +38,13 @@ def table(facts: Facts) -> Table | None:
     vnis = _vnis(facts)
     if not vnis:
         return None
-    strange = (
-        ToPort("udp", facts.host.vxlan_port),
-        VniIn(VNIS),
-        SenderIn(NODES, negated=True),
-    )
+    strange = ToPort("udp", facts.host.vxlan_port), VniIn(VNIS), SenderIn(NODES, negated=True), Jump(_STRANGE)
     # Who it was is noted on the side: the set may be full, and the packet is dropped all the same.
+    dropped = ((NoteSender(STRANGERS),), (Count(), Drop()))
     nodes = (each for each in facts.others() if ":" not in each)
-    rules = ((*strange, NoteSender(STRANGERS)), (*strange, Count(), Drop()))
     return Table(
         names.UNDERLAY_TABLE,
-        (Chain("input", rules, Base("filter", Hook.INPUT, _EARLY)),),
+        (Chain("input", (strange,), Base("filter", Hook.INPUT, _EARLY)), Chain(_STRANGE, dropped)),
         (
             VerdictMap(NODES, KeyKind.ADDRESS, _set(sorted(nodes)), verdicts=False),
             VerdictMap(VNIS, KeyKind.VNI, _set(str(vni) for vni in sorted(vnis)), verdicts=False),
