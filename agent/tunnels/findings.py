@@ -13,12 +13,11 @@ def findings(steps: Iterable[Step], have: State) -> Iterator[Finding]:
     """One finding for each thing that `steps` would put right; a device that has to be made takes its own with it."""
     made = set[str]()
     for step in steps:
+        if not isinstance(step, plan.SetGuard | plan.RemoveGuard) and step.name in made:
+            continue
         if isinstance(step, plan.CreateDevice | plan.SetKey):
             made.add(step.name)
-        elif not isinstance(step, plan.SetGuard | plan.RemoveGuard) and step.name in made:
-            continue
-        if not (isinstance(step, plan.SetKey) and step.name not in have.devices):
-            yield _finding(step, have)
+        yield _finding(step, have)
 
 
 def _finding(step: Step, have: State) -> Finding:

@@ -86,7 +86,7 @@ class Userspace:
         """See `WireGuard.read`."""
         self._reap(name)
         try:
-            return _tuned(_ask(name, "get=1\n\n"))
+            return tuned(_ask(name, "get=1\n\n"))
         except OSError:
             return None
 
@@ -187,7 +187,8 @@ def _peer(step: SetPeer | RemovePeer) -> Iterator[str]:
         yield f"persistent_keepalive_interval={step.keepalive_s}\n"
 
 
-def _tuned(pairs: Iterable[tuple[str, str]]) -> Tuned:
+def tuned(pairs: Iterable[tuple[str, str]]) -> Tuned:
+    """A device as wireguard-go describes it: lines of the device, then those of each peer, which begin with its key."""
     public_key, port = "", 0
     peers: dict[str, Peer] = {}
     said: dict[str, str] = {}
