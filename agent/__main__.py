@@ -22,7 +22,7 @@ from agent.dns.resolv import options_of, search_of, upstreams_of
 from agent.driver import Agent, Parts
 from agent.images.store.driver import SkopeoImages
 from agent.network.driver import NetlinkNetworks, Settings
-from agent.network.io.trial import cannot_keep_client_address
+from agent.network.io.trial import cannot_keep_client_address, has_ipv6
 from agent.network.seam import Networks
 from agent.runtime.oci.driver import OciRuntime
 from agent.session.client import tell_coveyd
@@ -177,6 +177,7 @@ def _try_out(config: NodeConfig) -> tuple[NodeNetworking, Tunnels]:
         keeps_client_address=not remark,
         encryption=make.kind if make is not None else "",
         remarks=(remark,) if remark else (),
+        without_ipv6=not has_ipv6(),
     )
     return networking, _tunnels(config, make, why)
 

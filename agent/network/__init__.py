@@ -15,7 +15,10 @@ What stands on a node
   the way out), and the ingress network's bridge `covey_in0` with the routing mesh: published ports
   answered on every local address and sent to any active endpoint in the cluster.
 
-Every MAC address is 02:42 and the endpoint's number, so tables carry no MAC addresses.
+Every MAC address is 02:42 and the endpoint's number, so tables carry no MAC addresses. An IPv6 address is its
+subnet's base and the same number. What IPv6 needs beside IPv4 is made by the same functions: firewall tables with
+a `6` behind the name, routes, neighbours and addresses in the same lists. A namespace on no network with IPv6 has none
+of it (`disable_ipv6`), and where the host has no IPv6, nobody has.
 
 How it is decided, and done
 ---------------------------

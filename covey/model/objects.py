@@ -90,7 +90,8 @@ class NodeNetworking(Part, frozen=True):
 
     `encryption` is what encrypts (`kernel` or `wireguard-go`), empty if nothing can. `tunnel_keys` are its
     public keys, the newest last. `remarks` say why something cannot be done. `interfaces` are those of the
-    host by which macvlan networks can go; none means that nobody has looked yet.
+    host by which macvlan networks can go; none means that nobody has looked yet. `without_ipv6`: the host has
+    IPv4 alone.
     """
 
     keeps_client_address: bool = False
@@ -98,6 +99,7 @@ class NodeNetworking(Part, frozen=True):
     tunnel_keys: tuple[TunnelKey, ...] = ()
     remarks: tuple[str, ...] = ()
     interfaces: tuple[str, ...] = ()
+    without_ipv6: bool = False
 
 
 class AuditCount(Part, frozen=True):

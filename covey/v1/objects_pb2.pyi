@@ -83,18 +83,20 @@ class TunnelKey(_message.Message):
     def __init__(self, generation: _Optional[int] = ..., public_key: _Optional[str] = ..., port: _Optional[int] = ...) -> None: ...
 
 class NodeNetworking(_message.Message):
-    __slots__ = ("keeps_client_address", "encryption", "tunnel_keys", "remarks", "interfaces")
+    __slots__ = ("keeps_client_address", "encryption", "tunnel_keys", "remarks", "interfaces", "without_ipv6")
     KEEPS_CLIENT_ADDRESS_FIELD_NUMBER: _ClassVar[int]
     ENCRYPTION_FIELD_NUMBER: _ClassVar[int]
     TUNNEL_KEYS_FIELD_NUMBER: _ClassVar[int]
     REMARKS_FIELD_NUMBER: _ClassVar[int]
     INTERFACES_FIELD_NUMBER: _ClassVar[int]
+    WITHOUT_IPV6_FIELD_NUMBER: _ClassVar[int]
     keeps_client_address: bool
     encryption: str
     tunnel_keys: _containers.RepeatedCompositeFieldContainer[TunnelKey]
     remarks: _containers.RepeatedScalarFieldContainer[str]
     interfaces: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, keeps_client_address: _Optional[bool] = ..., encryption: _Optional[str] = ..., tunnel_keys: _Optional[_Iterable[_Union[TunnelKey, _Mapping]]] = ..., remarks: _Optional[_Iterable[str]] = ..., interfaces: _Optional[_Iterable[str]] = ...) -> None: ...
+    without_ipv6: bool
+    def __init__(self, keeps_client_address: _Optional[bool] = ..., encryption: _Optional[str] = ..., tunnel_keys: _Optional[_Iterable[_Union[TunnelKey, _Mapping]]] = ..., remarks: _Optional[_Iterable[str]] = ..., interfaces: _Optional[_Iterable[str]] = ..., without_ipv6: _Optional[bool] = ...) -> None: ...
 
 class AuditCount(_message.Message):
     __slots__ = ("kind", "number")

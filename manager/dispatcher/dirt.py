@@ -66,7 +66,8 @@ def _shown(item: object) -> object:
     if not isinstance(item, Node):
         return None
     said = item.description
-    can = said.networking.keeps_client_address, said.networking.tunnel_keys
+    on = said.networking
+    can = on.keeps_client_address, on.tunnel_keys, on.without_ipv6
     return said.data_address, can, said.hostname, said.platform, item.spec.labels
 
 

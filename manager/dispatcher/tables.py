@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from covey.errors import InvalidArgument
 from covey.model import network_options
+from covey.model.addressing import is_ipv6
 from covey.model.expansion import hostname_of
 from covey.model.names import task_name
 from covey.model.objects import Cluster, ClusterVersion, Endpoint, Network, Node, Revision, Service, Task
@@ -72,7 +73,7 @@ def _endpoint_row(view: View, endpoint: Endpoint, tunnels_of: str) -> EndpointRo
     return EndpointRow(
         endpoint_id=endpoint.id,
         number=endpoint.number,
-        addresses=endpoint.addresses,
+        addresses=_reached(endpoint, node),
         node_id=endpoint.node_id,
         vtep=tunnel_address(tunnels_of, node.id) if tunnels_of else node.description.data_address,
         state=endpoint.state,
@@ -82,6 +83,13 @@ def _endpoint_row(view: View, endpoint: Endpoint, tunnels_of: str) -> EndpointRo
         service_id=endpoint.service_id,
         keeps_client_address=node.description.networking.keeps_client_address,
     )
+
+
+def _reached(endpoint: Endpoint, node: Node) -> tuple[str, ...]:
+    """Give the addresses at which an endpoint is reached: a host without IPv6 gives its tasks none of those."""
+    if not node.description.networking.without_ipv6:
+        return endpoint.addresses
+    return tuple(each for each in endpoint.addresses if not is_ipv6(each))
 
 
 def _hostname(spec: ServiceSpec, task: Task, node: Node) -> str:

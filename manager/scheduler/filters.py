@@ -10,13 +10,12 @@ from covey.model.platforms import made_for
 from covey.model.specs import Platform
 from covey.model.states import Availability, NodeState
 
+from .amounts import apart, in_bytes, in_cpus
 from .demand import Demand
 from .fleet import Host
 from .group import Group
 
 UNLIMITED = 1 << 40
-GIB = 1 << 30
-MIB = 1 << 20
 
 
 class Reason(NamedTuple):
@@ -103,12 +102,12 @@ class Reserved:
         details: list[str] = []
         if cpus.free_nano_cpus < demand.nano_cpus:
             free = max(cpus.free_nano_cpus, 0)
-            details.append(f"needs {_cpus(demand.nano_cpus)} cpus, best free is {_cpus(free)} on {cpus.name}")
+            details.append(f"needs {in_cpus(demand.nano_cpus)} cpus, best free is {in_cpus(free)} on {cpus.name}")
         if memory.free_memory_bytes < demand.memory_bytes:
-            needed, best = _apart(demand.memory_bytes, max(memory.free_memory_bytes, 0))
+            needed, best = apart(demand.memory_bytes, max(memory.free_memory_bytes, 0))
             details.append(f"needs {needed} memory, best free is {best} on {memory.name}")
         if not details:
-            needs = f"{_cpus(demand.nano_cpus)} cpus and {_bytes(demand.memory_bytes)} memory"
+            needs = f"{in_cpus(demand.nano_cpus)} cpus and {in_bytes(demand.memory_bytes)} memory"
             details.append(f"needs {needs}, and no node has both free")
         return Reason(" and ".join(details), self._remedy(hosts))
 
@@ -126,9 +125,9 @@ class Reserved:
         host = min(large, key=self._shortage)
         lacks: list[str] = []
         if (cpus := demand.nano_cpus - host.free_nano_cpus) > 0:
-            lacks.append(f"{_cpus(cpus)} cpus")
+            lacks.append(f"{in_cpus(cpus)} cpus")
         if (memory := demand.memory_bytes - host.free_memory_bytes) > 0:
-            lacks.append(f"{_bytes(memory)} memory")
+            lacks.append(f"{in_bytes(memory)} memory")
         return f"free {' and '.join(lacks)} on {host.name}"
 
     def _shortage(self, host: Host) -> float:
@@ -277,6 +276,31 @@ class Encrypting:
         return Reason(detail, remedy)
 
 
+class Addressed:
+    """The node has IPv6, where a network of the task's has nothing else."""
+
+    name = "IPv6"
+
+    def __init__(self) -> None:
+        self._network = ""
+
+    def set(self, group: Group) -> bool:
+        """Only tasks on networks without IPv4 are concerned."""
+        self._network = next((each.spec.name for each in group.networks if not each.spec.ipv4), "")
+        return bool(self._network)
+
+    def room(self, host: Host) -> int:
+        """All or nothing."""
+        return 0 if host.node.description.networking.without_ipv6 else UNLIMITED
+
+    def explain(self, hosts: Sequence[Host]) -> Reason:
+        """Name the network and a node."""
+        detail = f"network {self._network} has IPv6 alone, which {hosts[0].name} has not"
+        return Reason(
+            detail, "enable IPv6 there (ipv6.disable=1 turns it off), or make the network with IPv4"
+        )
+
+
 class Connected:
     """The node has the interfaces by which the task's macvlan networks go."""
 
@@ -331,6 +355,7 @@ FILTERS: tuple[type[Filter], ...] = (
     Constrained,
     Runnable,
     Encrypting,
+    Addressed,
     Connected,
     Usable,
     Reserved,
@@ -353,26 +378,6 @@ def _label_of(constraint: Constraint) -> str:
         if constraint.key.startswith(prefix):
             return f"{how} {constraint.key.removeprefix(prefix)}={constraint.value}"
     return ""
-
-
-def _cpus(nano_cpus: int) -> str:
-    text = f"{nano_cpus / 1e9:.3f}".rstrip("0")
-    return text + "0" if text.endswith(".") else text
-
-
-def _bytes(count: int) -> str:
-    if count >= GIB:
-        return f"{count / GIB:.1f} GiB"
-    return f"{count / MIB:.0f} MiB" if count >= MIB else f"{count} bytes"
-
-
-def _apart(needed: int, free: int) -> tuple[str, str]:
-    """Write two amounts such that one sees that they differ."""
-    texts = _bytes(needed), _bytes(free)
-    if texts[0] != texts[1]:
-        return texts
-    texts = f"{needed / MIB:.0f} MiB", f"{free / MIB:.0f} MiB"
-    return texts if texts[0] != texts[1] else (f"{needed} bytes", f"{free} bytes")
 
 
 def _platform(platform: Platform) -> str:

@@ -1,8 +1,8 @@
 """What this node's namespaces should hold, computed from what the managers say. Pure.
 
 `facts` names the inputs; `overlay`, `task` and `node` each compute one kind of namespace; `whole` puts the
-node together. `gateway` keeps the one thing decided here and not by the managers: the addresses on the
-gateway bridge, which no other node ever sees.
+node together. `addressing` says who has which addresses. `gateway` keeps the one thing decided here and not by
+the managers: the addresses on the gateway bridge, which no other node ever sees.
 """
 
 from ..state import NODE, Netns
