@@ -27,7 +27,7 @@ from tests.support.managers import MANAGERS, Town, a_town
 pytestmark = [pytest.mark.root, pytest.mark.timeout(5400)]
 
 LONG = os.environ.get("COVEY_E2E_LONG") == "1"
-ROUNDS = 240 if LONG else 12
+ROUNDS = 240 if LONG else 9
 SEEDS = [int(os.environ.get("COVEY_E2E_SEED", time.time_ns() % 1_000_000))] if LONG else [1]
 REGISTERS = ("a", "b", "c")
 Fault = tuple[Callable[[], None], Callable[[], None]]

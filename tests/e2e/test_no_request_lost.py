@@ -1,5 +1,6 @@
 """Whatever is done to a service, who asks it gets an answer; and without draining the same askers miss some."""
 
+import os
 import time
 
 import pytest
@@ -11,10 +12,11 @@ pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
 
 PAUSE_MS = 40  # of each asker between two requests: the cluster shares two processors with them
 CHANCES = 3
+REPLICAS = 10 if os.environ.get("COVEY_E2E_LONG") == "1" else 6
 
 
 def test_no_request_is_lost_whatever_is_done_to_a_service(stand: Stand) -> None:
-    scene = Scene(stand)
+    scene = Scene(stand, REPLICAS)
     scene.begin()
     with scene.load(PAUSE_MS) as load:
         time.sleep(1)
@@ -27,8 +29,8 @@ def test_no_request_is_lost_whatever_is_done_to_a_service(stand: Stand) -> None:
     assert not lost, f"{len(lost)} requests were lost: {lost[:10]}\n{load.table()}"
     asked = {phase.name: phase for phase in load.phases()}
     for name in scene.changes:
-        assert asked[name].requests > 500, f"hardly anybody asked during {name}: {asked[name]}"
-        assert asked[name].connections > 200, f"hardly anybody connected during {name}: {asked[name]}"
+        assert asked[name].requests > 300, f"hardly anybody asked during {name}: {asked[name]}"
+        assert asked[name].connections > 100, f"hardly anybody connected during {name}: {asked[name]}"
         assert asked[name].tasks > 1, f"only one task answered during {name}: {asked[name]}"
 
     _without_draining(scene)

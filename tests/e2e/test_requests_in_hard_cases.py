@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
 PAUSE_MS = 60
 ORDERS = ("stop-first", "start-first")
 LONG = os.environ.get("COVEY_E2E_LONG") == "1"
+REPLICAS = 10 if LONG else 6
 _MINDER = "w1"
 
 
@@ -35,27 +36,27 @@ def nothing_lost(load: Load) -> None:
 @pytest.mark.parametrize("number", ["SIGKILL", "SIGWINCH"] if LONG else ["SIGKILL"])
 def test_servers_without_manners(stand: Stand, number: str) -> None:
     """One is gone at once when it is asked to end, the other never heard of it and is killed after its grace."""
-    scene = Scene(stand)
+    scene = Scene(stand, REPLICAS)
     scene.begin("--stop-signal", number, "--stop-grace-period", "1s")
     with scene.load(PAUSE_MS) as load:
         for order in ORDERS:
             with load.phase(f"update, {order}, {number}"):
                 scene.roll(order, lambda: None)
-        with load.phase(f"scale from 10 to 4, {number}"):
+        with load.phase(f"scale to 4, {number}"):
             scene.covey("service", "scale", "web=4")
     nothing_lost(load)
 
 
 def test_scaled_to_nothing_and_back(stand: Stand) -> None:
     """Who is connected gets all answers; who connects while there is nobody hears so at once."""
-    scene = Scene(stand)
+    scene = Scene(stand, REPLICAS)
     scene.begin()
     with scene.load(PAUSE_MS) as load:
         time.sleep(1)
-        with load.phase("scale from 10 to 0 and back"):
+        with load.phase("scale to 0 and back"):
             scene.covey("service", "scale", "web=0")
             time.sleep(2)
-            scene.covey("service", "scale", "web=10")
+            scene.covey("service", "scale", f"web={REPLICAS}")
             scene.answer()
             time.sleep(1)
         with load.phase("again"):
@@ -72,7 +73,7 @@ def test_scaled_to_nothing_and_back(stand: Stand) -> None:
 @pytest.mark.parametrize("order", ORDERS if LONG else ORDERS[:1])
 def test_a_node_whose_coveyd_dies_meanwhile(stand: Stand, order: str) -> None:
     """Its agent goes on without. The next coveyd starts another, and another DNS server: for a moment, none answers."""
-    scene = Scene(stand)
+    scene = Scene(stand, REPLICAS)
     scene.begin()
 
     def die() -> None:
@@ -91,7 +92,7 @@ def test_a_node_whose_coveyd_dies_meanwhile(stand: Stand, order: str) -> None:
 @pytest.mark.parametrize("order", ORDERS if LONG else ORDERS[1:])
 def test_a_node_whose_agent_dies_meanwhile(stand: Stand, order: str) -> None:
     """Its coveyd starts another at once, which tells in time what the node follows."""
-    scene = Scene(stand)
+    scene = Scene(stand, REPLICAS)
     scene.begin()
     with scene.load(PAUSE_MS) as load, load.phase(f"update, {order}, agent killed"):
         scene.roll(order, lambda: killed(stand, "agent"))
@@ -100,7 +101,7 @@ def test_a_node_whose_agent_dies_meanwhile(stand: Stand, order: str) -> None:
 
 def test_a_node_that_nobody_minds_for_long(stand: Stand) -> None:
     """It still sends to tasks that are gone elsewhere; what is connected goes on, and nobody else loses anything."""
-    scene = Scene(stand)
+    scene = Scene(stand, REPLICAS)
     scene.begin()
 
     def die() -> None:
@@ -134,7 +135,7 @@ def killed(stand: Stand, *modules: str) -> None:
 
 def test_another_manager_leads_meanwhile() -> None:
     with a_town("nrl", managers=3, workers=0) as town:
-        scene = Scene(town)
+        scene = Scene(town, REPLICAS)
         scene.begin()
         with scene.load(PAUSE_MS) as load:
             for order in ORDERS:

@@ -1,4 +1,4 @@
-"""A service of ten replicas under load on a dev cluster, and everything that is done to services under load."""
+"""A service under load on a dev cluster, and everything that is done to services under load."""
 
 import time
 from collections.abc import Callable, Set
@@ -14,7 +14,6 @@ from tests.support.load_generator import Settings
 from tests.support.stand import Stand
 
 PORT = 8088
-REPLICAS = 10
 DRAINED = "w2"  # so nobody asks from a container there: it would have to go
 _BOUND_S = 240.0
 _HEALTH = (
@@ -26,8 +25,9 @@ _HEALTH = (
 class Scene:
     """The service `web` (`load/web`), published and on a network, and `client` on every node."""
 
-    def __init__(self, stand: Stand) -> None:
+    def __init__(self, stand: Stand, replicas: int = 10) -> None:
         self.stand = stand
+        self.replicas = replicas
         self.image = load_image.push(stand.place)
 
     def begin(self, *options: str) -> None:
@@ -35,7 +35,7 @@ class Scene:
         covey = self.covey
         covey("network", "create", "net1")
         covey(
-            "service", "create", "--name", "web", "--replicas", str(REPLICAS), "--network", "net1",
+            "service", "create", "--name", "web", "--replicas", str(self.replicas), "--network", "net1",
             "--publish", f"{PORT}:80", *_HEALTH, "--update-parallelism", "2", "--update-monitor", "1s",
             "--rollback-monitor", "1s", "--rollback-parallelism", "2", *options, f"{self.image}:1",
         )  # fmt: skip
@@ -58,7 +58,7 @@ class Scene:
         meanwhile()
         self.stand.until(
             "all tasks to be new ones, and no others",
-            lambda: len(self.news(old)) == REPLICAS and self.standing() == self.news(old),
+            lambda: len(self.news(old)) == self.replicas and self.standing() == self.news(old),
             _BOUND_S,
         )
 
@@ -92,15 +92,16 @@ class Scene:
         """Everything that stops tasks and starts others, by name; each waits until all is as it is to be."""
         update = partial(self.covey, "service", "update")
         stop_first = ("--update-order", "stop-first", "--update-parallelism", "2")
-        start_first = ("--update-order", "start-first", "--update-parallelism", "5")
+        some = self.replicas // 2
+        start_first = ("--update-order", "start-first", "--update-parallelism", str(some))
         return {
             "update, stop first": partial(update, *stop_first, "--image", f"{self.image}:2", "web"),
             "rollback": partial(self.covey, "service", "rollback", "web"),
-            "update, start first, 5 at a time": partial(
+            "update, start first, half at a time": partial(
                 update, *start_first, "--env-add", f"AT={time.monotonic_ns()}", "web"
             ),
-            "scale from 10 to 5": partial(self.covey, "service", "scale", "web=5"),
-            "scale from 5 to 10": partial(self.covey, "service", "scale", f"web={REPLICAS}"),
+            "scale to half": partial(self.covey, "service", "scale", f"web={some}"),
+            "scale to all": partial(self.covey, "service", "scale", f"web={self.replicas}"),
             "drain of a node": self.drain,
             "restart": partial(self.covey, "service", "restart", "web"),
         }
@@ -114,7 +115,7 @@ class Scene:
         self.covey("node", "update", "--availability", "drain", DRAINED)
         stand.until(
             "other nodes to take over",
-            lambda: len(stand.running("web")) == REPLICAS and not self.standing(DRAINED),
+            lambda: len(stand.running("web")) == self.replicas and not self.standing(DRAINED),
             _BOUND_S,
         )
         self.covey("node", "update", "--availability", "active", DRAINED)
