@@ -14,12 +14,13 @@ from covey.client.cluster import ClusterClient, connect
 from covey.client.host import Host
 from covey.client.views import ClusterStatus
 from covey.errors import FailedPrecondition, Unavailable
-from covey.model.states import NodeRole, NodeState, TaskState
+from covey.model.states import NodeRole, NodeState, TaskState, UpdateState
 
 from . import record
 from .place import Place
 
 Result = TypeVar("Result")
+_PAUSED = (UpdateState.PAUSED, UpdateState.ROLLBACK_PAUSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,16 @@ def services(place: Place, manager: str = "") -> set[str]:
     async def ask(cluster: ClusterClient) -> set[str]:
         listed = await cluster.services()
         return {detail.service.name for detail in listed if not detail.service.pending_delete}
+
+    return _asked(place, manager, ask)
+
+
+def paused(place: Place, manager: str = "") -> set[str]:
+    """The names of services whose update or rollback has paused."""
+
+    async def ask(cluster: ClusterClient) -> set[str]:
+        found = [detail.service for detail in await cluster.services()]
+        return {each.name for each in found if each.update_status.state in _PAUSED}
 
     return _asked(place, manager, ask)
 

@@ -86,7 +86,14 @@ class Verdict:
             self._alive().keys(),
             traces.all_containers(self.town.place, self.town.asked.nodes).keys(),
         )
-        return "" if runs == there else f"{runs - there} have no container, {there - runs} no task"
+        if runs == there:
+            return ""
+        lacking, strays = (", ".join(map(self._told, each)) for each in (runs - there, there - runs))
+        return f"without a container: {lacking or 'none'}; with one, and not running: {strays or 'none'}"
+
+    def _told(self, task_id: str) -> str:
+        task = self.commits.tables.get(Task, task_id)
+        return str(task and (task_id, task.status, task.desired_state, task.slot, self._host(task.node_id)))
 
     def _audit(self) -> str:
         words = self.town.covey("system", "audit")

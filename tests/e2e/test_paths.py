@@ -38,6 +38,8 @@ who asks   for                at            task there  TCP          UDP        
 ---------  -----------------  ------------  ----------  -----------  -----------  -----------
 container  VIP                its address   -           overlay      overlay      overlay
 container  dnsrr              its address   -           overlay      overlay      overlay
+container  VIP, encrypted     its address   -           overlay      overlay      overlay
+container  dnsrr, encrypted   its address   -           overlay      overlay      overlay
 container  mesh               own node      -           ingress      ingress      the node
 container  mesh               other node    -           node         node         the node
 container  mesh=masquerade    own node      -           ingress      ingress      the node
@@ -46,8 +48,8 @@ container  mesh=local         own node      yes         ingress      ingress    
 container  mesh=local         own node      no          refused      refused      the node
 container  mesh=local         other node    yes         node         node         the node
 container  mesh=local         other node    no          refused      refused      the node
-container  mesh on 127.0.0.1  own node      -           refused      refused      the node
-container  mesh on 127.0.0.1  other node    -           refused      refused      the node
+container  mesh on loopback   own node      -           refused      refused      the node
+container  mesh on loopback   other node    -           refused      refused      the node
 container  host mode          own node      yes         gateway      gateway      the node
 container  host mode          own node      no          refused      refused      the node
 container  host mode          other node    yes         node         node         the node
@@ -57,6 +59,8 @@ container  host mode          own loopback  -           refused      refused    
 
 node       VIP                its address   -           unreachable  unreachable  unreachable
 node       dnsrr              its address   -           unreachable  unreachable  unreachable
+node       VIP, encrypted     its address   -           unreachable  unreachable  unreachable
+node       dnsrr, encrypted   its address   -           unreachable  unreachable  unreachable
 node       mesh               own node      -           node         node         the node
 node       mesh               other node    -           node         node         the node
 node       mesh               own loopback  -           ingress      ingress      the node
@@ -69,9 +73,9 @@ node       mesh=local         own loopback  yes         ingress      ingress    
 node       mesh=local         own loopback  no          refused      refused      the node
 node       mesh=local         other node    yes         node         node         the node
 node       mesh=local         other node    no          refused      refused      the node
-node       mesh on 127.0.0.1  own node      -           refused      refused      the node
-node       mesh on 127.0.0.1  own loopback  -           ingress      ingress      the node
-node       mesh on 127.0.0.1  other node    -           refused      refused      the node
+node       mesh on loopback   own node      -           refused      refused      the node
+node       mesh on loopback   own loopback  -           ingress      ingress      the node
+node       mesh on loopback   other node    -           refused      refused      the node
 node       host mode          own node      yes         node         node         the node
 node       host mode          own node      no          refused      refused      the node
 node       host mode          own loopback  yes         gateway      gateway      the node
@@ -81,18 +85,17 @@ node       host mode          other node    no          refused      refused    
 
 outside    VIP                its address   -           unreachable  unreachable  unreachable
 outside    dnsrr              its address   -           unreachable  unreachable  unreachable
+outside    VIP, encrypted     its address   -           unreachable  unreachable  unreachable
+outside    dnsrr, encrypted   its address   -           unreachable  unreachable  unreachable
 outside    mesh               other node    -           outside      outside      the node
 outside    mesh=masquerade    other node    -           ingress      ingress      the node
 outside    mesh=local         other node    yes         outside      outside      the node
 outside    mesh=local         other node    no          refused      refused      the node
-outside    mesh on 127.0.0.1  other node    -           refused      refused      the node
+outside    mesh on loopback   other node    -           refused      refused      the node
 outside    host mode          other node    yes         outside      outside      the node
 outside    host mode          other node    no          refused      refused      the node
 """
-REFUSED = {"tcp": "refused", "udp": "refused", "icmp": "the node"}
 LOST = {"tcp": "silence", "udp": "silence", "icmp": "the node"}
-# What is published on an address of IPv4 is not on one of IPv6.
-BY_IPV6 = {("node", "mesh on 127.0.0.1", "own loopback", "-"): REFUSED}
 # Where the host's firewall looks at bridged frames (br_netfilter, as Docker and Kubernetes have it), the kernel bridges a
 # frame whose translated destination lies on the bridge it came by. There tasks are kept apart; and so lies ::1, to which
 # answers could not come by that bridge otherwise.
@@ -103,6 +106,7 @@ BRIDGED_FRAMES_FILTERED = {
         ("node", "mesh", "own loopback", "-"): LOST,
         ("node", "mesh=masquerade", "own loopback", "-"): LOST,
         ("node", "mesh=local", "own loopback", "yes"): LOST,
+        ("node", "mesh on loopback", "own loopback", "-"): LOST,
         ("node", "host mode", "own loopback", "yes"): LOST,
     },
 }
@@ -114,9 +118,11 @@ PORTS = {
     "mesh": 8101,
     "mesh=masquerade": 8102,
     "mesh=local": 8103,
-    "mesh on 127.0.0.1": 8104,
+    "mesh on loopback": 8104,
     "host mode": 8105,
 }
+ENCRYPTED = ", encrypted"
+NETWORKS = {"shop": "", "vault": ENCRYPTED}  # in the order of the containers' links
 TARGETS = range(81, 86)
 ONLY_THERE = ("mesh=local", "host mode")  # ways by which a node answers with its own tasks
 WITH_TASKS = ("m1", "w1", "w2")
@@ -177,14 +183,17 @@ class Paths:
         ]
         self.servers = {each.path.name: each.path for each in containers if each.path.name in self.node_of}
         one = containers[-1].path
-        self.vips, self.tasks = resolved(one, "web", family), sorted(resolved(one, "rr", family))
+        self._asked = {
+            way + suffix: sorted(resolved(one, f"{name}.{network}", family)) * often
+            for way, name, often in (("VIP", "web", len(WITH_TASKS)), ("dnsrr", "rr", 1))
+            for network, suffix in NETWORKS.items()
+        }
         self._of_nodes = {node: addresses(place.netns(node), family) for node in nodes}
-        self._of_containers = {each: addresses(each.path, family)["eth0"] for each in containers}
+        self._of_containers = {each: addresses(each.path, family) for each in containers}
 
     def questions(self) -> Iterator[Question]:
         for origin, protocol in product(self.origins, PROTOCOLS):
-            vips = sorted(self.vips) * len(self.tasks)  # as often as there are tasks to share it
-            for way, found in (("VIP", vips), ("dnsrr", self.tasks)):
+            for way, found in self._asked.items():
                 yield from (Question(origin, protocol, way, "its address", "-", each, 81) for each in found)
             for way, port in PORTS.items():
                 for node in self.nodes:
@@ -194,6 +203,11 @@ class Paths:
                 there = "-" if origin.kind == "container" else self._there(way, origin.node)
                 at = "own loopback"
                 yield Question(origin, protocol, way, at, there, LOOPBACK[self.family], port, origin.node)
+
+    @staticmethod
+    def _link(way: str) -> str:
+        """The containers' link to the network that a way leads over."""
+        return "eth1" if way.endswith(ENCRYPTED) else "eth0"
 
     @staticmethod
     def _there(way: str, node: str) -> str:
@@ -211,7 +225,7 @@ class Paths:
         if question.way in ONLY_THERE and self.node_of[answer.by] != asked:
             return f"answered by {self.node_of[answer.by]}"
         known = {
-            self._of_containers.get(origin): "overlay",
+            self._of_containers.get(origin, {}).get(self._link(question.way)): "overlay",
             ADDRESS[self.family](origin.node): "outside" if origin.kind == "outside" else "node",
             self._of_nodes.get(asked, {}).get("covey_in0"): "ingress",
             self._of_nodes.get(asked, {}).get("covey_gw0"): "gateway",
@@ -258,15 +272,32 @@ def deploy(town: Town) -> None:
             *published("mesh", 81),
             *published("mesh=masquerade", 82, "mesh=masquerade"),
             *published("mesh=local", 83, "mesh=local"),
-            *published("mesh on 127.0.0.1", 84, "published-address=127.0.0.1"),
+            *(
+                each
+                for address in LOOPBACK.values()
+                for each in published("mesh on loopback", 84, f"published-address={address}")
+            ),
         ],
         "rr": [*on_some, "--endpoint-mode=dnsrr", *published("host mode", 85, "mode=host")],
         "client": [],
     }
     town.replace_ingress("--ipv6")
     town.covey("network", "create", "--ipv6", "shop")
+    town.covey("network", "create", "--ipv6", "--opt", "encrypted", "vault")
     for name, more in flags.items():
-        create = ("service", "create", "-d", "--name", name, "--mode", "global", "--network", "shop")
+        create = (
+            "service",
+            "create",
+            "-d",
+            "--name",
+            name,
+            "--mode",
+            "global",
+            "--network",
+            "shop",
+            "--network",
+            "vault",
+        )
         town.covey(*create, *more, town.tools)
     for name in flags:
         wanted = set(town.asked.nodes if name == "client" else WITH_TASKS)
@@ -284,7 +315,7 @@ def published(way: str, target: int, *more: str) -> list[str]:
 
 def up_to_date(town: Town) -> bool:
     """Whether every node follows the newest table of both networks."""
-    for network in ("shop", "ingress"):
+    for network in (*NETWORKS, "ingress"):
         (told,) = json.loads(town.covey("network", "inspect", "--verbose", network))
         if [node for node in told["nodes"] if not node["connected"] or node["behind_entries"]]:
             return False
@@ -294,7 +325,7 @@ def up_to_date(town: Town) -> bool:
 @pytest.mark.parametrize("filtered", [False, True], ids=["frames_unseen", "frames_filtered"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_path_leads_where_the_table_says(town: Town, family: int, filtered: bool) -> None:
-    paths, table = Paths(town, family), truth() | (BY_IPV6 if family == 6 else {})
+    paths, table = Paths(town, family), truth()
     table |= BRIDGED_FRAMES_FILTERED[family] if filtered else {}
     for node in town.asked.nodes:
         tables = "iptables" if family == 4 else "ip6tables"

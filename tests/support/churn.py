@@ -92,11 +92,13 @@ class Churn:
         time.sleep(self.dice.choice((0, 0, 0.2, 0.5, 1.5)))
 
     def make_whole(self) -> None:
-        """Everything on, healed and open to tasks."""
+        """Everything on, healed and open to tasks, and updates going on that paused when tasks failed."""
         Fabric(self.stand.place).mend()
         self.stand.power_on()
         for node in self.stand.asked.nodes:
             self.stand.covey("node", "update", "--availability", "active", node)
+        for service in look.paused(self.stand.place):
+            self.stand.covey("service", "update", "-d", service)
 
     # --- what people do ---
 
@@ -160,7 +162,9 @@ class Churn:
 
     def create_network(self) -> str:
         network = self.dice.choice(PASSING)
-        words = [*self._families(), *(["--internal"] if self.dice.random() < 0.3 else [])]
+        words = self._families()
+        words += ["--internal"] if self.dice.random() < 0.3 else []
+        words += ["--opt", "encrypted"] if self.dice.random() < 0.3 else []
         self.stand.covey("network", "create", *words, network)
         return " ".join((network, *words))
 
