@@ -26,7 +26,7 @@ from .denials import Denials
 from .desired import Facts, gateway, namespace
 from .desired import names as wanted_names
 from .desired.facts import Host, check, check_here, of_lan, sound
-from .desired.macvlan import check_parents, lans
+from .desired.macvlan import check_parents, lans, parents_of
 from .desired.memory import Memory
 from .desired.node import forwarded_keys, host_keys
 from .desired.task import has_way_out
@@ -375,8 +375,8 @@ class NetlinkNetworks:
 
     def _known(self) -> Known:
         mesh = {each.cidr for net in self._mentioned() if net.spec.ingress for each in net.subnets}
-        mtu = self._facts.host.mtu if self._facts else 0
-        return Known(self._subnets(), mesh, self._settings.data_address, mtu)
+        own, mtu = self._settings.data_address, self._facts.host.mtu if self._facts else 0
+        return Known(self._subnets(), mesh, own, mtu, parents_of(self._sandboxes))
 
     def _current_facts(self) -> Facts:
         """The facts of now: gateway addresses for exactly the tasks that have a way out."""

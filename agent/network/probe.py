@@ -3,7 +3,7 @@
 Pure: `io/survey` looks at the host, `findings` judges. Other programs' rules and routes are never changed.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import ip_network
@@ -53,13 +53,15 @@ class Survey:
 @dataclass(frozen=True, slots=True)
 class Known:
     """What the cluster wants of the host: its networks' subnets, those of them that are the ingress network's, and
-    the address VXLAN packets come from, with the MTU that networks were built for (0 if none was yet).
+    the address VXLAN packets come from, with the MTU that networks were built for (0 if none was yet). `parents` are the
+    interfaces by which macvlan networks of tasks here go, each with the name of one.
     """
 
     subnets: Collection[str] = ()
     ingress: Collection[str] = ()
     vtep: str = ""
     mtu: int = 0
+    parents: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def findings(
@@ -137,6 +139,16 @@ def smaller(link_mtu: int, mtu: int) -> Finding:
         "mtu",
         f"the link with this node's data address carries packets of {link_mtu} bytes, and networks here were built for "
         f"{mtu}: large packets between nodes are lost; raise the link's MTU, or restart coveyd, which lowers theirs",
+    )
+
+
+def lost(interface: str, network: str) -> Finding:
+    """Name an interface that went while tasks were on a network that goes by it."""
+    return Finding(
+        Severity.ERROR,
+        "interface",
+        f"network {network} goes by interface {interface}, which this node has no more: its tasks here are on it no "
+        "more; once it is back, `covey system audit --repair` joins them again",
     )
 
 

@@ -4,7 +4,7 @@ The task speaks there with its own MAC address, and it leaves by the LAN's gatew
 came in from beyond the LAN must go back that way, so such a task has no interface to the gateway bridge.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from covey.errors import FailedPrecondition
 from covey.model import network_options
@@ -32,6 +32,11 @@ def link(attachment: Attachment, place: str) -> Link:
 def lans(sandbox: Sandbox) -> list[Attachment]:
     """The sandbox's attachments to macvlan networks."""
     return [each for each in sandbox.attachments if of_lan(each.network)]
+
+
+def parents_of(sandboxes: Mapping[str, Sandbox]) -> dict[str, str]:
+    """The interfaces that tasks' networks go by, each with the name of one of these."""
+    return {parent(each): each.network.spec.name for box in sandboxes.values() for each in lans(box)}
 
 
 def way_out(sandbox: Sandbox) -> Attachment | None:

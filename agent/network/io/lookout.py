@@ -13,7 +13,7 @@ from subprocess import SubprocessError
 
 from covey import limits
 
-from ..probe import Finding, Known, Severity, Survey, findings, rounded, smaller, strangers
+from ..probe import Finding, Known, Severity, Survey, findings, lost, rounded, smaller, strangers
 from ..state import NODE
 from . import dump
 from .nftables import counting
@@ -88,6 +88,7 @@ class Lookout:
     def _judge(self, seen: Survey) -> list[Finding]:
         known = self._known()
         found = findings(seen, known.subnets, self._vxlan_port, known.ingress)
+        found += [lost(name, net) for name, net in known.parents.items() if name not in self.interfaces]
         link_mtu = dump.mtu_of(self._places.routing(NODE), known.vtep) if known.mtu else 0
         return [*found, smaller(link_mtu, known.mtu)] if 0 < link_mtu < known.mtu else found
 

@@ -89,7 +89,11 @@ def test_a_host_without_the_interface_says_so_and_goes_on(bed: Bed) -> None:
     host.start()
     host.call("reconcile", networks=[], tables=[], sandboxes=list(host.sandboxes.values()))
     ping(ping_me, OUTSIDE)
+    assert "network far goes by interface eth7, which this node has no more" in host.ask("remarks")
     assert host.ask("audit") == ""
+    run_in(host.path, "ip", "link", "add", "eth7", "type", "veth", "peer", "name", "eth8")
+    host.ask("audit", name="repair")
+    assert "192.0.2.101/24" in run_in(host.task_path("t1"), "ip", "addr", "show", "eth0")
 
 
 def test_an_interface_in_other_use_is_named(bed: Bed) -> None:
