@@ -38,8 +38,8 @@ def create(stand: Stand, name: str, *options: str) -> None:
 
 def test_no_node_gives_the_name_of_a_task_that_was_told_to_stop(stand: Stand) -> None:
     stand.covey("network", "create", "shop")
-    create(stand, "web", "--replicas", "6", "--drain-time", "1s", f"{stand.web}:1")
-    create(stand, "rr", "--replicas", "6", "--drain-time", "1s", "--endpoint-mode", "dnsrr", f"{stand.web}:1")
+    create(stand, "web", "--replicas", "6", "--drain-time", "3s", f"{stand.web}:1")
+    create(stand, "rr", "--replicas", "6", "--drain-time", "3s", "--endpoint-mode", "dnsrr", f"{stand.web}:1")
     create(stand, "client", "--mode", "global", stand.tools)
     names = ("tasks.web", "rr", "tasks.rr")
     stand.until("the clients", lambda: set(stand.spread("client")) == set(stand.asked.nodes))
