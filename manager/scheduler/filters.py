@@ -102,7 +102,9 @@ class Reserved:
         details: list[str] = []
         if cpus.free_nano_cpus < demand.nano_cpus:
             free = max(cpus.free_nano_cpus, 0)
-            details.append(f"needs {in_cpus(demand.nano_cpus)} cpus, best free is {in_cpus(free)} on {cpus.name}")
+            details.append(
+                f"needs {in_cpus(demand.nano_cpus)} cpus, best free is {in_cpus(free)} on {cpus.name}"
+            )
         if memory.free_memory_bytes < demand.memory_bytes:
             needed, best = apart(demand.memory_bytes, max(memory.free_memory_bytes, 0))
             details.append(f"needs {needed} memory, best free is {best} on {memory.name}")

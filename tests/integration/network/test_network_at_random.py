@@ -203,7 +203,7 @@ def amiss(host: Host) -> str:
     return found
 
 
-@pytest.mark.parametrize("seed", (1, 2))
+@pytest.mark.parametrize("seed", [1, 2])
 def test_the_kernel_holds_what_was_wished_whatever_way_led_there(bed: Bed, seed: int) -> None:
     (host,) = bed.hosts
     story = Story(host, seed)
