@@ -61,12 +61,12 @@ def test_a_worker_is_promoted_and_demoted_while_its_containers_run_on(town: Town
     create_web(town)
     before = town.processes("web")
     assert "w1 is now a manager" in town.covey("node", "promote", "w1", bound_s=120)
-    assert town.voters() == {*MANAGERS, "w1"}
+    town.until_these_vote({*MANAGERS, "w1"})
     assert look.services(town.place, "w1") == {"web"}
     assert town.covey("node", "ls", "-q", node="w1") == town.covey("node", "ls", "-q", node="m1")
     assert "w1 is a manager already" in town.covey("node", "promote", "w1")
     assert "w1 is now a worker" in town.covey("node", "demote", "w1", node="m2", bound_s=120)
-    assert town.voters() == set(MANAGERS)
+    town.until_these_vote(set(MANAGERS))
     town.until(
         "the end of w1's manager", lambda: not members.processes_of_module(town.place, "w1", "manager")
     )
@@ -79,9 +79,9 @@ def test_a_leader_that_demotes_itself_hands_over(town: Town) -> None:
     leader = town.leader()
     assert f"{leader} is now a worker" in town.covey("node", "demote", leader, node=leader, bound_s=120)
     assert town.leader() != leader
-    assert town.voters() == set(MANAGERS) - {leader}
+    town.until_these_vote(set(MANAGERS) - {leader})
     town.covey("node", "promote", leader, bound_s=120)
-    assert town.voters() == set(MANAGERS)
+    town.until_these_vote(set(MANAGERS))
 
 
 @pytest.mark.parametrize("how", ["kill -9", "power loss", "its link", "stalled"])
@@ -187,7 +187,7 @@ def test_a_manager_leaves_and_the_group_shrinks_first(town: Town) -> None:
     token = town.covey("join-token", "-q", "manager").strip()
     assert "left the cluster" in town.covey("leave", node=victim, bound_s=120)
     rest = set(MANAGERS) - {victim}
-    assert town.voters() == rest
+    town.until_these_vote(rest)
     assert not (town.place.state(victim) / "manager").exists()
     assert town.writes()
     town.until(
@@ -200,7 +200,7 @@ def test_a_manager_leaves_and_the_group_shrinks_first(town: Town) -> None:
         node=victim, bound_s=120,
     )  # fmt: skip
     assert "joined a cluster as a manager" in said
-    assert town.voters() == set(MANAGERS), "join returns once it counts"
+    town.until_these_vote(set(MANAGERS))
 
 
 def test_a_managers_address_is_changed(town: Town) -> None:

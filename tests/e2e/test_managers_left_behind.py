@@ -61,7 +61,7 @@ def test_the_old_group_ends_once_it_hears_of_the_new_cluster(town: Town) -> None
     assert not any((town.place.state(node) / "manager").exists() for node in old)
 
     town.covey("node", "promote", *old, node=alone, bound_s=240)
-    assert town.voters() == {alone, *old}
+    town.until_these_vote({alone, *old})
 
 
 def test_going_on_alone_comes_to_its_end_whatever_is_killed(town: Town) -> None:

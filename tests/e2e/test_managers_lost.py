@@ -64,7 +64,7 @@ def test_two_of_three_lost_and_the_third_goes_on_alone(town: Town) -> None:
     town.until("all nodes", lambda: look.ready(town.place, survivor) == set(town.asked.nodes))
     assert town.roles()[lost[0]] is NodeRole.WORKER
     town.covey("node", "promote", *lost, node=survivor, bound_s=240)
-    assert town.voters() == set(MANAGERS)
+    town.until_these_vote(set(MANAGERS))
     assert look.services(town.place, lost[0]) == {"web"}
     assert town.writes()
 

@@ -87,7 +87,7 @@ def scaled(town: EtcdTown, replicas: int) -> None:
 
 
 def test_managers_share_a_state_in_etcd(town: EtcdTown) -> None:
-    assert town.voters() == {"m1", "m2"}
+    town.until_these_vote({"m1", "m2"})
     for node in ("m1", "m2"):
         told = town.status(node)
         assert told["store"] == "etcd"

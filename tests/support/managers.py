@@ -68,6 +68,10 @@ class Town(Stand):
     def voters(self) -> set[str]:
         return {name for name, each in self.managers().items() if each.voter}
 
+    def until_these_vote(self, wanted: set[str]) -> None:
+        """Wait for exactly these voters: the manager that is asked may just be hearing of them, or of another leader."""
+        self.until(f"{sorted(wanted)} to be all that vote", lambda: self.voters() == wanted)
+
     def roles(self) -> dict[str, NodeRole]:
         try:
             return look.roles(self.place)
