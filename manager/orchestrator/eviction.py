@@ -1,17 +1,19 @@
 """Eviction: tasks whose node changed so that they do not fit there any more are stopped.
 
-People take a label off a node, or a host comes back with less memory, another processor or without its GPU.
+People take a label off a node, or a host comes back with less memory, another processor, without its GPU or without
+what encrypts.
 Which of several tasks must go where there is not enough for all: the newest, until the rest fits. Only active
 nodes are judged; a paused one keeps what it has. The task says why it had to stop.
 """
 
 from collections import Counter
 
+from covey.model import network_options
 from covey.model.constraint import parse_all
-from covey.model.objects import Node, Revision, Task
+from covey.model.objects import Endpoint, Network, Node, Revision, Task
 from covey.model.specs import GenericResource, Resources
 from covey.model.states import Availability, NodeState, TaskState
-from manager.store.view import BY_NODE, View
+from manager.store.view import BY_NODE, BY_TASK, View
 
 from .places import Place, Scene, age, runs_on
 
@@ -97,6 +99,28 @@ def crowded_out(view: View, node: Node) -> dict[str, str]:
             why[id] = f"node {name_of(node)} has no more than {amounts}"
             total.subtract(claim)
     return why
+
+
+def laid_open(view: View, node: Node) -> dict[str, str]:
+    """Say which tasks are on an encrypted network on a node that can encrypt no more, and why they go, by their ids.
+
+    Nothing of theirs travels in plaintext, so they only reach their own node.
+    """
+    if not judged(node) or node.description.networking.encryption:
+        return {}
+    why: dict[str, str] = {}
+    for task in view.find(Task, BY_NODE, node.id):
+        name = _encrypted(view, task) if _stands(task) else ""
+        if name:
+            why[task.id] = f"node {name_of(node)} can no longer encrypt, as network {name} is"
+    return why
+
+
+def _encrypted(view: View, task: Task) -> str:
+    """The name of an encrypted network that a task is on; nothing if it is on none."""
+    places = (view.get(Network, each.network_id) for each in view.find(Endpoint, BY_TASK, task.id))
+    found = (each.spec for each in places if each is not None)
+    return next((spec.name for spec in found if network_options.encrypted(spec.options)), "")
 
 
 def _missing(node: Node, task: Task) -> str:

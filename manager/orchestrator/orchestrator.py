@@ -162,6 +162,7 @@ class Orchestrator:
             node = draft.get(Node, node_id)
             if node is not None:
                 crowded_out.update(eviction.crowded_out(draft, node))
+                crowded_out.update(eviction.laid_open(draft, node))
         return crowded_out
 
     def _look_at(self, turn: Turn, service_id: str) -> None:

@@ -177,11 +177,11 @@ class PlannerCluster:
         self.write(lambda draft: draft.put(node))
 
     def describe(self, id: str, **changes: object) -> None:
-        """Have a node say something else of itself: `platform`, `data_address`, or amounts of `Resources`."""
+        """Have a node say something else: `platform`, `data_address`, `networking`, or amounts of `Resources`."""
         node = self.tables.get(Node, id)
         assert node is not None
         said = node.description
-        for name in ("platform", "data_address"):
+        for name in ("platform", "data_address", "networking"):
             if name in changes:
                 said = replace(said, **{name: changes.pop(name)})
         if changes:

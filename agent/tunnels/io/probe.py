@@ -36,7 +36,10 @@ _SAID = b"a packet of Covey's probe of tunnels"
 
 
 def find(directory: Path, node_id: str) -> tuple[WireGuard | None, str]:
-    """The first make that passes a packet, or None and why there is none. `directory` is for scratch namespaces."""
+    """The first make that passes a packet, or None and why there is none. `directory` is for scratch namespaces.
+
+    What tunnels stand here already, a former agent's, show by that what works.
+    """
     if not _IPV6.exists():
         return (
             None,
@@ -45,6 +48,11 @@ def find(directory: Path, node_id: str) -> tuple[WireGuard | None, str]:
     for port in range(limits.tunnel_port, limits.tunnel_port + names.SLOTS):
         if (program := holder("udp", port)) and not program.startswith(PROGRAM):
             return None, f"UDP port {port} is taken by {program}; stop that, and restart coveyd"
+    for kind in MAKES:
+        make = kind()
+        if any(make.read(name) is not None for name in names.devices(node_id)):
+            return make, ""
+        make.close()
     refusals = []
     for kind in MAKES:
         make = kind()

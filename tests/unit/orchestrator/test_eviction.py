@@ -3,9 +3,10 @@
 import pytest
 from msgspec.structs import replace
 
-from covey.model.objects import Task
+from covey.model.objects import NodeNetworking, Task
 from covey.model.specs import (
     GenericResource,
+    NetworkAttachmentSpec,
     Placement,
     Platform,
     ResourceRequirements,
@@ -208,3 +209,21 @@ def test_a_refused_plan_forgets_nobody_who_has_to_leave() -> None:
     cluster.run(1)
     assert cluster.refusals == 1
     assert len(cluster.running(service_id)) == 2
+
+
+def test_tasks_on_encrypted_networks_leave_a_node_that_can_encrypt_no_more() -> None:
+    cluster = two_nodes()
+    for name in ("w1", "w2"):
+        cluster.describe(name, networking=NodeNetworking(encryption="wireguard-go"))
+    vault = cluster.network("vault", options={"encrypted": ""})
+    hall = cluster.network("hall")
+    cluster.create(web(networks=(NetworkAttachmentSpec(target=vault),)))
+    cluster.create(web(name="open", networks=(NetworkAttachmentSpec(target=hall),)))
+    cluster.run(1)
+    assert cluster.spread("svc-web") == cluster.spread("svc-open") == {"w1": 1, "w2": 1}
+    cluster.describe("w1", networking=NodeNetworking())
+    cluster.run(1)
+    (task,) = stopped(cluster, "w1")
+    assert task.status.err == "stopped: node w1 can no longer encrypt, as network vault is"
+    assert cluster.spread("svc-web") == {"w2": 2}
+    assert cluster.spread("svc-open") == {"w1": 1, "w2": 1}
