@@ -80,7 +80,9 @@ def quiet(host: Host, *, ipv6: bool = False) -> dict[str, str]:
     if host.ipv6:
         settings["net/ipv6/conf/default/disable_ipv6"] = "0" if ipv6 else "1"
     if host.ipv6 and ipv6:
-        settings |= {f"net/ipv6/conf/default/{name}": "0" for name in ("accept_ra", "accept_dad")}
+        settings |= {
+            f"net/ipv6/conf/default/{name}": "0" for name in ("accept_ra", "accept_redirects", "accept_dad")
+        }
         settings["net/ipv6/conf/lo/disable_ipv6"] = "0"  # new namespaces may inherit what the host's has
     if host.bridge_filter:
         for family in ("ip", "ip6", "arp"):

@@ -50,6 +50,21 @@ def test_a_port_of_one_address_is_claimed_there_alone(claims: Claims) -> None:
         assert f"(pid {os.getpid()})" in claims.add([f"tcp {port} 127.0.0.1"])[f"tcp {port} 127.0.0.1"]
 
 
+def test_both_families_of_a_port_are_claimed_and_ipv6_has_addresses_of_its_own(claims: Claims) -> None:
+    port = free_port(socket.SOCK_STREAM)
+    both = f"tcp {port}", f"tcp {port} ::"
+    assert claims.keep(both) == {}, "one does not stand in the other's way"
+    with pytest.raises(OSError, match="in use"):
+        socket.create_server(("::1", port), family=socket.AF_INET6)
+    claims.keep([])
+    with socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True):
+        assert claims.keep(both).keys() == set(both)
+        assert claims.add([f"tcp {port} ::1"]), "so is each address of it"
+    assert claims.keep([f"tcp {port} ::1", f"tcp {port} 2001:db8::77"]) == {}, "not everybody has each"
+    with pytest.raises(OSError, match="in use"):
+        socket.create_server(("::1", port), family=socket.AF_INET6)
+
+
 @pytest.mark.parametrize(
     ("protocol", "kind"), [("tcp", socket.SOCK_STREAM), ("udp", socket.SOCK_DGRAM)], ids=["tcp", "udp"]
 )
