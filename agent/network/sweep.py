@@ -8,7 +8,7 @@ was sent to one of our addresses and is answered by nobody in the table. So it a
 a virtual address before there was a rule for it.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Container, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
@@ -39,9 +39,9 @@ class Sweep:
     """
 
     netns: str
-    destinations: frozenset[str]
+    destinations: Container[str]
     subnets: tuple[IPv4Network | IPv6Network, ...]
-    alive: frozenset[str]
+    alive: Container[str]
 
     def stale(self, flow: Flow) -> bool:
         """Tell whether the flow must be forgotten.
@@ -80,19 +80,26 @@ def of_place(facts: Facts, netns: str, network_ids: Collection[str]) -> Sweep | 
         if mesh is None or mesh.id not in network_ids:
             return None
         subnets = tuple(ip_network(each.cidr) for each in mesh.subnets)
-        return Sweep(NODE, frozenset(), subnets, _alive(facts, mesh.id))
+        return Sweep(NODE, frozenset(), subnets, AnyOf(_alive(facts, mesh.id)))
     if (sandbox := facts.sandboxes.get(netns)) is None:
         return None
     concerned = {each.network.id for each in overlays(sandbox)} & set(network_ids)
-    virtual = frozenset[str]().union(*(_virtual(facts, each) for each in concerned))
-    alive = frozenset[str]().union(*(_alive(facts, each) for each in concerned))
-    return Sweep(netns, virtual, (), alive) if virtual else None
+    virtual = [found for each in concerned if (found := facts.known(each).virtual)]
+    alive = [part for each in concerned for part in _alive(facts, each)]
+    return Sweep(netns, AnyOf(virtual), (), AnyOf(alive)) if virtual else None
 
 
-def _alive(facts: Facts, network_id: str) -> frozenset[str]:
-    here = (ip for _, each in facts.attachments(network_id) for ip in each.endpoint.addresses)
-    return frozenset({*facts.known(network_id).alive, *here})
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """All that is in any of some mappings and sets, which are large and stay where they are."""
+
+    parts: Sequence[Container[str]]
+
+    def __contains__(self, address: object) -> bool:
+        """Tell whether one of them has the address."""
+        return any(address in part for part in self.parts)
 
 
-def _virtual(facts: Facts, network_id: str) -> frozenset[str]:
-    return frozenset(facts.known(network_id).virtual)
+def _alive(facts: Facts, network_id: str) -> list[Container[str]]:
+    here = frozenset(ip for _, each in facts.attachments(network_id) for ip in each.endpoint.addresses)
+    return [facts.known(network_id).alive, here]

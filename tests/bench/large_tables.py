@@ -42,6 +42,8 @@ class Measured:
     attached: tuple[float, ...] = ()
     whole: float = 0.0
     stood_still: float = 0.0  # the agent's loop meanwhile, at most
+    whole_cpu: float = 0.0  # of processor time, which does not depend on what else runs
+    changed_cpu: tuple[float, ...] = ()
     changed: tuple[float, ...] = ()  # a row that drains, goes, comes; from the message to the kernel
     published: float = 0.0  # the whole table of the ingress network
     published_changed: tuple[float, ...] = ()
@@ -154,15 +156,16 @@ async def measure(folder: Path, rows: int, tasks: int) -> Measured:
         before = time.perf_counter()
         whole = table(OVERLAY, rows)
         await asyncio.sleep(0)
-        stillness.worst_ms, before = 0.0, time.perf_counter()
+        stillness.worst_ms, before, cpu = 0.0, time.perf_counter(), time.process_time()
         await networks.apply(whole)
         found.whole, found.stood_still = _since_ms(before), stillness.end()
-        found.changed = await _change(networks, whole)
+        found.whole_cpu = (time.process_time() - cpu) * 1000
+        found.changed, found.changed_cpu = await _change(networks, whole)
         whole = table(INGRESS, rows)
         before = time.perf_counter()
         await networks.apply(whole)
         found.published = _since_ms(before)
-        found.published_changed = await _change(networks, whole)
+        found.published_changed, _ = await _change(networks, whole)
         before = time.perf_counter()
         look = await networks.audit()
         found.audited = _since_ms(before)
@@ -174,14 +177,17 @@ async def measure(folder: Path, rows: int, tasks: int) -> Measured:
             netns.delete(each)
 
 
-async def _change(networks: NetlinkNetworks, whole: NetworkTable) -> tuple[float, ...]:
-    taken = []
+async def _change(
+    networks: NetlinkNetworks, whole: NetworkTable
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    taken, cpu = [], []
     for change in changes(whole):
-        before = time.perf_counter()
+        before, cpu_before = time.perf_counter(), time.process_time()
         whole = apply_delta(whole, change)
         await networks.apply(whole)
         taken.append(_since_ms(before))
-    return tuple(taken)
+        cpu.append((time.process_time() - cpu_before) * 1000)
+    return tuple(taken), tuple(cpu)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from covey.model.objects import Task
-from covey.model.specs import Placement, RestartPolicy
+from covey.model.specs import NetworkSpec, Placement, RestartPolicy
 from covey.model.states import TaskState
 from tests.bench.deaths import Spot, Watch
 from tests.bench.figures import QUICK, Figure, console, machine, show
@@ -58,13 +58,21 @@ async def die(town: Town, nodes: int) -> None:
         await asyncio.to_thread(watch.end, BOUND_S)
         unled.append((max(watch.unled.values()) - began) * 1000)
         gone.append((max(watch.gone.values()) - began) * 1000)
+    created = [await _create_network(town, number) for number in range(2 * DEATHS)]
     show(
-        f"{len(spots)} nodes: a task is killed",
+        f"{len(spots)} nodes: a network is made; a task is killed",
         [
+            Figure("create a network, the call", created, "ms"),
             Figure("no node leads a new connection to it", unled, "ms"),
             Figure("no node knows a way to it", gone, "ms"),
         ],
     )
+
+
+async def _create_network(town: Town, number: int) -> float:
+    before = time.monotonic()
+    await town.client.create_network(NetworkSpec(name=f"another{number}"))
+    return (time.monotonic() - before) * 1000
 
 
 def _running(tasks: Sequence[Task]) -> list[Task]:

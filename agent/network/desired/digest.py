@@ -97,7 +97,7 @@ def digest(table: NetworkTable, host: Host, device: str, before: Digest | None =
         before.services.changed({row.service_id: row for row in delta.services}, delta.services_removed),
         virtual.of(before.virtual),
         before.vteps if before.vteps == every else frozenset(every),
-        _own(before.own, rows, host),
+        _own(before.own, delta.endpoints, rows, host),
         rows,
         members,
         held,
@@ -235,12 +235,14 @@ def _held(
     )
 
 
-def _own(known: EndpointRow | None, rows: Derived[str, EndpointRow], host: Host) -> EndpointRow | None:
-    """The node's own endpoint, which is looked for among all rows only while it is not known."""
-    if known is not None and rows.get(known.endpoint_id) is known:
-        return known
-    mine = (row for row in rows.values() if row.node_id == host.node_id and not row.task_id)
-    return next((row for row in mine if row.addresses), None)
+def _own(
+    known: EndpointRow | None, come: Iterable[EndpointRow], rows: Derived[str, EndpointRow], host: Host
+) -> EndpointRow | None:
+    """The node's own endpoint, the first if there are several; all rows are asked only if the one known has gone."""
+    stays = known is not None and rows.get(known.endpoint_id) is known
+    some = come if known is None else [known, *come] if stays else rows.values()
+    mine = (row for row in some if row.node_id == host.node_id and not row.task_id and row.addresses)
+    return min(mine, key=lambda row: row.endpoint_id, default=None)
 
 
 def virtual_of(row: ServiceRow | None) -> tuple[str, ...]:
