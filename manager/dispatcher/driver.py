@@ -12,9 +12,7 @@ from collections.abc import Callable, Sequence
 from covey import limits
 from covey.errors import Conflict, ResourceExhausted
 from covey.machine import Tick
-from covey.model.assignments import Assignments
-from covey.model.tables import NetworkTable, NetworkTableDelta
-from covey.v1 import assignments_pb2, objects_pb2, tables_pb2, types_pb2
+from covey.v1 import objects_pb2, types_pb2
 from covey.v1.dispatcher_pb2 import (
     Alive,
     ManagerMessage,
@@ -25,6 +23,7 @@ from covey.v1.dispatcher_pb2 import (
     Withdrawn,
 )
 from covey.wire.codec import to_message
+from manager.dispatcher.encoding import Encoder
 from manager.dispatcher.events import (
     Acknowledge,
     AnswerAlive,
@@ -129,6 +128,7 @@ class Dispatcher:
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._writes = Writes()
         self._outboxes: dict[str, Outbox] = {}
+        self._encoder = Encoder()
         # The machine reads the store as it is now; the watch, opened in the same breath, misses nothing after.
         self._watch = store.watch()
         self.machine = Sessions(store, managers())
@@ -217,6 +217,7 @@ class Dispatcher:
             if (managers := self._managers()) != self.machine.managers:
                 self._step(ManagersChanged(managers))
             self._step(Tick(_now_ms()))
+            self._encoder.forget(_now_ms())
 
     def _wait_s(self) -> float:
         """How long the machine can be left alone; agents hear of other managers at most that late."""
@@ -263,7 +264,7 @@ class Dispatcher:
             case Acknowledge(_, sequence):
                 return ManagerMessage(status_acknowledged=StatusAcknowledged(sequence=sequence))
             case Send(_, message):
-                return _encode(message)
+                return self._encoder.encode(message, _now_ms())
 
     def _send(self, session_id: str, message: ManagerMessage) -> None:
         if (outbox := self._outboxes.get(session_id)) is not None:
@@ -299,16 +300,6 @@ class Dispatcher:
                 log.warning("reports wait: %s", error)
                 await asyncio.sleep(pause_ms / 1000)
                 pause_ms = min(2 * pause_ms, limits.planner_retry_ms_max)
-
-
-def _encode(message: Assignments | NetworkTable | NetworkTableDelta) -> ManagerMessage:
-    match message:
-        case Assignments():
-            return ManagerMessage(assignments=to_message(message, assignments_pb2.Assignments))
-        case NetworkTable():
-            return ManagerMessage(table=to_message(message, tables_pb2.NetworkTable))
-        case NetworkTableDelta():
-            return ManagerMessage(table_delta=to_message(message, tables_pb2.NetworkTableDelta))
 
 
 def _now_ms() -> int:
