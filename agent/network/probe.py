@@ -41,6 +41,7 @@ class Survey:
     `forward_drops` name forward hooks whose policy is to drop, `routes` the destinations of routes that are
     not ours (with the link they lead over), `udp_port_taken_by` who holds the VXLAN port, `missing` what
     the kernel lacks (feature to the kernel option that brings it). `ipv6`: whether the host has it at all.
+    `filters_bridged_ipv6`: whether its firewall looks at frames of IPv6 that bridges pass on.
     """
 
     forward_drops: tuple[str, ...] = ()
@@ -48,6 +49,7 @@ class Survey:
     udp_port_taken_by: str = ""
     missing: dict[str, str] = field(default_factory=dict[str, str])
     ipv6: bool = True
+    filters_bridged_ipv6: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,18 +98,35 @@ def findings(
         for chain in survey.forward_drops
         if ipv6 or not chain.endswith(ONLY_IPV6)
     ]
-    if ipv6 and not survey.ipv6:
-        found.append(
+    if ipv6:
+        found += _of_ipv6(survey, ingress)
+    for subnet in sorted(set(subnets)):
+        found += _overlaps(subnet, survey.routes, is_ingress=subnet in ingress)
+    return found
+
+
+def _of_ipv6(survey: Survey, ingress: Iterable[str]) -> list[Finding]:
+    """What matters only where networks have IPv6."""
+    if not survey.ipv6:
+        return [
             Finding(
                 Severity.WARNING,
                 "ipv6",
                 "this host has no IPv6 (booted with ipv6.disable=1, or without the module ipv6): tasks here have "
                 "IPv4 alone, and none run here on networks that have IPv6 alone; enable it and restart coveyd",
             )
-        )
-    for subnet in sorted(set(subnets)):
-        found += _overlaps(subnet, survey.routes, is_ingress=subnet in ingress)
-    return found
+        ]
+    if survey.filters_bridged_ipv6 and any(family_of(each) is Family.IPV6 for each in ingress):
+        return [
+            Finding(
+                Severity.WARNING,
+                "loopback",
+                "this host's firewall looks at bridged frames of IPv6, and so the kernel drops answers to [::1]: "
+                "published ports do not answer there; ask 127.0.0.1 or the node's own address, or, where nothing needs "
+                "that (Kubernetes may), set net.bridge.bridge-nf-call-ip6tables to 0",
+            )
+        ]
+    return []
 
 
 def shared_port(key: str, program: str) -> Finding:

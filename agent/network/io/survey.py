@@ -49,6 +49,7 @@ _MISSING = {errno.EOPNOTSUPP, errno.ENOENT, errno.EPROTONOSUPPORT, errno.EAFNOSU
 _ANY_FAMILY = 0
 _FAMILIES = {1: "inet", 2: "ip", 10: "ip6"}
 _NF_DROP = 0
+_BRIDGED = "net/bridge/bridge-nf-call-ip6tables"
 _ADDRESSES = {
     Family.IPV4: ("10.0.0.0/8", "127.0.0.1", "127.0.0.2"),
     Family.IPV6: ("fd00::/8", "fd00::1", "fd00::2"),
@@ -70,6 +71,7 @@ def survey(
             udp_port_taken_by=holder("udp", vxlan_port),
             missing=_missing(places) if missing is None else missing,
             ipv6=sysctl.present("net/ipv6/conf"),
+            filters_bridged_ipv6=sysctl.read(None, [_BRIDGED]).get(_BRIDGED) == "1",
         )
     finally:
         places.close()

@@ -312,12 +312,19 @@ def test_a_large_table_goes_in_parts(places: Places) -> None:
     want[BOX] = replace(
         want[BOX],
         forwards={("vx0", mac): "192.0.2.3" for mac in macs.values()},
-        neighbours={("vx0", f"11.0.{number >> 8}.{number & 255}"): mac for number, mac in macs.items()},
+        neighbours={
+            ("vx0", ip): mac
+            for number, mac in macs.items()
+            for ip in (f"11.0.{number >> 8}.{number & 255}", f"fd00::1:{number:x}")
+        },
     )
+    sixes = tuple(fw.Target(f"fd00::1:{number:x}", 80) for number in range(1, 2_501))
+    large = fw.Table("covey_vip6", (fw.Chain("many", ((fw.Balance(sixes, 7),),)),), family=fw.Family.IPV6)
     targets = tuple(fw.Target(f"11.0.{number >> 8}.{number & 255}") for number in range(1, 2_501))
     table = want[TASK].rules["covey_vip"]
     table = replace(table, chains=(*table.chains, fw.Chain("many", ((fw.Balance(targets, 7),),))))
-    want[TASK] = replace(want[TASK], rules={"covey_vip": table}, tables={"covey_vip": table.view()})
+    rules = {each.name: each for each in (table, large)}
+    want[TASK] = replace(want[TASK], rules=rules, tables={name: each.view() for name, each in rules.items()})
     converge(places, want)
     assert converge(places, want) == []
 

@@ -135,6 +135,13 @@ def test_hosts_has_the_own_name_and_the_users() -> None:
     assert hosts_file("web-1", Sandbox("t"), ()).endswith("127.0.1.1\tweb-1\n")
 
 
+@pytest.mark.parametrize("own", [("10.0.0.5", "fd00::a00:5"), ("fd00::5",)])
+def test_hosts_has_the_own_name_in_each_family(own: tuple[str, ...]) -> None:
+    there = Sandbox("t", (Attachment(FRONT, Endpoint(addresses=own)),))
+    expected = [f"{address}\tweb-1" for address in own]
+    assert hosts_file("web-1", there, ()).splitlines()[-len(own) :] == expected
+
+
 @pytest.mark.parametrize("bad", ["", "nonsense", "db:999.1.1.1", "10.0.0.1", ":10.0.0.1", "10.0.0 db"])
 def test_a_bad_host_is_refused_with_its_text(bad: str) -> None:
     with pytest.raises(InvalidArgument, match="host"):

@@ -16,6 +16,13 @@ def test_a_host_without_ipv6_is_named_where_networks_have_it() -> None:
     assert "booted with ipv6.disable=1" in str(found[1])
 
 
+def test_where_loopback_is_not_answered_is_said_where_ports_are_published_by_ipv6() -> None:
+    survey = Survey(filters_bridged_ipv6=True)
+    assert findings(survey, ["10.0.1.0/24", "fd00::/64"], 4789, ["10.0.1.0/24"]) == []
+    (found,) = findings(survey, ["fd00::/64"], 4789, ["fd00::/64"])
+    assert "bridge-nf-call-ip6tables to 0" in str(found)
+
+
 def test_routes_of_the_same_family_overlap() -> None:
     survey = Survey(routes=(("::/0", "eth0"), ("fd00::/48", "vpn0"), ("fe80::/64", "eth0")))
     (found,) = findings(survey, ["fd00:0:0:7::/64", "10.0.0.0/8"], 4789)
