@@ -24,7 +24,7 @@ def test_tasks_stand_on_the_lan_of_their_nodes(stand: Stand) -> None:
         stand.covey(
             "service", "create", "--name", "web", "--network", "lan", "--replicas", "3", f"{stand.web}:1"
         )
-        stand.covey("service", "create", "--name", "peer", "--network", "lan", stand.tools, "sleep", "1000")
+        stand.covey("service", "create", "--name", "peer", "--network", "lan", stand.tools)
         found = own_addresses(stand, "lan")
         assert len(found) == 4
         assert all(each.startswith("10.77.200.") for each in found)

@@ -44,6 +44,7 @@ def create_web(town: Town, replicas: int = 4) -> None:
 
 def test_people_see_who_leads_and_who_answers(town: Town) -> None:
     leader = town.leader()
+    town.until("all to vote and answer", lambda: _all_answer(town))
     for node in MANAGERS:
         shown = town.covey("node", "ls", node=node)
         assert [line for line in shown.splitlines() if " Leader " in line and f" {leader} " in line], shown
@@ -233,10 +234,13 @@ def _address(town: Town, node: str) -> str:
 
 def test_every_manager_takes_every_command(town: Town) -> None:
     for number, node in enumerate(MANAGERS):
-        says = ("sh", "-c", f"echo hello from {number}; exec sleep 3600")
+        says = ("sh", "-c", f"echo hello from {number}; exec idle")
         town.covey("service", "create", "--name", f"web{number}", town.tools, *says, node=node)
     for node in MANAGERS:
         assert look.services(town.place, node) == {"web0", "web1", "web2"}
         assert "web0.1" in town.covey("service", "ps", "web0", node=node)
-        assert "hello from 0" in town.covey("service", "logs", "web0", node=node)
+        town.until(
+            "what it wrote",
+            lambda node=node: "hello from 0" in town.covey("service", "logs", "web0", node=node),
+        )  # type: ignore[misc]
     assert town.roles() == {"w1": NodeRole.WORKER, **dict.fromkeys(MANAGERS, NodeRole.MANAGER)}

@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 
 import pytest
 
@@ -13,7 +14,7 @@ from tests.support.stand import Stand
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
 
-SHOW = ("sh", "-c", "hostname; env; sleep 1000")
+SHOW = ("sh", "-c", "hostname; env; exec idle")
 
 
 def logged(stand: Stand, service: str) -> set[str]:
@@ -43,11 +44,10 @@ def test_templates_are_filled_in_on_each_node_and_names_lead_to_their_tasks(stan
             "--mount", "type=volume,source=db-{{.Task.Slot}},target=/data", stand.tools, *SHOW,
         )  # fmt: skip
         places = {task.node for task in stand.running("db")}
-        lines = logged(stand, "db")
-        assert {"db-1", "db-2", "db-3", "WHO=db/red"} <= lines
-        assert {line for line in lines if line.startswith("ZONE=")} == {
-            f"ZONE={zone}@{node}" for node, zone in (("m1", "a"), ("w1", "b"), ("w2", "c")) if node in places
-        }
+        zone_of = {"m1": "a", "w1": "b", "w2": "c"}
+        lines = {"db-1", "db-2", "db-3", "WHO=db/red", *(f"ZONE={zone_of[node]}@{node}" for node in places)}
+        stand.until("what they show", lambda: logged(stand, "db") >= lines)
+        assert sum(line.startswith("ZONE=") for line in logged(stand, "db")) == len(places)
         ask = "for n in 1 2 3; do nslookup db-$n >/dev/null && echo found db-$n; done"
         once = ("--restart-condition", "none", "--network", "shop")
         stand.covey("service", "create", "-d", "--name", "client", *once, stand.tools, "sh", "-c", ask)
@@ -60,7 +60,7 @@ def test_a_label_that_changes_is_in_containers_made_later(stand: Stand) -> None:
         stand.covey(
             "service", "create", "--name", "db", "--hostname", "db-{{.Node.Labels.zone}}", stand.tools, *SHOW
         )
-        assert "db-old" in logged(stand, "db")
+        stand.until("the old name", lambda: "db-old" in logged(stand, "db"))
         for node in ("m1", "w1", "w2"):
             stand.covey("node", "update", "--label-add", "zone=new", node)
         stand.covey("service", "update", "--force", "--detach", "db")
@@ -126,7 +126,8 @@ def _reload(stand: Stand, node: str) -> None:
 
 def offered(stand: Stand, node: str) -> list[str]:
     lines = [line.strip() for line in stand.covey("node", "inspect", "--pretty", node).splitlines()]
-    return [line.removeprefix("- ") for line in lines if line.startswith("- ")]
+    below = lines[lines.index("Generic:") + 1 :] if "Generic:" in lines else []
+    return [line.removeprefix("- ") for line in takewhile(lambda line: line.startswith("- "), below)]
 
 
 def test_generic_resources_are_told_to_the_managers_and_handed_out_once(stand: Stand) -> None:
@@ -137,9 +138,8 @@ def test_generic_resources_are_told_to_the_managers_and_handed_out_once(stand: S
             "--generic-resource", "ssd=1", stand.tools, *SHOW,
         )  # fmt: skip
         assert set(stand.spread("train")) == {"w1"}
-        assert {"DOCKER_RESOURCE_GPU=A", "DOCKER_RESOURCE_GPU=B", "DOCKER_RESOURCE_SSD=1"} <= logged(
-            stand, "train"
-        )
+        given = {"DOCKER_RESOURCE_GPU=A", "DOCKER_RESOURCE_GPU=B", "DOCKER_RESOURCE_SSD=1"}
+        stand.until("what each was given", lambda: logged(stand, "train") >= given)
         stand.covey("service", "scale", "-d", "train=3")
         stand.until("the third to say why", lambda: any("gpu" in task.error for task in stand.tasks("train")))
         stand.covey("service", "rm", "train")
