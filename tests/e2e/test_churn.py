@@ -1,8 +1,9 @@
 """Networks under churn: everything that people and bad luck do, at random from a seed, on five nodes.
 
 After each round of strikes everything is switched on again, and then audits find nothing, each name resolves in each
-container to exactly the tasks that live, and what is published is reached. No address was ever held twice: neither by
-the managers' word, read commit by commit, nor in the kernels of two containers at once. At the end nothing is left.
+container to exactly the tasks that live, which are reached, and so is what is published. No address was ever held
+twice: neither by the managers' word, read commit by commit, nor in the kernels of two containers at once. At the end
+nothing is left.
 
 With COVEY_E2E_LONG=1 for half an hour with a new seed (COVEY_E2E_SEED=n repeats one: the same strikes in the same order
 as far as what they strike is the same, though no two runs of real processes are).
@@ -100,7 +101,7 @@ class Verdict:
         return "" if f"Nothing amiss on {len(self.town.asked.nodes)} nodes" in words else words
 
     def _names(self) -> str:
-        """What a name means in some container, if it is not what it should mean there."""
+        """What a name means in some container if it should not, or leads to and cannot be reached."""
         with ThreadPoolExecutor(8) as pool:
             return next(filter(None, pool.map(self._asked_by, self._alive().values())), "")
 
@@ -109,12 +110,14 @@ class Verdict:
         known: dict[str, set[str]] = {name: set() for name in SERVICES}
         for service in self.commits.tables.all(Service):
             known |= self._meant(service, asker)
-        for name, meant in known.items():
-            for asked, expected in ((name, meant), (f"tasks.{name}", known.get(f"tasks.{name}", set()))):
+        here = f"{asker.id} on {self._host(asker.node_id)}"
+        for name in SERVICES:
+            tasks = known.get(f"tasks.{name}", set())
+            for asked, expected in ((name, known[name]), (f"tasks.{name}", tasks)):
                 if (told := resolved(path, asked, 4) | resolved(path, asked, 6)) != expected:
-                    return (
-                        f"{asker.id} on {self._host(asker.node_id)} asks for {asked}: {told}, not {expected}"
-                    )
+                    return f"{here} asks for {asked}: {told}, not {expected}"
+                if lost := [each for each in told if tasks and not connects(path, each, 80)]:
+                    return f"{here} does not reach {asked} at {lost}"
         return ""
 
     def _meant(self, service: Service, asker: Task) -> dict[str, set[str]]:
