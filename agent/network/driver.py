@@ -25,7 +25,7 @@ from . import sweep
 from .denials import Denials
 from .desired import Facts, gateway, namespace
 from .desired import names as wanted_names
-from .desired.facts import Host, check, check_here, of_lan, sound
+from .desired.facts import Host, check, check_here, sound
 from .desired.macvlan import check_parents, lans, parents_of
 from .desired.memory import Memory
 from .desired.node import forwarded_keys, host_keys
@@ -41,7 +41,7 @@ from .io.observe import interfaces, observe, surroundings
 from .io.places import Places
 from .io.sweeping import Sweeper
 from .plan import plan
-from .probe import Known, port_of, shared_port
+from .probe import Known, known, port_of, shared_port
 from .scope import around, touched
 from .seam import NOBODY, NetworkFault, Networks, Sandbox
 from .state import NODE, Netns
@@ -80,13 +80,10 @@ class NetlinkNetworks:
         self._denials = Denials()
         self._claims = Claims()
         scratch = settings.netns_dir.parent / "probe"
-        self._lookout = Lookout(scratch, self._places, settings.vxlan_port, self._known)
+        self._lookout = Lookout(scratch, self._places, settings.vxlan_port, self._known, self._seen)
         self._shared: dict[str, str] = {}  # what was said of each
         self._sweeper = Sweeper(
-            self._places,
-            self._in_turn,
-            lambda: self._facts,
-            lambda netns: self._have is not None and netns in self._have,
+            self._places, self._in_turn, lambda: self._facts, lambda at: at in (self._have or ())
         )
 
     async def learn(self, network: Network) -> None:
@@ -99,9 +96,9 @@ class NetlinkNetworks:
                 self._converge(self._around(network.id))
                 self._denials.check([network.id])
 
-        known = network.id in self._networks
+        new = network.id not in self._networks
         await self._in_turn(work)
-        if not known:
+        if new:
             self._lookout.soon()  # its subnets may overlap a route
 
     async def attach(self, sandbox: Sandbox) -> str:
@@ -360,7 +357,7 @@ class NetlinkNetworks:
         own = settings.node_id, settings.data_address, around.mtu, settings.vxlan_port
         kernel = around.ipv6, around.bridge_filter, settings.keeps_client_address
         host = Host(*own, *kernel, around.advertised, around.interfaces, settings.tunnel_address)
-        taken = [*found.foreign_routes, *self._subnets()]
+        taken = [*found.foreign_routes, *self._known().subnets]
         standing = gateway.recover(found.node, taken) or gateway.choose(taken)
         self._have, self._broken = dict(found.node), found.broken
         self._facts = Facts(host, standing)
@@ -369,14 +366,17 @@ class NetlinkNetworks:
         attached = (each.network for box in self._sandboxes.values() for each in box.attachments)
         return [*self._networks.values(), *attached]
 
-    def _subnets(self) -> list[str]:
-        """The subnets that nothing else on the host may have; of a LAN it has itself."""
-        return [each.cidr for net in self._mentioned() if not of_lan(net) for each in net.subnets]
-
     def _known(self) -> Known:
-        mesh = {each.cidr for net in self._mentioned() if net.spec.ingress for each in net.subnets}
         own, mtu = self._settings.data_address, self._facts.host.mtu if self._facts else 0
-        return Known(self._subnets(), mesh, own, mtu, parents_of(self._sandboxes))
+        return known(self._mentioned(), own, mtu, parents_of(self._sandboxes))
+
+    def _seen(self, there: frozenset[str]) -> None:
+        """Take up which interfaces the host has now: tasks' places on LANs go and come with them."""
+        if self._facts is not None and there != self._facts.host.interfaces:
+            self._facts = self._facts.with_interfaces(there)
+            if parents_of(self._sandboxes):
+                self._have = None
+                self._converge(None)
 
     def _current_facts(self) -> Facts:
         """The facts of now: gateway addresses for exactly the tasks that have a way out."""

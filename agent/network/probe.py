@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import ip_network
 
+from covey.model import network_options
+from covey.model.objects import Network
+
 from . import names
 from .firewall import Family, family_of
 
@@ -64,6 +67,13 @@ class Known:
     vtep: str = ""
     mtu: int = 0
     parents: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def known(networks: Iterable[Network], vtep: str, mtu: int, parents: Mapping[str, str]) -> Known:
+    """Put together what the cluster wants. The subnet of a LAN is the host's own as well."""
+    overlays = [each for each in networks if each.spec.driver != network_options.MACVLAN]
+    ingress = {subnet.cidr for each in overlays if each.spec.ingress for subnet in each.subnets}
+    return Known([subnet.cidr for each in overlays for subnet in each.subnets], ingress, vtep, mtu, parents)
 
 
 def findings(
@@ -167,7 +177,7 @@ def lost(interface: str, network: str) -> Finding:
         Severity.ERROR,
         "interface",
         f"network {network} goes by interface {interface}, which this node has no more: its tasks here are on it no "
-        "more; once it is back, `covey system audit --repair` joins them again",
+        "more until it is back",
     )
 
 

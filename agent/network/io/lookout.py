@@ -12,6 +12,7 @@ from pathlib import Path
 from subprocess import SubprocessError
 
 from covey import limits
+from covey.errors import CoveyError
 
 from ..probe import Finding, Known, Severity, Survey, findings, lost, rounded, smaller, strangers
 from ..state import NODE
@@ -30,11 +31,19 @@ _log = logging.getLogger(__name__)
 class Lookout:
     """Says each thing once, and again if it went and came back. `known` is what the cluster wants, as of now."""
 
-    def __init__(self, scratch: Path, places: Places, vxlan_port: int, known: Callable[[], Known]) -> None:
+    def __init__(
+        self,
+        scratch: Path,
+        places: Places,
+        vxlan_port: int,
+        known: Callable[[], Known],
+        interfaces_seen: Callable[[frozenset[str]], None],
+    ) -> None:
         self._scratch = scratch
         self._places = places
         self._vxlan_port = vxlan_port
         self._known = known
+        self._interfaces_seen = interfaces_seen
         self._dropped = self._counted = 0  # packets of strangers; and those that the standing table counts
         self._soon = asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
@@ -71,7 +80,8 @@ class Lookout:
         """Look, and say what is new. Blocks for some milliseconds."""
         try:
             seen = survey(self._scratch, self._vxlan_port, self._missing)
-            self.interfaces = tuple(sorted(interfaces(self._places)))
+            there = interfaces(self._places)
+            self.interfaces = tuple(sorted(there))
             found = [*self._judge(seen), *self._strangers()]
         except (OSError, SubprocessError) as error:
             if str(error) != self._failed:
@@ -84,6 +94,10 @@ class Lookout:
                 tell(finding)
         self._told = set(found)
         self.remarks = tuple(str(finding) for finding in found)
+        try:
+            self._interfaces_seen(there)
+        except CoveyError as error:
+            _log.warning("places on LANs are not as they should be: %s", error)
 
     def _judge(self, seen: Survey) -> list[Finding]:
         known = self._known()

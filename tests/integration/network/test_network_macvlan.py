@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from agent.network.seam import Attachment, Sandbox
 from covey.model.objects import Network, Subnet
 from covey.model.specs import NetworkSpec
-from tests.support.network_bed import NET, OUTSIDE, Bed, Host, run_in
+from tests.support.network_bed import NET, OUTSIDE, Bed, Host, eventually, run_in
 
 pytestmark = pytest.mark.root
 LAN = Network(
@@ -92,7 +92,9 @@ def test_a_host_without_the_interface_says_so_and_goes_on(bed: Bed) -> None:
     assert "network far goes by interface eth7, which this node has no more" in host.ask("remarks")
     assert host.ask("audit") == ""
     run_in(host.path, "ip", "link", "add", "eth7", "type", "veth", "peer", "name", "eth8")
-    host.ask("audit", name="repair")
+    host.call("learn", networks=[NET])  # the host is looked at soon
+    eventually(lambda: "eth0" in run_in(host.task_path("t1"), "ip", "link"), "its place on the LAN")
+    eventually(lambda: "eth7" not in host.ask("remarks"), "the remark to go")
     assert "192.0.2.101/24" in run_in(host.task_path("t1"), "ip", "addr", "show", "eth0")
 
 
