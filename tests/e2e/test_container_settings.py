@@ -109,9 +109,13 @@ def test_what_was_set_is_so_inside(stand: Stand, bound: Path) -> None:
     assert inside(container(stand), "ls", "/kept") == "file"
     assert environment(container(stand))["A"] == "2"
     assert not process.lives
-    said = [line.split("|", 1)[1].strip() for line in stand.covey("service", "logs", "web").splitlines()]
-    assert said.count("up") == 2
-    assert said.index("told to end") < said.index("ending")
+
+    def said() -> list[str]:
+        return [line.split("|", 1)[1].strip() for line in stand.covey("service", "logs", "web").splitlines()]
+
+    stand.until("both to say that they are up", lambda: said().count("up") == 2)
+    stand.until("the first one's last word", lambda: "ending" in said())
+    assert said().index("told to end") < said().index("ending")
 
 
 def test_who_does_not_end_is_killed_after_its_grace_also_by_another_agent(stand: Stand) -> None:
@@ -121,4 +125,4 @@ def test_who_does_not_end_is_killed_after_its_grace_also_by_another_agent(stand:
     process = container(stand)
     stand.covey("service", "rm", "web")
     kill_process(stand.place, "w1", "agent")
-    stand.until("the container's end", lambda: not process.lives, bound_s=20)
+    stand.until("the container's end", lambda: not process.lives)

@@ -12,7 +12,7 @@ from typing import Self
 from tests.support.stand import ANSWER, Stand
 from tests.support.traces import Process
 
-_BOUND_S = 20.0
+_BOUND_S = 60.0
 
 
 def inside(process: Process, *program: str) -> str:

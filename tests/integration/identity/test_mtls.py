@@ -31,7 +31,7 @@ from covey.wire.service import Binding, Caller, Role, bind
 from covey.wire.services import Dispatcher, LogBroker, Logs, NodeCa
 from tests.support.pki import Authority
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 30.0
 HERE = Authority()
 ELSEWHERE = Authority("e" * 25)
 MANAGER = HERE.node(NodeRole.MANAGER)

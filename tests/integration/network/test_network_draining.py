@@ -40,7 +40,7 @@ from tests.support.network_bed import (
 pytestmark = pytest.mark.root
 
 ACTIVE, DRAINING = EndpointState.ACTIVE, EndpointState.DRAINING
-BOUND_S = 10.0
+BOUND_S = 30.0
 
 
 def test_open_connections_outlive_the_rules_that_made_them(bed: Bed) -> None:
@@ -135,7 +135,7 @@ def test_a_task_is_quiet_once_nobody_outside_waits_for_it(bed: Bed) -> None:
     bed.push()
     path, client = second.task_path("t3"), first.task_path("t1")
     with process_in(path) as pid, listening(path) as server:
-        assert is_quiet(pid)
+        assert is_quiet(pid, BOUND_S)
         with connect(client, "10.7.0.3"):
             assert not is_quiet(pid), "connected, and accepted by nobody yet"
             accepted, _ = server.accept()
@@ -146,7 +146,7 @@ def test_a_task_is_quiet_once_nobody_outside_waits_for_it(bed: Bed) -> None:
         _the_server_that_closes_first(server, pid, client)
         _its_own_business(server, pid, path, first.task_path("t1"), bed)
         server.close()
-    assert is_quiet(pid), "the process has ended"
+    assert is_quiet(pid, BOUND_S), "the process has ended"
 
 
 def _the_server_that_closes_first(server: socket.socket, pid: int, client: Path) -> None:
@@ -166,10 +166,10 @@ def _the_server_that_closes_first(server: socket.socket, pid: int, client: Path)
 def _its_own_business(server: socket.socket, pid: int, path: Path, elsewhere: Path, bed: Bed) -> None:
     """Connections it makes, by whatever address, are nobody's request to it."""
     with listening(elsewhere, 81), connect(path, "10.7.0.1", 81):
-        assert is_quiet(pid)
+        assert is_quiet(pid, BOUND_S)
     for own in ("127.0.0.1", "10.7.0.3"):
         with connect(path, own):
-            assert is_quiet(pid)
+            assert is_quiet(pid, BOUND_S)
             server.accept()[0].close()
 
 
