@@ -235,6 +235,7 @@ tunnel_look_s = 1.0  # how often a node looks after its tunnels
 tunnel_start_s = 5.0  # for wireguard-go to answer
 tunnel_probe_s = 5.0  # for a packet to come through one, before a node says that it can encrypt
 tunnel_silence_s = 10.0  # a peer whose tunnel has not answered for so long is named
+tunnel_call_s = 0.05  # and while there are peers that have not answered yet
 tunnel_keepalive_s = 1  # while a peer has not answered with its newest key
 network_mtu_bytes_min = 576  # what every host must take (RFC 791)
 network_mtu_bytes_max = 65_535 - vxlan_overhead_bytes

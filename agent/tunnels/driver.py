@@ -21,6 +21,7 @@ from covey.model.tables import PeerRow
 from covey.model.tunnels import tunnel_address, tunnel_prefix
 
 from . import names, plan
+from .calling import Calling
 from .findings import findings
 from .io import devices, keys
 from .io.underlay import mtu_of
@@ -64,6 +65,7 @@ class NodeTunnels:
         self._dropped = 0
         self._trouble = ""
         self._silence = Silence()
+        self._calling = Calling(address)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tunnels")
         self._turn = asyncio.Lock()
         self._changed = asyncio.Event()  # replaced whenever keys change: a broadcast
@@ -111,7 +113,7 @@ class NodeTunnels:
     async def audit(self, *, repair: bool = False) -> Look:
         """See `Tunnels.audit`."""
         if repair:
-            await self._in_turn(self._converge)
+            await self._in_turn(self._repair)
         return await self._in_turn(self._look)
 
     async def close(self) -> None:
@@ -140,7 +142,8 @@ class NodeTunnels:
     async def _mend(self) -> None:
         """Make right again what has changed by itself: ended processes, peers that have answered, old keys."""
         while True:
-            await asyncio.sleep(self._settings.period_s)
+            busy = self._calling.busy(_now_ms())
+            await asyncio.sleep(limits.tunnel_call_s if busy else self._settings.period_s)
             if not self._networks:
                 continue
             try:
@@ -161,8 +164,9 @@ class NodeTunnels:
         have = self._read()
         self._silence.note(have, _now_ms())
         self._keep(have)
+        again = self._calling.again(have.devices, _now_ms())
         want = self._wanted(have)
-        steps = plan.plan(have, want, self._told)
+        steps = plan.plan(have, want, self._told, again)
         private = {key.public_key: key.private_key for key in self._keeping.keys}
         try:
             devices.carry_out(self._make, steps, private, guard(self._own, self._vnis()))
@@ -170,6 +174,11 @@ class NodeTunnels:
             raise TunnelFault(f"this host denies the tunnels a step: {error}") from error
         self._note(steps)
         self._trouble = ""
+
+    def _repair(self) -> None:
+        keys.save(self._settings.keys, self._keeping.keys)
+        self._told = {}
+        self._converge()
 
     def _has_keys(self) -> bool:
         if not self._loaded:
@@ -209,7 +218,8 @@ class NodeTunnels:
     def _wanted(self, have: State) -> State:
         if not self._networks:
             return NOTHING
-        return wish(self._own, self._keeping.keys, self._rows(), self._vnis(), have)
+        calls = self._calling.keeps_at_it
+        return wish(self._own, self._keeping.keys, self._rows(), self._vnis(), have, calls)
 
     def _rows(self) -> dict[str, PeerRow]:
         """Peers by node; of one that is on several networks, what the newest table says."""

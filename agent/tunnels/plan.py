@@ -5,7 +5,7 @@ once no route does. Where WireGuard would for a moment not know whose an address
 address is set with the peer, and again only if it is another.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from .state import Device, Peer, State
@@ -121,16 +121,17 @@ Step = (
 Endpoints = Mapping[tuple[str, str], str]
 
 
-def plan(have: State, want: State, told: Endpoints) -> list[Step]:
+def plan(have: State, want: State, told: Endpoints, again: Collection[tuple[str, str]] = ()) -> list[Step]:
     """The steps from `have` to `want`. `told` are the endpoints that peers on devices were last given by us.
 
-    WireGuard notes from where a peer really speaks, so what it says of endpoints is not compared.
+    WireGuard notes from where a peer really speaks, so what it says of endpoints is not compared. The peers (device
+    and key) in `again` are removed and added anew: they are called again by that.
     """
     steps: list[Step] = []
     if want.guard and have.guard != want.guard:
         steps.append(SetGuard())
     for name, device in sorted(want.devices.items()):
-        steps += _device(name, have.devices.get(name), device, told)
+        steps += _device(name, have.devices.get(name), device, told, again)
     anew = {step.name for step in steps if isinstance(step, CreateDevice)}  # routes go with a device
     routes = {to: name for to, name in have.routes.items() if name not in anew}
     steps += [SetRoute(to, name) for to, name in sorted(want.routes.items()) if routes.get(to) != name]
@@ -145,7 +146,9 @@ def plan(have: State, want: State, told: Endpoints) -> list[Step]:
     return steps
 
 
-def _device(name: str, have: Device | None, want: Device, told: Endpoints) -> Iterator[Step]:
+def _device(
+    name: str, have: Device | None, want: Device, told: Endpoints, again: Collection[tuple[str, str]]
+) -> Iterator[Step]:
     if have is None or not have.served:
         yield CreateDevice(name)
         have = Device("", 0, 0, up=False)
@@ -155,6 +158,9 @@ def _device(name: str, have: Device | None, want: Device, told: Endpoints) -> It
         known = {}
     for key, peer in sorted(want.peers.items()):
         before = known.get(key)
+        if before is not None and (name, key) in again:
+            yield RemovePeer(name, key)
+            before = None
         if before is None:
             yield SetPeer(name, key, peer.endpoint, peer.address, peer.keepalive_s, new=True)
         else:

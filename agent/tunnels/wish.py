@@ -1,6 +1,6 @@
 """What should stand of a node's tunnels: from its keys, its peers, and who has answered so far. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from covey import limits
@@ -11,6 +11,8 @@ from . import names
 from .guard import digest
 from .keeping import Key
 from .state import NOTHING, Device, Guard, Peer, State
+
+Calls = Callable[[str, str, str], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +26,28 @@ class Own:
     vxlan_port: int = limits.vxlan_port
 
 
+def _always(name: str, key: str, peer_address: str) -> bool:
+    return True
+
+
 def wish(
-    own: Own, keys: Sequence[Key], rows: Mapping[str, PeerRow], vnis: Iterable[int], have: State
+    own: Own,
+    keys: Sequence[Key],
+    rows: Mapping[str, PeerRow],
+    vnis: Iterable[int],
+    have: State,
+    calls: Calls = _always,
 ) -> State:
-    """What should stand. `rows` are peers by node, `vnis` those of the encrypted networks here."""
+    """What should stand. `rows` are peers by node, `vnis` those of the encrypted networks here.
+
+    `calls` tells of a peer that has not answered, by device, key and address, whether it is to be called.
+    """
     numbers = tuple(sorted(vnis))
     if not numbers:
         return NOTHING
-    devices = {names.device(own.node_id, key.generation): _device(own, key, rows, have) for key in keys}
+    devices = {
+        names.device(own.node_id, key.generation): _device(own, key, rows, have, calls) for key in keys
+    }
     peers = [row for node_id, row in sorted(rows.items()) if node_id != own.node_id]
     routes = {row.tunnel_address: name for row in peers if (name := _way(own, row, keys, devices, have))}
     return State(devices, routes, digest(guard(own, numbers)))
@@ -42,8 +58,9 @@ def guard(own: Own, vnis: Iterable[int]) -> Guard:
     return Guard(names.devices(own.node_id), own.prefix, own.vxlan_port, tuple(sorted(vnis)))
 
 
-def _device(own: Own, key: Key, rows: Mapping[str, PeerRow], have: State) -> Device:
-    standing = have.devices.get(names.device(own.node_id, key.generation))
+def _device(own: Own, key: Key, rows: Mapping[str, PeerRow], have: State, calls: Calls) -> Device:
+    name = names.device(own.node_id, key.generation)
+    standing = have.devices.get(name)
     answered = standing is not None and standing.public_key == key.public_key
     known = standing.peers if standing is not None and answered else {}
     peers = {}
@@ -52,11 +69,13 @@ def _device(own: Own, key: Key, rows: Mapping[str, PeerRow], have: State) -> Dev
         if node_id == own.node_id or theirs is None:
             continue
         before = known.get(theirs.public_key)
+        # A peer that need not speak is called until it has answered: then the way to it may lead here.
+        waits = before is None or not before.answered
+        called = waits and calls(name, theirs.public_key, row.tunnel_address)
         peers[theirs.public_key] = Peer(
             f"{row.data_address}:{theirs.port}",
             row.tunnel_address,
-            # A peer that need not speak is asked to, until it has answered: then the way to it may lead here.
-            keepalive_s=0 if before is not None and before.answered else limits.tunnel_keepalive_s,
+            keepalive_s=limits.tunnel_keepalive_s if called else 0,
         )
     size = own.mtu - limits.wireguard_overhead_bytes
     return Device(key.public_key, key.port, size, addresses=frozenset({own.address}), peers=peers)

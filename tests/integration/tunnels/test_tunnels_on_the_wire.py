@@ -16,7 +16,7 @@ import pytest
 from covey import limits
 from covey.io import netns
 from covey.model.objects import Network
-from tests.support.network_bed import Host, eventually, run_in
+from tests.support.network_bed import Host, ask_tcp, eventually, run_in
 from tests.support.tunnel_bed import PLAIN, SECRET, TunnelBed
 
 pytestmark = pytest.mark.root
@@ -34,6 +34,7 @@ def built(network: Network) -> Iterator[TunnelBed]:
         for number, host in enumerate(bed.members, 1):
             bed.join(host, f"t{number}")
         bed.push()
+        eventually(lambda: bool(ask_tcp(bed.members[0].task_path("t1"), "10.7.0.2")), "the tasks meet")
         yield bed
     finally:
         bed.close()

@@ -142,7 +142,7 @@ def test_who_was_away_over_rotations_comes_back(tunnels: TunnelBed) -> None:
     eventually(lambda: generations(first) == generations(second) == [3], "the old keys go", 15)
 
 
-@pytest.mark.parametrize("pause_s", [0.0, 0.01, 0.05, 0.2])
+@pytest.mark.parametrize("pause_s", [0.0, 0.05])
 def test_an_agent_killed_while_keys_change_loses_nothing(tunnels: TunnelBed, pause_s: float) -> None:
     first, second = tunnels.members
     meets(tunnels)

@@ -3,11 +3,13 @@
 from dataclasses import replace
 
 from agent.tunnels import names
+from agent.tunnels.calling import Calling
 from agent.tunnels.findings import findings
 from agent.tunnels.keeping import Keeping, Key, generation
 from agent.tunnels.plan import (
     CreateDevice,
     RemoveDevice,
+    RemovePeer,
     SetGuard,
     SetPeer,
     SetRoute,
@@ -162,3 +164,40 @@ def test_addresses_follow_from_ids_alone() -> None:
     found = {tunnel_address("c1", f"node{number}") for number in range(1000)}
     assert len(found) == 1000
     assert tunnel_address("c1", "n1") == tunnel_address("c1", "n1")
+
+
+def test_of_two_nodes_one_calls_first_and_the_other_at_other_times() -> None:
+    low, high = Calling("fd00::1"), Calling("fd00::2")
+    assert low.first("fd00::2")
+    assert not high.first("fd00::1")
+    assert low.keeps_at_it("d", "k", "fd00::2")
+    assert not high.keeps_at_it("d", "k", "fd00::1")
+    calls = dict[str, list[int]]()
+    for name, calling, peer in (("low", low, "fd00::2"), ("high", high, "fd00::1")):
+        devices = {"d": Device("own", 1, 1420, peers={"k": Peer("e", peer)})}
+        calls[name] = [ms for ms in range(0, 10_000, 10) if calling.again(devices, ms) == {("d", "k")}]
+        assert calling.busy(3_000)
+        assert not calling.busy(10_000), "from then on it is WireGuard's affair"
+    assert len(calls["low"]) > len(calls["high"]) > 0
+    assert not set(calls["low"]) & set(calls["high"])
+    assert high.keeps_at_it("d", "k", "fd00::1"), "it was called by now"
+
+
+def test_who_has_answered_is_not_called_again() -> None:
+    calling = Calling("fd00::1")
+    waiting = {"d": Device("own", 1, 1420, peers={"k": Peer("e", "fd00::2")})}
+    answered = {"d": Device("own", 1, 1420, peers={"k": Peer("e", "fd00::2", answered=True)})}
+    assert not calling.again(waiting, 0)
+    assert not calling.again(answered, 5_000)
+    assert not calling.again(waiting, 6_000), "it is counted anew: it is another process"
+    assert calling.again(waiting, 6_100)
+
+
+def test_to_be_called_again_a_peer_is_added_anew() -> None:
+    want = wish(OWN, (KEY,), ROWS, (5,), NOTHING)
+    stands = carried_out(NOTHING, plan(NOTHING, want, {}), want)
+    name = names.device("n1", 0)
+    steps = plan(stands, want, {(name, "k2"): "192.0.2.2:4793"}, {(name, "k2")})
+    made = SetPeer(name, "k2", "192.0.2.2:4793", "fd00::2", limits.tunnel_keepalive_s, new=True)
+    assert steps == [RemovePeer(name, "k2"), made]
+    assert carried_out(stands, steps, want) == stands

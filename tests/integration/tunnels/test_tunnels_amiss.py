@@ -1,0 +1,110 @@
+"""What audits find of tunnels and put right, and hosts that are set up otherwise than most."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from agent.tunnels.io.kernel import Kernel
+from agent.tunnels.io.probe import find
+from agent.tunnels.io.userspace import Userspace
+from agent.tunnels.io.wireguard import TunnelFault
+from covey.io import netns
+from tests.integration.tunnels.test_tunnels_bed import eventually_clean, meets
+from tests.support.leftovers import prefix
+from tests.support.network_bed import eventually, run_in
+from tests.support.tunnel_bed import TunnelBed, TunnelHost
+
+pytestmark = pytest.mark.root
+
+
+def _forget_keys(host: TunnelHost) -> None:
+    host.state.unlink()
+
+
+def _show_keys(host: TunnelHost) -> None:
+    host.state.chmod(0o644)
+
+
+def test_audits_look_at_the_file_of_keys(tunnels: TunnelBed) -> None:
+    first, _ = tunnels.members
+    for meddle, words in (
+        (_forget_keys, "does not hold the keys in use"),
+        (_show_keys, "can be read by others than root"),
+    ):
+        eventually_clean(first)
+        meddle(first)
+        assert words in first.ask("audit")
+        assert first.ask("audit", name="repair") == ""
+        assert first.state.stat().st_mode & 0o777 == 0o600
+    meets(tunnels)
+
+
+MEDDLING = {
+    "the guard": ("nft", "delete", "table", "inet", "covey_tunnels"),
+    "a rule of the guard": ("nft", "flush", "chain", "inet", "covey_tunnels", "incoming"),
+    "the way": ("ip", "-6", "route", "flush", "proto", "static"),
+    "the address": ("ip", "-6", "addr", "flush", "scope", "global", "dev", "DEVICE"),
+    "the device": ("ip", "link", "del", "DEVICE"),
+    "its state": ("ip", "link", "set", "DEVICE", "down"),
+    "its size": ("ip", "link", "set", "DEVICE", "mtu", "1280"),
+}
+
+
+def test_what_somebody_takes_away_is_put_back(tunnels: TunnelBed) -> None:
+    first, _ = tunnels.members
+    for what, command in MEDDLING.items():
+        meets(tunnels)
+        run_in(first.path, *(first.devices[0] if word == "DEVICE" else word for word in command))
+        eventually_clean(first)
+        eventually(lambda: "proto static" in run_in(first.path, "ip", "-6", "route"), f"a way after {what}")
+    meets(tunnels)
+
+
+def test_ipv6_may_be_switched_off_on_the_host() -> None:
+    directory = Path(tempfile.mkdtemp(prefix=f"{prefix()}-"))
+    bed = TunnelBed(directory)
+    try:
+        bed.build()
+        for host in bed.members:
+            for where in ("all", "default", "lo", "eth0"):
+                run_in(host.path, "sysctl", "-q", "-w", f"net.ipv6.conf.{where}.disable_ipv6=1")
+        for number, host in enumerate(bed.members, 1):
+            bed.join(host, f"t{number}")
+        bed.push()
+        meets(bed)
+    finally:
+        bed.close()
+        shutil.rmtree(directory)
+
+
+def test_the_probe_says_which_wireguard_works_and_leaves_nothing(tmp_path: Path) -> None:
+    make, why = find(tmp_path, "probing")
+    assert make is not None, why
+    assert make.kind in ("kernel", "wireguard-go")
+    assert list(tmp_path.iterdir()) == []
+    assert not list(Path("/run/wireguard").glob(f"{'covey_t0'}*p.sock"))
+
+
+def test_the_kernels_wireguard_is_refused_in_words_or_works(tmp_path: Path) -> None:
+    path = tmp_path / "kernel"
+    netns.create(path)
+    try:
+        netns.call_inside(path, lambda: _tries(Kernel()))
+    finally:
+        netns.delete(path)
+
+
+def _tries(make: Kernel | Userspace) -> None:
+    try:
+        make.create("covey_t0abcdef")
+    except TunnelFault as fault:
+        assert "WireGuard device covey_t0abcdef" in str(fault)  # noqa: PT017  this kernel has none
+        assert make.read("covey_t0abcdef") is None
+        return
+    tuned = make.read("covey_t0abcdef")
+    assert tuned is not None
+    assert tuned.public_key == ""
+    make.remove("covey_t0abcdef")
+    make.close()
