@@ -1,11 +1,12 @@
 """Who holds which address on which network: a cache of what endpoints and services in the store say."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 from covey.model.addressing import number_of
-from covey.model.objects import Endpoint, Network, Service, Subnet
+from covey.model.objects import Endpoint, Network, Node, Service, Subnet
 
 from .pool import Pool, pools_of
+from .subnets import hosts_of
 
 Held = tuple[str, int]
 """(network id, number)"""
@@ -19,6 +20,7 @@ class Addresses:
         self._pools: dict[str, list[Pool]] = {}
         self._held: dict[str, tuple[Held, ...]] = {}
         self._newest: dict[str, tuple[int, int]] = {}
+        self._nodes: dict[str, int] = {}  # the numbers that nodes' own IPv4 addresses would be
 
     def observe_network(self, id: str, network: Network | None) -> None:
         """Take up a network's subnets; they never change once allocated."""
@@ -54,6 +56,13 @@ class Addresses:
         held = dict.fromkeys((ip.network_id, number_of(ip.address)) for ip in ips)  # one of both families
         self._set(id, tuple(held))
 
+    def observe_node(self, id: str, node: Node | None) -> None:
+        """Take up a node's own address: on a LAN that nodes are on too nobody else may have it."""
+        self._nodes.pop(id, None)
+        for host in hosts_of([node] if node is not None else []):
+            if host.version == 4:
+                self._nodes[id] = int(host.network_address)
+
     def _set(self, holder: str, held: tuple[Held, ...]) -> None:
         before = self._held.get(holder, ())
         if before == held:
@@ -72,11 +81,12 @@ class Addresses:
         """Tell whether a network has subnets."""
         return network_id in self._pools
 
-    def take(self, network_id: str, but: Collection[int] = ()) -> int | None:
+    def take(self, network_id: str, *, on_lan: bool = False) -> int | None:
         """Find the next free number of a network; None if all are held. The caller observes the holder.
 
-        None of `but` is given, as if somebody held them.
+        With `on_lan` those of nodes' own addresses are not given, as if somebody held them.
         """
+        but = set(self._nodes.values()) if on_lan else ()
         for pool in self._pools[network_id]:
             for _ in range(len(but) + 1):
                 number = pool.take()

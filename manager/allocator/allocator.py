@@ -80,6 +80,7 @@ class Allocator:
         elif kind is Network:
             self._observe_network(change.id, after)
         elif kind is Node:
+            self._addresses.observe_node(change.id, after if isinstance(after, Node) else None)
             if before is None or after is None:
                 self._dirty_nodes.add(change.id)
         elif kind is Cluster:

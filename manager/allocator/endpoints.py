@@ -8,7 +8,7 @@ from covey.ids import new_id
 from covey.model import predefined
 from covey.model.addressing import addresses_of
 from covey.model.network_options import MACVLAN
-from covey.model.objects import Endpoint, Network, Node, Task
+from covey.model.objects import Endpoint, Network, Task
 from covey.model.specs import ServiceSpec
 from covey.model.states import EndpointState, HealthState, PublishMode, TaskState
 from manager.store.draft import Draft
@@ -16,7 +16,6 @@ from manager.store.view import BY_TASK
 
 from .addresses import Addresses
 from .pool import numbering
-from .subnets import hosts_of
 
 
 def overlays_of(spec: ServiceSpec) -> list[str]:
@@ -106,17 +105,12 @@ def take_address(draft: Draft, addresses: Addresses, network_id: str) -> tuple[s
         return f"network {network.spec.name} is being removed", 0, ()
     if not addresses.known(network_id):
         return f"network {network.spec.name}: {network.allocation_error or 'it has no subnet yet'}", 0, ()
-    number = addresses.take(network_id, _nodes_own(draft) if network.spec.driver == MACVLAN else ())
+    number = addresses.take(network_id, on_lan=network.spec.driver == MACVLAN)
     if number is None:
         subnets = ", ".join(subnet.ip_range or subnet.cidr for subnet in numbering(network.subnets))
         why = f"every address of {subnets} is taken; remove tasks from it"
         return f"network {network.spec.name}: {why}", 0, ()
     return "", number, addresses_of(network.subnets, number)
-
-
-def _nodes_own(draft: Draft) -> set[int]:
-    """The numbers that nodes' own addresses would be, which may lie in a LAN's subnet."""
-    return {int(host.network_address) for host in hosts_of(draft.all(Node)) if host.version == 4}
 
 
 def node_endpoint(addresses: Addresses, ingress: Network, node_id: str, dice: Random) -> Endpoint | None:
