@@ -160,9 +160,8 @@ def _rules(
                 yield Finding(_kind(name), place, words)
     for each, elements in step.set.items():
         for key, chain_name in elements.items():
-            yield Finding(
-                _kind(name), place, f"{key} in map {each} of table {name} leads not to {chain_name}"
-            )
+            words = f"leads not to {chain_name}" if chain_name else "is missing"
+            yield Finding(_kind(name), place, f"{key} in map {each} of table {name} {words}")
 
 
 def _kind(table: str) -> str:

@@ -151,13 +151,12 @@ def shared_port(key: str, program: str) -> Finding:
 
 def strangers(packets: int, senders: Iterable[str]) -> Finding:
     """Say that VXLAN packets of strangers were dropped; `packets` is rounded, so that it is not said of each."""
-    known = ", ".join(senders) or "one of long ago"
     return Finding(
         Severity.WARNING,
         "vxlan",
         f"{packets:,} VXLAN packets or more came for this cluster's networks from addresses that are no node's "
-        f"({known}) and were dropped: somebody forges them, or a node sends from another address than it says "
-        "(--data-path-addr)",
+        f"({', '.join(senders)}) and were dropped: somebody forges them, or a node sends from another address "
+        "than it says (--data-path-addr)",
     )
 
 

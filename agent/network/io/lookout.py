@@ -107,11 +107,11 @@ class Lookout:
         return [*found, smaller(link_mtu, known.mtu)] if 0 < link_mtu < known.mtu else found
 
     def _strangers(self) -> list[Finding]:
-        """Packets of strangers that were dropped, if any ever were: a table made anew counts anew."""
+        """Packets of strangers that were dropped, as long as somebody sent some lately: a table made anew counts anew."""
         found = counting.strangers(self._places.filtering(NODE))
         self._dropped += found.packets - (self._counted if found.packets >= self._counted else 0)
         self._counted = found.packets
-        return [strangers(rounded(self._dropped), found.senders)] if self._dropped else []
+        return [strangers(rounded(self._dropped), found.senders)] if found.senders else []
 
 
 def tell(finding: Finding) -> None:

@@ -135,3 +135,21 @@ def test_without_networks_nothing_is_filtered(bed: Bed) -> None:
     assert "covey_underlay" in run_in(first.path, "nft", "list", "tables"), "ingress is there"
     first.call("forget", name=INGRESS.id)
     assert "covey_underlay" not in run_in(first.path, "nft", "list", "tables")
+
+
+def test_audits_find_who_was_let_in(bed: Bed) -> None:
+    first, second, third = bed.hosts
+    bed.attach(first, "t1", EndpointState.ACTIVE, published=False)
+    bed.push()
+    nodes = ["ip", "covey_underlay", "nodes"]
+    run_in(first.path, "nft", "add", "element", *nodes, f"{{ {OUTSIDE} }}")
+    run_in(first.path, "nft", "delete", "element", *nodes, f"{{ {second.address} }}")
+    found = first.ask("audit").splitlines()
+    assert {each.split("\t")[2] for each in found} == {
+        f"{OUTSIDE} in map nodes of table covey_underlay belongs to nothing here",
+        f"{second.address} in map nodes of table covey_underlay is missing",
+    }
+    run_in(first.path, "nft", "flush", "chain", "ip", "covey_underlay", "input")
+    assert "table covey_underlay has other base chains" in first.ask("audit")
+    assert first.ask("audit", name="repair") == ""
+    assert set(_nodes(first)) == {second.address, third.address}

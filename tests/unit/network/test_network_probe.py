@@ -1,6 +1,6 @@
 """Findings: each names the trouble and the remedy."""
 
-from agent.network.probe import Severity, Survey, findings
+from agent.network.probe import Severity, Survey, findings, rounded, strangers
 
 
 def test_a_sound_host_has_no_findings() -> None:
@@ -46,3 +46,21 @@ def test_each_trouble_is_named() -> None:
     said = "\n".join(map(str, found))
     for word in ("CONFIG_VXLAN", "4789", "flanneld (pid 7)", "filter/FORWARD", "10.0.0.0/16 over vpn0"):
         assert word in said
+
+
+def test_packets_of_strangers_are_said_in_round_numbers() -> None:
+    """Else each of a million packets would make it another remark, and each of those goes to all managers."""
+    assert [rounded(each) for each in (0, 1, 4, 9, 10, 49, 60, 999, 1_234_567)] == [
+        *(0, 1, 2, 5, 10, 20, 50, 500, 1_000_000)
+    ]
+    said = strangers(500, ["192.0.2.7", "192.0.2.8"])
+    assert "500 VXLAN packets or more" in said.text
+    assert "192.0.2.7, 192.0.2.8" in said.text
+
+
+def test_routes_in_the_ingress_subnet_are_worse_than_others() -> None:
+    seen = Survey(routes=(("10.0.0.0/8", "eth0"),))
+    overlay, mesh = findings(seen, ["10.7.0.0/24", "10.9.0.0/24"], 4789, ["10.9.0.0/24"])
+    assert (overlay.severity, mesh.severity) == (Severity.WARNING, Severity.ERROR)
+    assert "give the network another subnet" in overlay.text
+    assert "make the ingress network anew" in mesh.text
