@@ -93,7 +93,7 @@ def of_place(facts: Facts, netns: str, network_ids: Collection[str]) -> Sweep | 
 class AnyOf:
     """All that is in any of some mappings and sets, which are large and stay where they are."""
 
-    parts: Sequence[Container[str]]
+    parts: Sequence[Container[object]]
 
     def __contains__(self, address: object) -> bool:
         """Tell whether one of them has the address."""

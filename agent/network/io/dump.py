@@ -131,10 +131,7 @@ def policies(channel: Channel) -> frozenset[Policy]:
 
 def link_routes(channel: Channel) -> list[tuple[str, str]]:
     """The main table's destinations, each with the link it leads over."""
-    names = {}
-    for _, body in channel.dump(Message(rt.RTM_GETLINK, 0, rt.IFINFO.pack(0, 0, 0, 0, 0))):
-        index = rt.IFINFO.unpack_from(body)[2]
-        names[index] = string(attributes(body[rt.IFINFO.size :])[rt.IFLA_IFNAME])
+    names = _names(channel)
     return sorted(
         {
             (each.cidr, names.get(each.index, "?"))
@@ -142,6 +139,21 @@ def link_routes(channel: Channel) -> list[tuple[str, str]]:
             if each.table == rt.RT_TABLE_MAIN
         }
     )
+
+
+def taught_links(channel: Channel) -> frozenset[str]:
+    """The links over which IPv6 routes lead that routers have advertised."""
+    names = _names(channel)
+    taught = (each.index for each in _routes(channel) if each.protocol == rt.RTPROT_RA)
+    return frozenset(names[index] for index in taught if index in names)
+
+
+def _names(channel: Channel) -> dict[int, str]:
+    names = {}
+    for _, body in channel.dump(Message(rt.RTM_GETLINK, 0, rt.IFINFO.pack(0, 0, 0, 0, 0))):
+        index = rt.IFINFO.unpack_from(body)[2]
+        names[index] = string(attributes(body[rt.IFINFO.size :])[rt.IFLA_IFNAME])
+    return names
 
 
 def statics(channel: Channel, names: Mapping[int, str]) -> frozenset[LinkMac]:
@@ -183,6 +195,7 @@ class _Route:
     index: int
     onlink: bool
     table: int
+    protocol: int
 
 
 def _routes(channel: Channel) -> list[_Route]:
@@ -190,7 +203,7 @@ def _routes(channel: Channel) -> list[_Route]:
     request = rt.RTMSG.pack(0, 0, 0, 0, 0, 0, 0, 0, 0)
     found = []
     for _, body in channel.dump(Message(rt.RTM_GETROUTE, 0, request)):
-        family, prefix, _, _, table, _, _, kind, flags = rt.RTMSG.unpack_from(body)
+        family, prefix, _, _, table, protocol, _, kind, flags = rt.RTMSG.unpack_from(body)
         if family not in _FAMILIES or kind not in (rt.RTN_UNICAST, rt.RTN_LOCAL):
             continue
         entry = attributes(body[rt.RTMSG.size :])
@@ -206,6 +219,7 @@ def _routes(channel: Channel) -> list[_Route]:
                 _u32(entry.get(rt.RTA_OIF, b"")),
                 bool(flags & rt.RTNH_F_ONLINK),
                 table,
+                protocol,
             )
         )
     return found

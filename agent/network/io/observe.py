@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from .. import names
 from ..firewall import Family
@@ -10,8 +11,10 @@ from . import dump, sysctl
 from .nftables import readback
 from .places import Places
 
-_FORWARDING = "net/ipv6/conf/all/forwarding"
+_LINKS = "net/ipv6/conf"
+_FORWARDING = f"{_LINKS}/all/forwarding"
 _NO_LINKS = ("all", "default", "lo")
+_INNER = (Kind.BRIDGE, Kind.VETH, Kind.VXLAN, Kind.MACVLAN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ def surroundings(places: Places, vtep: str) -> Surroundings:
         ipv6=sysctl.present("net/ipv6/conf/default/disable_ipv6"),
         bridge_filter=sysctl.present("net/bridge/bridge-nf-call-iptables"),
         interfaces=interfaces(places),
-        advertised=tuple(_advertised()),
+        advertised=tuple(_advertised(places)),
     )
 
 
@@ -64,12 +67,18 @@ def interfaces(places: Places) -> frozenset[str]:
     return frozenset(name for name in free if not names.link_is_ours(NODE, name))
 
 
-def _advertised() -> Iterator[str]:
-    """The host's links that listen to routers as long as nothing is forwarded: `accept_ra` is 1."""
-    links = [each for each in sysctl.entries("net/ipv6/conf") if each not in _NO_LINKS]
-    settings = {
-        f"net/ipv6/conf/{each}/accept_ra": each for each in links if not names.link_is_ours(NODE, each)
-    }
+def _advertised(places: Places) -> Iterator[str]:
+    """The host's links that listen to routers as long as nothing is forwarded: `accept_ra` is 1.
+
+    Of bridges and what may be on them, only those by which a router was heard: containers of other engines are no
+    routers, and must not become any.
+    """
+    channel = places.routing(NODE)
+    taught = dump.taught_links(channel)
+    inner = {name for name, each in dump.links(channel).items() if each.link.kind in _INNER}
+    inner |= {*_NO_LINKS, *filter(partial(names.link_is_ours, NODE), sysctl.entries(_LINKS))}
+    listening = [each for each in sysctl.entries(_LINKS) if each in taught or each not in inner]
+    settings = {f"{_LINKS}/{each}/accept_ra": each for each in listening}
     found = sysctl.read(None, [_FORWARDING, *settings])
     if found.get(_FORWARDING) == "0":
         yield from sorted(link for path, link in settings.items() if found.get(path) == "1")

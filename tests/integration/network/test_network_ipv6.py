@@ -294,10 +294,34 @@ def test_where_the_kernel_cannot_the_mesh_masquerades(bed: Bed, tmp_path: Path) 
 
 
 def test_a_host_that_forwards_goes_on_listening_to_routers_and_its_agent_may_die(bed: Bed) -> None:
-    populate(bed)
     first = bed.hosts[0]
-    shown = [run_in(host.path, "sysctl", "-n", "net.ipv6.conf.eth0.accept_ra").strip() for host in bed.hosts]
-    assert shown == ["2", "2", "2"], "it was 1, which a host that forwards takes for 0"
+    first.stop()
+    run_in(first.path, "sysctl", "-qw", "net.ipv6.conf.all.forwarding=0")
+    run_in(first.path, "ip", "link", "add", "other0", "type", "bridge")
+    run_in(
+        first.path,
+        "ip",
+        "-6",
+        "route",
+        "add",
+        "default",
+        "via",
+        "fd00:c0de::99",
+        "dev",
+        "eth0",
+        "proto",
+        "ra",
+    )
+    first.start()
+    first.reconcile()
+    shown = [
+        run_in(first.path, "sysctl", "-n", f"net.ipv6.conf.{link}.accept_ra").strip()
+        for link in ("eth0", "other0")
+    ]
+    assert shown == ["2", "1"], (
+        "1 is taken for 0 by a host that forwards; whom no router spoke by is left alone"
+    )
+    populate(bed)
     with (
         connect(bed.outside, first.ipv6, PUBLISHED) as opened,
         connect(first.task_path("t1"), VIP_IPV6) as inner,
