@@ -20,6 +20,7 @@ from devcluster import cgroups, mounts
 _RUN = re.compile(r"cvt(\d+)\D.*|cvt(\d+)")
 _PLACES = (Path("/tmp"), Path("/run"))
 _FOLDER = re.compile(r"(?:/tmp|/run)/(cvt\d+[^/\0]*)")
+RUN = "COVEY_TEST_RUN"
 _END_S = 10.0  # for a process that was killed to be gone
 
 
@@ -51,8 +52,17 @@ def _programs() -> Iterator[int]:
             said = file.read_text(errors="replace")
         except OSError:
             continue  # it has ended
-        if any(_dead(name) for name in _FOLDER.findall(said)):
+        if any(_dead(name) for name in _FOLDER.findall(said)) or _dead(_run_of(file.parent)):
             yield int(file.parent.name)
+
+
+def _run_of(process: Path) -> str:
+    """The run that a process of wireguard-go says it is of: its arguments name no folder."""
+    try:
+        said = (process / "environ").read_text(errors="replace").split("\0")
+    except OSError:
+        return ""
+    return next((each.partition("=")[2] for each in said if each.startswith(f"{RUN}=")), "")
 
 
 def _end(pid: int) -> None:

@@ -14,6 +14,7 @@ from covey.model.objects import Network, Subnet, TunnelKey
 from covey.model.specs import NetworkSpec
 from covey.model.tables import NetworkTable, PeerRow
 from covey.model.tunnels import tunnel_address
+from tests.support.leftovers import RUN, prefix
 from tests.support.network_bed import HERE, ROOT, Bed, Host, Server
 
 SECRET = Network(
@@ -49,7 +50,7 @@ class TunnelHost(Host):
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                env={**os.environ, "PYTHONPATH": str(ROOT), RUN: prefix()},
             )
 
     def reported(self) -> tuple[TunnelKey, ...]:

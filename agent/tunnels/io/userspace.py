@@ -56,7 +56,7 @@ class Userspace:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
             cwd="/",
-            env={"PATH": os.environ.get("PATH", ""), "LOG_LEVEL": "silent"},
+            env=_environment(),
         )
         self._children[name] = child
         until = time.monotonic() + limits.tunnel_start_s
@@ -121,6 +121,12 @@ class Userspace:
             return pid if Path(f"/proc/{pid}/comm").read_text().strip() == PROGRAM else None
         except OSError:
             return None
+
+
+def _environment() -> dict[str, str]:
+    """What the process needs, and by what Covey's are known: it may outlive all that could tell."""
+    ours = {name: value for name, value in os.environ.items() if name.startswith("COVEY") or name == "PATH"}
+    return {**ours, "LOG_LEVEL": "silent"}
 
 
 def _end(pid: int) -> None:
