@@ -11,6 +11,7 @@ a virtual address before there was a rule for it.
 from collections.abc import Collection, Container, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Any
 
 from .desired.facts import Digest, Facts, overlays
 from .desired.node import ingress_network
@@ -93,7 +94,7 @@ def of_place(facts: Facts, netns: str, network_ids: Collection[str]) -> Sweep | 
 class AnyOf:
     """All that is in any of some mappings and sets, which are large and stay where they are."""
 
-    parts: Sequence[Container[object]]
+    parts: Sequence[Container[Any]]
 
     def __contains__(self, address: object) -> bool:
         """Tell whether one of them has the address."""
