@@ -32,7 +32,6 @@ from ..firewall import (
     Rule,
     SentTo,
     Table,
-    Target,
     ToAddress,
     ToThisHost,
     Translated,
@@ -43,7 +42,7 @@ from ..state import LOCAL, Route
 from .digest import UNKEPT, Digest
 from .facts import Facts
 from .memory import Published
-from .task import DESTINATION_NAT, shared
+from .task import DESTINATION_NAT, all_of, shared
 
 LOOPBACK = {Family.IPV4: "127.0.0.0/8", Family.IPV6: "::1/128"}
 PORTS = "ports"
@@ -197,7 +196,7 @@ def _chain(facts: Facts, digest: Digest, family: Family, key: str, service_ids: 
             if port_key(port) != key:
                 continue
             chosen = reach.here if port.mesh is MeshMode.LOCAL else reach.active
-            targets = tuple(Target(each, port.target_port) for each in chosen.get(service_id, ()))
+            targets = all_of(chosen.get(service_id, ()), port.target_port)
             by_client = service.affinity is Affinity.CLIENT
             led = shared(targets, RejectCode.PORT_UNREACHABLE, facts.host.node_id, by_client=by_client)
             rules += at_address(port, led)

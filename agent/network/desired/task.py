@@ -1,5 +1,6 @@
 """The namespace of one task: its interfaces, the way out, and the virtual addresses it can call."""
 
+from functools import lru_cache
 from hashlib import blake2b
 
 from covey.model.states import Affinity
@@ -181,7 +182,7 @@ def _led(facts: Facts, sandbox: Sandbox, family: Family) -> Led:
 
 
 def _service(service: ServiceRow, virtual_ip: str, active: tuple[str, ...], seed: str) -> Chain:
-    targets = tuple(Target(each) for each in active)
+    targets = all_of(active)
     by_client = service.affinity is Affinity.CLIENT
     rules = shared(targets, RejectCode.HOST_UNREACHABLE, seed, by_client=by_client)
     return Chain(_name(virtual_ip), rules)
@@ -189,6 +190,12 @@ def _service(service: ServiceRow, virtual_ip: str, active: tuple[str, ...], seed
 
 def _name(virtual_ip: str) -> str:
     return f"vip-{virtual_ip}"
+
+
+@lru_cache(maxsize=4_096)
+def all_of(addresses: tuple[str, ...], port: int = 0) -> tuple[Target, ...]:
+    """The targets at these addresses, held once however many tasks call them."""
+    return tuple(Target(each, port) for each in addresses)
 
 
 def shared(
