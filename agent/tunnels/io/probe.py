@@ -55,11 +55,11 @@ def find(directory: Path, node_id: str) -> tuple[WireGuard | None, str]:
         make.close()
     refusals = []
     for kind in MAKES:
-        make = kind()
+        ends = kind(), kind()  # each has its own namespace's device, and its own process to wait for
         try:
-            _pass_a_packet(directory, node_id, make)
+            _pass_a_packet(directory, node_id, ends)
         except (CoveyError, OSError) as error:
-            refusals.append(f"{make.kind}: {str(error)[: limits.program_complaint_chars_max]}")
+            refusals.append(f"{ends[0].kind}: {str(error)[: limits.program_complaint_chars_max]}")
         else:
             return kind(), ""
     return None, (
@@ -68,7 +68,7 @@ def find(directory: Path, node_id: str) -> tuple[WireGuard | None, str]:
     )
 
 
-def _pass_a_packet(directory: Path, node_id: str, make: WireGuard) -> None:
+def _pass_a_packet(directory: Path, node_id: str, makes: tuple[WireGuard, WireGuard]) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     places = Places(directory)
     devices = [
@@ -80,12 +80,12 @@ def _pass_a_packet(directory: Path, node_id: str, make: WireGuard) -> None:
             netns.delete(directory / end)
         carry_out(places, _underlay())
         for place in (0, 1):
-            netns.call_inside(directory / _ENDS[place], partial(_open, make, devices, made, place))
+            netns.call_inside(directory / _ENDS[place], partial(_open, makes[place], devices, made, place))
         _exchange(directory)
     finally:
         for place in (0, 1):
             with suppress(CoveyError, OSError):
-                netns.call_inside(directory / _ENDS[place], partial(_close, make, devices[place]))
+                netns.call_inside(directory / _ENDS[place], partial(_close, makes[place], devices[place]))
         places.close()
         for end in _ENDS:
             netns.delete(directory / end)

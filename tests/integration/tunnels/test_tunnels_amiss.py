@@ -1,7 +1,10 @@
 """What audits find of tunnels and put right, and hosts that are set up otherwise than most."""
 
+import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -85,6 +88,16 @@ def test_the_probe_says_which_wireguard_works_and_leaves_nothing(tmp_path: Path)
     assert make.kind in ("kernel", "wireguard-go")
     assert list(tmp_path.iterdir()) == []
     assert not list(Path("/run/wireguard").glob(f"{'covey_t0'}*p.sock"))
+    assert not [child for child in children() if child == "wireguard-go"]  # not even one to be waited for
+
+
+def children() -> Iterator[str]:
+    """The programs of this process's children, those that have ended included."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            program, rest = path.read_text().split("(", 1)[1].rsplit(")", 1)
+            if rest.split()[1] == str(os.getpid()):
+                yield program
 
 
 def test_the_kernels_wireguard_is_refused_in_words_or_works(tmp_path: Path) -> None:
