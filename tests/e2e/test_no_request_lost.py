@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from tests.support.load import Load
 from tests.support.load_scene import Scene
 from tests.support.stand import Stand
 
@@ -18,13 +19,11 @@ REPLICAS = 10 if os.environ.get("COVEY_E2E_LONG") == "1" else 6
 def test_no_request_is_lost_whatever_is_done_to_a_service(stand: Stand) -> None:
     scene = Scene(stand, REPLICAS)
     scene.begin()
-    with scene.load(PAUSE_MS) as load:
-        time.sleep(1)
-        for name, change in scene.changes.items():
-            with load.phase(name):
-                change()
-        time.sleep(1)
-    print(f"\n{load.table()}")
+    load = _everything(scene)
+    if load.failures() and scene.too_busy():
+        # That is said, and no part of the promise: see `docs/explanation/updates-and-drains.md`.
+        print("a node was too busy to say in time that it sends nothing any more; once more")
+        load = _everything(scene)
     lost = load.failures()
     assert not lost, f"{len(lost)} requests were lost: {lost[:10]}\n{load.table()}"
     asked = {phase.name: phase for phase in load.phases()}
@@ -34,6 +33,18 @@ def test_no_request_is_lost_whatever_is_done_to_a_service(stand: Stand) -> None:
         assert asked[name].tasks > 1, f"only one task answered during {name}: {asked[name]}"
 
     _without_draining(scene)
+
+
+def _everything(scene: Scene) -> Load:
+    """Do all there is to do, under load."""
+    with scene.load(PAUSE_MS) as load:
+        time.sleep(1)
+        for name, change in scene.changes.items():
+            with load.phase(name):
+                change()
+        time.sleep(1)
+    print(f"\n{load.table()}")
+    return load
 
 
 def _without_draining(scene: Scene) -> None:

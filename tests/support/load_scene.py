@@ -44,6 +44,13 @@ class Scene:
         )
         self.answer()
 
+    def too_busy(self) -> bool:
+        """Whether a node has stopped a task though another had not said in time that it sends it nothing any more."""
+        nodes = self.stand.asked.nodes
+        return any(
+            "stops though some node may still" in self.stand.place.log(node).read_text() for node in nodes
+        )
+
     def answer(self) -> None:
         """Wait until every node's port does."""
         for node in self.stand.asked.nodes:
