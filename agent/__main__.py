@@ -37,6 +37,7 @@ from agent.tunnels.driver import NodeTunnels
 from agent.tunnels.driver import Settings as TunnelSettings
 from agent.tunnels.io.networks import TunnelledNetworks
 from agent.tunnels.io.probe import find as find_wireguard
+from agent.tunnels.io.underlay import mtu_of
 from agent.tunnels.io.wireguard import WireGuard
 from agent.tunnels.seam import Tunnels
 from covey import identity
@@ -172,7 +173,7 @@ def _try_out(config: NodeConfig) -> tuple[NodeNetworking, Tunnels]:
     """Find out what this kernel can do for networks."""
     trial = config.netns_dir.parent / "trial"
     remark = cannot_keep_client_address(trial)
-    make, why = find_wireguard(trial, config.node_id)
+    make, why = find_wireguard(trial, config.node_id, mtu_of(config.data_address or config.advertise_address))
     networking = NodeNetworking(
         keeps_client_address=not remark,
         encryption=make.kind if make is not None else "",

@@ -225,6 +225,7 @@ addresses_per_subnet_max = 1 << 20  # a wider subnet is used up to here
 addresses_per_ipv6_subnet_max = 1 << 16  # where endpoints have no IPv4, unless an ip-range asks for more
 vxlan_overhead_bytes = 50
 vxlan_overhead_ipv6_bytes = 70
+tunnel_underlay_mtu_min = 1280 + 80  # IPv6 lives on no link that takes less than 1,280 bytes (RFC 8200)
 wireguard_overhead_bytes = 80  # on an IPv6 underlay; 60 on IPv4
 tunnel_port = 4793  # and the one above it: keys of two generations are in use during a rotation
 tunnel_rotation_s = 12 * 3600

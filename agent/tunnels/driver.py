@@ -195,6 +195,11 @@ class NodeTunnels:
             raise TunnelFault(f"cannot read back the node's tunnels: {error}") from error
         if not size and self._networks:
             raise TunnelFault(f"no link of this host has the data address {self._settings.data_address}")
+        if self._networks and size < limits.tunnel_underlay_mtu_min:
+            raise TunnelFault(
+                f"the link with {self._settings.data_address} takes {size} bytes at most, and tunnels need "
+                f"{limits.tunnel_underlay_mtu_min}; raise its MTU"
+            )
         self._own = replace(self._own, mtu=size)
         if dropped > self._dropped:
             _log.warning(

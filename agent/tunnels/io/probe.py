@@ -35,15 +35,23 @@ _PORT = 9
 _SAID = b"a packet of Covey's probe of tunnels"
 
 
-def find(directory: Path, node_id: str) -> tuple[WireGuard | None, str]:
+def find(
+    directory: Path, node_id: str, mtu: int = limits.tunnel_underlay_mtu_min
+) -> tuple[WireGuard | None, str]:
     """The first make that passes a packet, or None and why there is none. `directory` is for scratch namespaces.
 
-    What tunnels stand here already, a former agent's, show by that what works.
+    `mtu` is the underlay's, 0 if that is not known. What tunnels stand here already, a former agent's, show what works.
     """
     if not _IPV6.exists():
         return (
             None,
             "this kernel runs without IPv6, in which tunnels' addresses are; boot without ipv6.disable=1",
+        )
+    if 0 < mtu < limits.tunnel_underlay_mtu_min:
+        least = limits.tunnel_underlay_mtu_min
+        return (
+            None,
+            f"the link to other nodes takes {mtu} bytes at most, and tunnels need {least}; raise its MTU",
         )
     for port in range(limits.tunnel_port, limits.tunnel_port + names.SLOTS):
         if (program := holder("udp", port)) and not program.startswith(PROGRAM):

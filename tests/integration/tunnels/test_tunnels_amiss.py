@@ -100,6 +100,18 @@ def children() -> Iterator[str]:
                 yield program
 
 
+def test_too_small_a_link_is_refused_with_the_sizes(tmp_path: Path, tunnels: TunnelBed) -> None:
+    make, why = find(tmp_path, "probing", 1359)
+    assert make is None
+    assert "1359 bytes at most, and tunnels need 1360" in why
+    first, _ = tunnels.members
+    run_in(first.path, "ip", "link", "set", "eth0", "mtu", "1359")
+    eventually(lambda: "takes 1359 bytes at most" in first.ask("remarks"), "it is said")
+    run_in(first.path, "ip", "link", "set", "eth0", "mtu", "1360")
+    eventually(lambda: first.ask("remarks") == "", "it is mended by itself")
+    meets(tunnels)
+
+
 def test_the_kernels_wireguard_is_refused_in_words_or_works(tmp_path: Path) -> None:
     path = tmp_path / "kernel"
     netns.create(path)
