@@ -6,40 +6,21 @@ last, to whoever is free: clusters side by side slow each other down. A file sta
 what is costly to make.
 """
 
-import re
-from functools import cache
-from pathlib import Path
-
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
-_ROOT = Path(__file__).parents[2]
-_CLUSTERS = "tests/e2e/"
-_SESSIONS_CLUSTER = "the session's cluster"
-_ASKS_FOR_IT = re.compile(r"\bstand: Stand\b")
-
-
-@cache
-def _scope(file: str) -> str:
-    if file.startswith(_CLUSTERS) and _ASKS_FOR_IT.search((_ROOT / file).read_text()):
-        return _SESSIONS_CLUSTER
-    return file
-
-
-def _turn(scope: str) -> int:
-    """When it is handed out: lower numbers first, and equal ones in the order of collection."""
-    return 0 if scope == _SESSIONS_CLUSTER else 2 if scope.startswith(_CLUSTERS) else 1
+from tests.support.scopes import scope_of, turn
 
 
 class Sharing(LoadScopeScheduling):
     """Hands out files, and those on the session's cluster as if they were one."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return _scope(nodeid.partition("::")[0])
+        return scope_of(nodeid.partition("::")[0])
 
     def _assign_work_unit(self, node: WorkerController) -> None:
-        self.workqueue.move_to_end(min(self.workqueue, key=_turn), last=False)
+        self.workqueue.move_to_end(min(self.workqueue, key=turn), last=False)
         super()._assign_work_unit(node)
 
 
