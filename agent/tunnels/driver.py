@@ -6,7 +6,7 @@ It reads before it acts, always: a process may have ended, a peer may have answe
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -60,7 +60,7 @@ class NodeTunnels:
         self._own = Own(settings.node_id, address, prefix, 0, settings.vxlan_port)
         self._keeping = Keeping(settings.node_id)
         self._loaded = False
-        self._networks: dict[str, Encrypted] = {}
+        self._networks: Mapping[str, Encrypted] = {}  # replaced, never changed: the thread may be reading it
         self._told: dict[tuple[str, str], str] = {}  # endpoints that we gave peers
         self._dropped = 0
         self._trouble = ""
@@ -84,13 +84,14 @@ class NodeTunnels:
         if before is not None and network.version < before.version:
             network = replace(before, vni=network.vni)  # a task comes, and the table was here before
         if before != network or self._trouble:
-            self._networks[network.network_id] = network
+            self._networks = {**self._networks, network.network_id: network}
             await self._in_turn(self._converge)
         self._look_out()
 
     async def drop(self, network_id: str) -> None:
         """See `Tunnels.drop`."""
-        if self._networks.pop(network_id, None) is not None:
+        if network_id in self._networks:
+            self._networks = {id: each for id, each in self._networks.items() if id != network_id}
             await self._in_turn(self._converge)
 
     async def reconcile(self, networks: Iterable[Encrypted]) -> None:
@@ -152,6 +153,8 @@ class NodeTunnels:
                 if str(error) != self._trouble:
                     _log.error("tunnels are not as they should be, trying again: %s", error)
                 self._trouble = str(error)
+            except Exception:  # noqa: BLE001  told, and tried again
+                _log.exception("tunnels are not looked after for a moment, by our own fault")
 
     def _converge(self) -> None:
         """Read what stands, decide, and make it so."""

@@ -86,6 +86,8 @@ class Kernel:
             )
         except OSError:
             return None  # no such device, or of another kind, or no WireGuard here
+        if not answers:
+            return None
         return tuned(body[_GENERIC.size :] for _, body in answers)
 
     def set_key(self, name: str, private_key: bytes, port: int) -> None:
