@@ -5,9 +5,11 @@ import select
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from covey import limits
 from covey.errors import CoveyError
 from covey.io import netns
 from devcluster import members, nodes
+from devcluster.place import OUTSIDE, address_of, ipv6_of
 from tests.support import traces
 from tests.support.stand import ANSWER, Stand
 
@@ -144,7 +147,7 @@ def audit(stand: Stand) -> str:
 
 
 def test_agents_and_tunnels_may_die(stand: Stand) -> None:
-    create(stand, "--opt", "encrypted")
+    create(stand, "--opt", "encrypted", "--ipv6")
     everybody_meets(stand)
     kept = tunnels(stand, "w1")
     assert len(kept) == 1
@@ -184,3 +187,28 @@ def test_where_nothing_can_be_encrypted_no_such_task_goes(stand: Stand) -> None:
         assert "network vault is encrypted, which w2 cannot do" in why
     nodes.kill_process(stand.place, "w2", "agent")
     stand.until("a task there, too", lambda: set(stand.spread("web")) == set(stand.asked.nodes))
+
+
+def test_published_ports_go_through_tunnels_if_the_ingress_network_does(stand: Stand) -> None:
+    stand.replace_ingress("--opt", "encrypted", "--ipv6")
+    try:
+        stand.covey("service", "create", "--name", "web", "--publish", "8087:80", f"{stand.web}:1")
+        for node in stand.asked.nodes:
+            for ipv6, client in ((False, address_of(OUTSIDE)), (True, ipv6_of(OUTSIDE))):
+                stand.until(f"port 8087 of {node}", partial(stand.answers, node, 8087, ipv6=ipv6))
+                seen = ANSWER.search(stand.curl(node, 8087, ipv6=ipv6))
+                assert seen is not None
+                assert seen[4] == client, "the task sees who asks"
+        (task,) = stand.running("web")
+        asked = next(node for node in stand.asked.nodes if node != task.node)
+        seen_frames: list[bytes] = []
+        reading = threading.Thread(target=lambda: seen_frames.extend(frames(stand, task.node)))
+        reading.start()
+        while reading.is_alive():
+            stand.curl(asked, 8087)
+        reading.join()
+        assert not [each for each in seen_frames if b"version=1 task=" in each]
+        stand.covey("service", "rm", "web")
+    finally:
+        stand.sweep()
+        stand.replace_ingress()
