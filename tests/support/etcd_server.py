@@ -24,15 +24,9 @@ from manager.store.log.etcd import EtcdLog, open_etcd
 from manager.store.log.etcd.io.client import Etcd
 from manager.store.log.seam import Standing
 from tests.support.leftovers import prefix
+from tests.support.ports import free_port
 
 KEY = b"k" * 32
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 class Server:

@@ -4,7 +4,6 @@ import json
 import os
 import select
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from typing import Any
 
 from covey.identity import NodeIdentity
 from covey.model.states import NodeRole
+from tests.support.ports import free_port
 
 from .pki import Authority
 
@@ -162,11 +162,3 @@ def wait(condition: Any, seconds: float = 30.0) -> None:
         if time.monotonic() > until:
             raise Failed(f"it did not come so within {seconds:g} s")
         time.sleep(0.01)
-
-
-def free_port() -> int:
-    """Find a port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from devcluster.images.layout import Image, write
+from tests.support.ports import free_port
 
 PATIENCE_S = 30
 # bcrypt of "secret" with a made-up salt, as htpasswd writes it.
@@ -61,12 +62,6 @@ class Registry:
         command = ["skopeo", "copy", "--quiet", "--dest-tls-verify=false", *self._credentials, *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from agent.network.io.claims import Claims
 from covey.io import netns
 from covey.model.states import EndpointState
 from tests.support.network_bed import OUTSIDE, PUBLISHED, Bed, ask_tcp, connect, names_of
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.root
 
@@ -31,12 +32,6 @@ def claims() -> Iterator[Claims]:
     claims = Claims()
     yield claims
     claims.close()
-
-
-def free_port(kind: socket.SocketKind) -> int:
-    with socket.socket(socket.AF_INET, kind) as trial:
-        trial.bind(("", 0))
-        return int(trial.getsockname()[1])
 
 
 def test_a_port_of_one_address_is_claimed_there_alone(claims: Claims) -> None:
