@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from covey import limits
+from covey.model.address import join_host_port
 from covey.model.objects import TunnelKey
 from covey.model.tables import PeerRow
 
@@ -73,7 +74,7 @@ def _device(own: Own, key: Key, rows: Mapping[str, PeerRow], have: State, calls:
         waits = before is None or not before.answered
         called = waits and calls(name, theirs.public_key, row.tunnel_address)
         peers[theirs.public_key] = Peer(
-            f"{row.data_address}:{theirs.port}",
+            join_host_port(row.data_address, theirs.port),
             row.tunnel_address,
             keepalive_s=limits.tunnel_keepalive_s if called else 0,
         )
