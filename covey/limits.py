@@ -244,6 +244,7 @@ ipv6_mtu_bytes_min = 1_280  # what every link with IPv6 must take (RFC 8200, 5)
 gateway_route_prefix_length_min = 8  # a wider route (the default one) is no claim on a subnet
 vxlan_strangers_max = 16  # senders of spoofed VXLAN packets that are remembered by name
 vxlan_strangers_kept_s = 3_600.0  # ... since their last packet
+table_changes_kept = 64  # of each table, for agents whose streams broke
 encoded_table_kept_ms = 10_000  # a table as a message, since it was last sent to a node
 table_journal_rows_min = 500  # changed rows kept beside a table on disk before it is written whole again
 netlink_timeout_s = 10.0

@@ -213,7 +213,8 @@ class Session:
             return ()
         self.phase = Phase.REGISTERING
         self.registered = self.description
-        return (Send(self.number, Register(self.description, self.last_seen)),)
+        held = tuple(TableVersion(id, self.tables[id].version) for id in sorted(self.tables))
+        return (Send(self.number, Register(self.description, self.last_seen, held)),)
 
     def _end(self, reason: str) -> Sequence[Effect]:
         """Leave the stream and dial again, later each time, at a time no other agent chooses too.

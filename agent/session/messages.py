@@ -11,11 +11,19 @@ from covey.model.states import NodeRole
 from covey.model.tables import NetworkTable, NetworkTableDelta
 
 
+class TableVersion(Part, frozen=True):
+    """The version of one network's table."""
+
+    network_id: str = ""
+    version: ClusterVersion = ClusterVersion()
+
+
 class Register(Part, frozen=True):
-    """The first message of a session."""
+    """The first message of a session. Of the `tables` the agent has, it needs only what changed since."""
 
     description: NodeDescription = NodeDescription()
     last_seen: ClusterVersion = ClusterVersion()
+    tables: tuple[TableVersion, ...] = ()
 
 
 class Heartbeat(Part, frozen=True):
@@ -27,13 +35,6 @@ class StatusReport(Part, frozen=True):
 
     sequence: int = 0
     reports: tuple[TaskReport, ...] = ()
-
-
-class TableVersion(Part, frozen=True):
-    """The version of one network's table."""
-
-    network_id: str = ""
-    version: ClusterVersion = ClusterVersion()
 
 
 class TablesApplied(Part, frozen=True):

@@ -29,7 +29,7 @@ from covey.v1 import tables_pb2 as covey_dot_v1_dot_tables__pb2
 from covey.v1 import types_pb2 as covey_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63ovey/v1/dispatcher.proto\x12\x08\x63ovey.v1\x1a\x1a\x63ovey/v1/assignments.proto\x1a\x14\x63ovey/v1/audit.proto\x1a\x16\x63ovey/v1/objects.proto\x1a\x15\x63ovey/v1/tables.proto\x1a\x14\x63ovey/v1/types.proto\"\x10\n\x0eSignOffRequest\"\x11\n\x0fSignOffResponse\"\xad\x02\n\x0c\x41gentMessage\x12&\n\x08register\x18\x01 \x01(\x0b\x32\x12.covey.v1.RegisterH\x00\x12(\n\theartbeat\x18\x02 \x01(\x0b\x32\x13.covey.v1.HeartbeatH\x00\x12/\n\rstatus_report\x18\x03 \x01(\x0b\x32\x16.covey.v1.StatusReportH\x00\x12\x31\n\x0etables_applied\x18\x04 \x01(\x0b\x32\x17.covey.v1.TablesAppliedH\x00\x12\x30\n\x0b\x64\x65scription\x18\x05 \x01(\x0b\x32\x19.covey.v1.NodeDescriptionH\x00\x12-\n\x0c\x61udit_answer\x18\x06 \x01(\x0b\x32\x15.covey.v1.AuditAnswerH\x00\x42\x06\n\x04kind\"g\n\x08Register\x12.\n\x0b\x64\x65scription\x18\x01 \x01(\x0b\x32\x19.covey.v1.NodeDescription\x12+\n\tlast_seen\x18\x02 \x01(\x0b\x32\x18.covey.v1.ClusterVersion\"\x0b\n\tHeartbeat\"G\n\x0cStatusReport\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12%\n\x07reports\x18\x02 \x03(\x0b\x32\x14.covey.v1.TaskReport\"7\n\rTablesApplied\x12&\n\x06tables\x18\x01 \x03(\x0b\x32\x16.covey.v1.TableVersion\"M\n\x0cTableVersion\x12\x12\n\nnetwork_id\x18\x01 \x01(\t\x12)\n\x07version\x18\x02 \x01(\x0b\x32\x18.covey.v1.ClusterVersion\"\x9f\x04\n\x0eManagerMessage\x12\x33\n\x0fsession_started\x18\x01 \x01(\x0b\x32\x18.covey.v1.SessionStartedH\x00\x12;\n\x13status_acknowledged\x18\x02 \x01(\x0b\x32\x1c.covey.v1.StatusAcknowledgedH\x00\x12,\n\x0b\x61ssignments\x18\x03 \x01(\x0b\x32\x15.covey.v1.AssignmentsH\x00\x12\'\n\x05table\x18\x04 \x01(\x0b\x32\x16.covey.v1.NetworkTableH\x00\x12\x32\n\x0btable_delta\x18\x05 \x01(\x0b\x32\x1b.covey.v1.NetworkTableDeltaH\x00\x12\x35\n\x10log_subscription\x18\x06 \x01(\x0b\x32\x19.covey.v1.LogSubscriptionH\x00\x12&\n\x08redirect\x18\x07 \x01(\x0b\x32\x12.covey.v1.RedirectH\x00\x12 \n\x05\x61live\x18\x08 \x01(\x0b\x32\x0f.covey.v1.AliveH\x00\x12*\n\nmembership\x18\t \x01(\x0b\x32\x14.covey.v1.MembershipH\x00\x12(\n\twithdrawn\x18\n \x01(\x0b\x32\x13.covey.v1.WithdrawnH\x00\x12\x31\n\x0e\x61udit_question\x18\x0b \x01(\x0b\x32\x17.covey.v1.AuditQuestionH\x00\x42\x06\n\x04kind\",\n\x08Redirect\x12\x0e\n\x06leader\x18\x01 \x01(\t\x12\x10\n\x08managers\x18\x02 \x03(\t\"\x07\n\x05\x41live\"@\n\nMembership\x12 \n\x04role\x18\x01 \x01(\x0e\x32\x12.covey.v1.NodeRole\x12\x10\n\x08managers\x18\x02 \x03(\t\"\x1d\n\tWithdrawn\x12\x10\n\x08task_ids\x18\x01 \x03(\t\"\x92\x01\n\x0eSessionStarted\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x1b\n\x13heartbeat_period_ms\x18\x02 \x01(\x03\x12)\n\x07version\x18\x03 \x01(\x0b\x32\x18.covey.v1.ClusterVersion\x12\x10\n\x08managers\x18\x04 \x03(\t\x12\x12\n\nvxlan_port\x18\x05 \x01(\x03\"&\n\x12StatusAcknowledged\x12\x10\n\x08sequence\x18\x01 \x01(\x03\"s\n\x0fLogSubscription\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\x12\x10\n\x08task_ids\x18\x02 \x03(\t\x12%\n\x07options\x18\x03 \x01(\x0b\x32\x14.covey.v1.LogOptions\x12\x0e\n\x06\x63\x61ncel\x18\x04 \x01(\x08\"p\n\nLogOptions\x12\x0e\n\x06\x66ollow\x18\x01 \x01(\x08\x12\x11\n\x04tail\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x10\n\x08since_ns\x18\x03 \x01(\x03\x12\x11\n\tno_stdout\x18\x04 \x01(\x08\x12\x11\n\tno_stderr\x18\x05 \x01(\x08\x42\x07\n\x05_tail\"1\n\rAuditQuestion\x12\x10\n\x08\x61udit_id\x18\x01 \x01(\t\x12\x0e\n\x06repair\x18\x02 \x01(\x08\"W\n\x0b\x41uditAnswer\x12\x10\n\x08\x61udit_id\x18\x01 \x01(\t\x12%\n\x06report\x18\x02 \x01(\x0b\x32\x15.covey.v1.AuditReport\x12\x0f\n\x07refusal\x18\x03 \x01(\t2\x8d\x01\n\nDispatcher\x12?\n\x07Session\x12\x16.covey.v1.AgentMessage\x1a\x18.covey.v1.ManagerMessage(\x01\x30\x01\x12>\n\x07SignOff\x12\x18.covey.v1.SignOffRequest\x1a\x19.covey.v1.SignOffResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63ovey/v1/dispatcher.proto\x12\x08\x63ovey.v1\x1a\x1a\x63ovey/v1/assignments.proto\x1a\x14\x63ovey/v1/audit.proto\x1a\x16\x63ovey/v1/objects.proto\x1a\x15\x63ovey/v1/tables.proto\x1a\x14\x63ovey/v1/types.proto\"\x10\n\x0eSignOffRequest\"\x11\n\x0fSignOffResponse\"\xad\x02\n\x0c\x41gentMessage\x12&\n\x08register\x18\x01 \x01(\x0b\x32\x12.covey.v1.RegisterH\x00\x12(\n\theartbeat\x18\x02 \x01(\x0b\x32\x13.covey.v1.HeartbeatH\x00\x12/\n\rstatus_report\x18\x03 \x01(\x0b\x32\x16.covey.v1.StatusReportH\x00\x12\x31\n\x0etables_applied\x18\x04 \x01(\x0b\x32\x17.covey.v1.TablesAppliedH\x00\x12\x30\n\x0b\x64\x65scription\x18\x05 \x01(\x0b\x32\x19.covey.v1.NodeDescriptionH\x00\x12-\n\x0c\x61udit_answer\x18\x06 \x01(\x0b\x32\x15.covey.v1.AuditAnswerH\x00\x42\x06\n\x04kind\"\x8f\x01\n\x08Register\x12.\n\x0b\x64\x65scription\x18\x01 \x01(\x0b\x32\x19.covey.v1.NodeDescription\x12+\n\tlast_seen\x18\x02 \x01(\x0b\x32\x18.covey.v1.ClusterVersion\x12&\n\x06tables\x18\x03 \x03(\x0b\x32\x16.covey.v1.TableVersion\"\x0b\n\tHeartbeat\"G\n\x0cStatusReport\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12%\n\x07reports\x18\x02 \x03(\x0b\x32\x14.covey.v1.TaskReport\"7\n\rTablesApplied\x12&\n\x06tables\x18\x01 \x03(\x0b\x32\x16.covey.v1.TableVersion\"M\n\x0cTableVersion\x12\x12\n\nnetwork_id\x18\x01 \x01(\t\x12)\n\x07version\x18\x02 \x01(\x0b\x32\x18.covey.v1.ClusterVersion\"\x9f\x04\n\x0eManagerMessage\x12\x33\n\x0fsession_started\x18\x01 \x01(\x0b\x32\x18.covey.v1.SessionStartedH\x00\x12;\n\x13status_acknowledged\x18\x02 \x01(\x0b\x32\x1c.covey.v1.StatusAcknowledgedH\x00\x12,\n\x0b\x61ssignments\x18\x03 \x01(\x0b\x32\x15.covey.v1.AssignmentsH\x00\x12\'\n\x05table\x18\x04 \x01(\x0b\x32\x16.covey.v1.NetworkTableH\x00\x12\x32\n\x0btable_delta\x18\x05 \x01(\x0b\x32\x1b.covey.v1.NetworkTableDeltaH\x00\x12\x35\n\x10log_subscription\x18\x06 \x01(\x0b\x32\x19.covey.v1.LogSubscriptionH\x00\x12&\n\x08redirect\x18\x07 \x01(\x0b\x32\x12.covey.v1.RedirectH\x00\x12 \n\x05\x61live\x18\x08 \x01(\x0b\x32\x0f.covey.v1.AliveH\x00\x12*\n\nmembership\x18\t \x01(\x0b\x32\x14.covey.v1.MembershipH\x00\x12(\n\twithdrawn\x18\n \x01(\x0b\x32\x13.covey.v1.WithdrawnH\x00\x12\x31\n\x0e\x61udit_question\x18\x0b \x01(\x0b\x32\x17.covey.v1.AuditQuestionH\x00\x42\x06\n\x04kind\",\n\x08Redirect\x12\x0e\n\x06leader\x18\x01 \x01(\t\x12\x10\n\x08managers\x18\x02 \x03(\t\"\x07\n\x05\x41live\"@\n\nMembership\x12 \n\x04role\x18\x01 \x01(\x0e\x32\x12.covey.v1.NodeRole\x12\x10\n\x08managers\x18\x02 \x03(\t\"\x1d\n\tWithdrawn\x12\x10\n\x08task_ids\x18\x01 \x03(\t\"\x92\x01\n\x0eSessionStarted\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x1b\n\x13heartbeat_period_ms\x18\x02 \x01(\x03\x12)\n\x07version\x18\x03 \x01(\x0b\x32\x18.covey.v1.ClusterVersion\x12\x10\n\x08managers\x18\x04 \x03(\t\x12\x12\n\nvxlan_port\x18\x05 \x01(\x03\"&\n\x12StatusAcknowledged\x12\x10\n\x08sequence\x18\x01 \x01(\x03\"s\n\x0fLogSubscription\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\x12\x10\n\x08task_ids\x18\x02 \x03(\t\x12%\n\x07options\x18\x03 \x01(\x0b\x32\x14.covey.v1.LogOptions\x12\x0e\n\x06\x63\x61ncel\x18\x04 \x01(\x08\"p\n\nLogOptions\x12\x0e\n\x06\x66ollow\x18\x01 \x01(\x08\x12\x11\n\x04tail\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x10\n\x08since_ns\x18\x03 \x01(\x03\x12\x11\n\tno_stdout\x18\x04 \x01(\x08\x12\x11\n\tno_stderr\x18\x05 \x01(\x08\x42\x07\n\x05_tail\"1\n\rAuditQuestion\x12\x10\n\x08\x61udit_id\x18\x01 \x01(\t\x12\x0e\n\x06repair\x18\x02 \x01(\x08\"W\n\x0b\x41uditAnswer\x12\x10\n\x08\x61udit_id\x18\x01 \x01(\t\x12%\n\x06report\x18\x02 \x01(\x0b\x32\x15.covey.v1.AuditReport\x12\x0f\n\x07refusal\x18\x03 \x01(\t2\x8d\x01\n\nDispatcher\x12?\n\x07Session\x12\x16.covey.v1.AgentMessage\x1a\x18.covey.v1.ManagerMessage(\x01\x30\x01\x12>\n\x07SignOff\x12\x18.covey.v1.SignOffRequest\x1a\x19.covey.v1.SignOffResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,38 +42,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SIGNOFFRESPONSE']._serialized_end=193
   _globals['_AGENTMESSAGE']._serialized_start=196
   _globals['_AGENTMESSAGE']._serialized_end=497
-  _globals['_REGISTER']._serialized_start=499
-  _globals['_REGISTER']._serialized_end=602
-  _globals['_HEARTBEAT']._serialized_start=604
-  _globals['_HEARTBEAT']._serialized_end=615
-  _globals['_STATUSREPORT']._serialized_start=617
-  _globals['_STATUSREPORT']._serialized_end=688
-  _globals['_TABLESAPPLIED']._serialized_start=690
-  _globals['_TABLESAPPLIED']._serialized_end=745
-  _globals['_TABLEVERSION']._serialized_start=747
-  _globals['_TABLEVERSION']._serialized_end=824
-  _globals['_MANAGERMESSAGE']._serialized_start=827
-  _globals['_MANAGERMESSAGE']._serialized_end=1370
-  _globals['_REDIRECT']._serialized_start=1372
-  _globals['_REDIRECT']._serialized_end=1416
-  _globals['_ALIVE']._serialized_start=1418
-  _globals['_ALIVE']._serialized_end=1425
-  _globals['_MEMBERSHIP']._serialized_start=1427
-  _globals['_MEMBERSHIP']._serialized_end=1491
-  _globals['_WITHDRAWN']._serialized_start=1493
-  _globals['_WITHDRAWN']._serialized_end=1522
-  _globals['_SESSIONSTARTED']._serialized_start=1525
-  _globals['_SESSIONSTARTED']._serialized_end=1671
-  _globals['_STATUSACKNOWLEDGED']._serialized_start=1673
-  _globals['_STATUSACKNOWLEDGED']._serialized_end=1711
-  _globals['_LOGSUBSCRIPTION']._serialized_start=1713
-  _globals['_LOGSUBSCRIPTION']._serialized_end=1828
-  _globals['_LOGOPTIONS']._serialized_start=1830
-  _globals['_LOGOPTIONS']._serialized_end=1942
-  _globals['_AUDITQUESTION']._serialized_start=1944
-  _globals['_AUDITQUESTION']._serialized_end=1993
-  _globals['_AUDITANSWER']._serialized_start=1995
-  _globals['_AUDITANSWER']._serialized_end=2082
-  _globals['_DISPATCHER']._serialized_start=2085
-  _globals['_DISPATCHER']._serialized_end=2226
+  _globals['_REGISTER']._serialized_start=500
+  _globals['_REGISTER']._serialized_end=643
+  _globals['_HEARTBEAT']._serialized_start=645
+  _globals['_HEARTBEAT']._serialized_end=656
+  _globals['_STATUSREPORT']._serialized_start=658
+  _globals['_STATUSREPORT']._serialized_end=729
+  _globals['_TABLESAPPLIED']._serialized_start=731
+  _globals['_TABLESAPPLIED']._serialized_end=786
+  _globals['_TABLEVERSION']._serialized_start=788
+  _globals['_TABLEVERSION']._serialized_end=865
+  _globals['_MANAGERMESSAGE']._serialized_start=868
+  _globals['_MANAGERMESSAGE']._serialized_end=1411
+  _globals['_REDIRECT']._serialized_start=1413
+  _globals['_REDIRECT']._serialized_end=1457
+  _globals['_ALIVE']._serialized_start=1459
+  _globals['_ALIVE']._serialized_end=1466
+  _globals['_MEMBERSHIP']._serialized_start=1468
+  _globals['_MEMBERSHIP']._serialized_end=1532
+  _globals['_WITHDRAWN']._serialized_start=1534
+  _globals['_WITHDRAWN']._serialized_end=1563
+  _globals['_SESSIONSTARTED']._serialized_start=1566
+  _globals['_SESSIONSTARTED']._serialized_end=1712
+  _globals['_STATUSACKNOWLEDGED']._serialized_start=1714
+  _globals['_STATUSACKNOWLEDGED']._serialized_end=1752
+  _globals['_LOGSUBSCRIPTION']._serialized_start=1754
+  _globals['_LOGSUBSCRIPTION']._serialized_end=1869
+  _globals['_LOGOPTIONS']._serialized_start=1871
+  _globals['_LOGOPTIONS']._serialized_end=1983
+  _globals['_AUDITQUESTION']._serialized_start=1985
+  _globals['_AUDITQUESTION']._serialized_end=2034
+  _globals['_AUDITANSWER']._serialized_start=2036
+  _globals['_AUDITANSWER']._serialized_end=2123
+  _globals['_DISPATCHER']._serialized_start=2126
+  _globals['_DISPATCHER']._serialized_end=2267
 # @@protoc_insertion_point(module_scope)

@@ -36,12 +36,14 @@ class AgentMessage(_message.Message):
     def __init__(self, register: _Optional[_Union[Register, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., status_report: _Optional[_Union[StatusReport, _Mapping]] = ..., tables_applied: _Optional[_Union[TablesApplied, _Mapping]] = ..., description: _Optional[_Union[_objects_pb2.NodeDescription, _Mapping]] = ..., audit_answer: _Optional[_Union[AuditAnswer, _Mapping]] = ...) -> None: ...
 
 class Register(_message.Message):
-    __slots__ = ("description", "last_seen")
+    __slots__ = ("description", "last_seen", "tables")
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     LAST_SEEN_FIELD_NUMBER: _ClassVar[int]
+    TABLES_FIELD_NUMBER: _ClassVar[int]
     description: _objects_pb2.NodeDescription
     last_seen: _objects_pb2.ClusterVersion
-    def __init__(self, description: _Optional[_Union[_objects_pb2.NodeDescription, _Mapping]] = ..., last_seen: _Optional[_Union[_objects_pb2.ClusterVersion, _Mapping]] = ...) -> None: ...
+    tables: _containers.RepeatedCompositeFieldContainer[TableVersion]
+    def __init__(self, description: _Optional[_Union[_objects_pb2.NodeDescription, _Mapping]] = ..., last_seen: _Optional[_Union[_objects_pb2.ClusterVersion, _Mapping]] = ..., tables: _Optional[_Iterable[_Union[TableVersion, _Mapping]]] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
     __slots__ = ()

@@ -7,6 +7,7 @@ as numbered differences.
 * `liveness`: a machine that finds dead nodes by their silence.
 * `assignments`: what a node must know to run its tasks, and the difference of two such sets.
 * `tables`: the table of a network.
+* `past`: the last changes of tables, for agents whose streams broke.
 * `dirt`: which nodes and networks a commit touches. `writes`: what is committed of nodes and statuses.
 * `withdrawals`: which tasks that are to stop no node sends anything new to any more.
 * `sessions`: the machine that joins them: commits and agents' messages in, messages and commits out.

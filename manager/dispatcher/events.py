@@ -14,13 +14,14 @@ from manager.store.transaction import Commit
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """An agent opened a session. `last_seen` is the newest version it knows."""
+    """An agent opened a session. `last_seen` is the newest version it knows; `tables` are those it has."""
 
     session_id: str
     node_id: str
     address: str
     description: NodeDescription
     last_seen: ClusterVersion
+    tables: tuple[tuple[str, ClusterVersion], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

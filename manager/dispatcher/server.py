@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from random import Random
 
 from covey import limits
@@ -20,6 +20,7 @@ from covey.v1.dispatcher_pb2 import (
     Redirect,
     SignOffRequest,
     SignOffResponse,
+    TableVersion,
 )
 from covey.wire import services
 from covey.wire.codec import from_message
@@ -136,10 +137,7 @@ def _event(message: AgentMessage, session_id: str, caller: Caller) -> Event:
             reports = tuple(from_message(item, TaskReport) for item in report.reports)
             return StatusesReported(session_id, report.sequence, reports)
         case "tables_applied":
-            tables = message.tables_applied.tables
-            return TablesInForce(
-                session_id, tuple((t.network_id, from_message(t.version, ClusterVersion)) for t in tables)
-            )
+            return TablesInForce(session_id, _versions(message.tables_applied.tables))
         case "description":
             return NodeDescribed(session_id, _described(message.description, caller))
         case "register":
@@ -149,9 +147,14 @@ def _event(message: AgentMessage, session_id: str, caller: Caller) -> Event:
                 caller.host,
                 _described(message.register.description, caller),
                 from_message(message.register.last_seen, ClusterVersion),
+                _versions(message.register.tables),
             )
         case kind:
             raise PeerFault(f"node {caller.node_id} sent a message of kind {kind}; is its agent newer?")
+
+
+def _versions(tables: Iterable[TableVersion]) -> tuple[tuple[str, ClusterVersion], ...]:
+    return tuple((table.network_id, from_message(table.version, ClusterVersion)) for table in tables)
 
 
 def _described(message: objects_pb2.NodeDescription, caller: Caller) -> NodeDescription:

@@ -41,6 +41,7 @@ from manager.dispatcher.events import (
     WriteStatuses,
 )
 from manager.dispatcher.liveness import Expected, Forgotten, Heard, Left, Liveness, heartbeat_period_ms
+from manager.dispatcher.past import Past
 from manager.dispatcher.tables import network_table
 from manager.dispatcher.withdrawals import Key, Withdrawals
 from manager.store.transaction import Commit
@@ -63,6 +64,7 @@ class _Session:
     assigned: AssignmentSet = _NOTHING
     tables: dict[str, ClusterVersion] = field(default_factory=dict[str, ClusterVersion])
     applied: dict[str, ClusterVersion] = field(default_factory=dict[str, ClusterVersion])
+    held: dict[str, ClusterVersion] = field(default_factory=dict[str, ClusterVersion])  # until it has started
     unacknowledged: list[int] = field(default_factory=list[int])
 
     @property
@@ -88,6 +90,7 @@ class Sessions:
     sessions: dict[str, _Session] = field(default_factory=dict[str, _Session])
     by_node: dict[str, str] = field(default_factory=dict[str, str])
     tables: dict[str, NetworkTable] = field(default_factory=dict[str, NetworkTable])
+    past: Past = field(default_factory=Past)
     dirt: Dirt = field(default_factory=Dirt)
     waiting: dict[str, _Session] = field(default_factory=dict[str, _Session])
     withdrawals: Withdrawals = field(init=False)
@@ -222,7 +225,7 @@ class Sessions:
         if event.last_seen.epoch > epoch:
             reason = f"the node has seen epoch {event.last_seen.epoch}, and this manager is at {epoch}"
             return [*effects, EndSession(event.session_id, reason)]
-        session = _Session(event.session_id, event.node_id, event.last_seen)
+        session = _Session(event.session_id, event.node_id, event.last_seen, held=dict(event.tables))
         self.sessions[session.id] = session
         self.by_node[session.node_id] = session.id
         self.liveness.step(Heard(session.node_id))
@@ -246,6 +249,7 @@ class Sessions:
             effects.extend(self._tell_membership((session.node_id,)))
             effects.append(Send(session.id, full(session.assigned, version)))
             effects.extend(self._send_tables(session))
+            session.held = {}  # what it is not on now, it drops
             self.withdrawals.started(session.node_id, session.tables)
         return effects
 
@@ -352,12 +356,14 @@ class Sessions:
             old, network = self.tables[network_id], self.view.get(Network, network_id)
             if network is None:
                 del self.tables[network_id]
+                self.past.forget(network_id)
                 continue
             new = network_table(self.view, network, version)
             delta = table_delta(old, new)
             if not delta.empty:
                 self.tables[network_id] = new
                 deltas[network_id] = delta
+                self.past.note(delta)
         return deltas
 
     def _send_deltas(self, session: _Session, deltas: dict[str, NetworkTableDelta]) -> list[Effect]:
@@ -380,7 +386,8 @@ class Sessions:
                 if table is None:
                     table = self.tables[network.id] = network_table(self.view, network, self._version())
                 session.tables[network.id] = table.version
-                effects.append(Send(session.id, table))
+                rest = self.past.rest(table, session.held.get(network.id))
+                effects.extend(Send(session.id, each) for each in rest)
         return effects
 
 

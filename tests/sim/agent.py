@@ -62,7 +62,9 @@ class Line:
         self.leading, self.session_id = leading, self.agent.world.new_name("session")
         leading.lines[self.session_id] = self
         description, seen = message.description, message.last_seen
-        leading.hear(events.Registered(self.session_id, self.agent.name, self.agent.name, description, seen))
+        held = tuple((each.network_id, each.version) for each in message.tables)
+        name = self.agent.name
+        leading.hear(events.Registered(self.session_id, name, name, description, seen, held))
 
     def _event(self, message: words.Up) -> events.Event:
         match message:

@@ -262,3 +262,45 @@ def test_many_nodes_are_told_in_turns_and_each_is_told(monkeypatch: pytest.Monke
     third = machine.step(Tick(1002))
     assert [e.session_id for e in third if isinstance(e, Send)] == ["s1"]
     assert machine.flush_at_ms is None
+
+
+def held_by(
+    machine: Sessions, session_id: str, *held: ClusterVersion
+) -> list[NetworkTable | NetworkTableDelta]:
+    """What is sent of tables to an agent that opens a session with its table of this version."""
+    tables = tuple(("net", version) for version in held)
+    seen = max(held, default=ClusterVersion())
+    effects = machine.step(Registered(session_id, "n1", "192.0.2.9", DESCRIPTION, seen, tables))
+    sent = [each.message for each in effects if isinstance(each, Send)]
+    return [each for each in sent if isinstance(each, NetworkTable | NetworkTableDelta)]
+
+
+def test_an_agent_that_comes_back_gets_what_it_lacks() -> None:
+    tables = two_nodes_one_service()
+    machine = Sessions(tables)
+    (whole,) = held_by(machine, "s1")
+    assert isinstance(whole, NetworkTable)
+    assert held_by(machine, "s2", whole.version) == [], "it has it"
+    for number in (2, 3):
+        commit(machine, tables, endpoint(f"e{number}", "t1", "n1", f"10.0.0.{number}"), now_ms=number * 1000)
+    first, second = held_by(machine, "s3", whole.version)
+    assert isinstance(first, NetworkTableDelta)
+    assert (first.applies_to, second.version) == (whole.version, machine.tables["net"].version)
+    assert held_by(machine, "s4", first.version) == [second]
+    assert held_by(machine, "s5", ClusterVersion(0, 1)) == [machine.tables["net"]], (
+        "nobody remembers that one"
+    )
+
+
+def test_a_table_of_a_network_that_the_node_had_left_is_sent_whole() -> None:
+    """The agent drops it with the full assignments, whatever it said it had."""
+    tables = two_nodes_one_service()
+    machine = Sessions(tables)
+    (whole,) = held_by(machine, "s1")
+    draft = Draft(tables)
+    draft.delete(Endpoint, "e1")
+    machine.step(Committed(tables.commit(draft.transaction())))
+    machine.step(Tick(1000))
+    assert held_by(machine, "s2", whole.version) == []
+    again = commit(machine, tables, endpoint("e2", "t1", "n1", "10.0.0.6"), now_ms=2000)
+    assert any(isinstance(each, Send) and isinstance(each.message, NetworkTable) for each in again)
