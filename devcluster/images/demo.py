@@ -1,5 +1,6 @@
 """The sample images: a web service that says who answers, in two versions, and a client with tools."""
 
+import fcntl
 import hashlib
 import re
 import shutil
@@ -121,14 +122,18 @@ def write_all(folder: Path) -> None:
     """Write every sample image below `folder`, as one OCI layout each; what is there and current stays.
 
     The images are made of this machine's files, so a stamp of those (and of this code) tells what is current.
+    Of two who come at once, one writes and the other waits.
     """
-    stamp, current = folder / "stamp", _stamp()
-    if stamp.exists() and stamp.read_text() == current:
-        return
-    shutil.rmtree(folder, ignore_errors=True)
-    for sample in samples():
-        layout.write(sample.image, folder / sample.folder, sample.tag)
-    stamp.write_text(current)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        stamp, current = folder / "stamp", _stamp()
+        if stamp.exists() and stamp.read_text() == current:
+            return
+        shutil.rmtree(folder, ignore_errors=True)
+        for sample in samples():
+            layout.write(sample.image, folder / sample.folder, sample.tag)
+        stamp.write_text(current)
 
 
 def _stamp() -> str:

@@ -1,7 +1,9 @@
 """The registry answers on the fabric, and holds the sample images."""
 
+import fcntl
 import json
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,6 +51,20 @@ def test_starting_it_again_changes_nothing(place: Place) -> None:
     registry.start(place)
     registry.push_samples(place)
     assert members.processes_of_member(place, REGISTRY) == before
+
+
+def test_of_two_who_write_images_at_once_one_waits(tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    (folder / "old").mkdir(parents=True)
+    with (tmp_path / "images.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the other one is at work
+        writing = threading.Thread(target=demo.write_all, args=(folder,))
+        writing.start()
+        writing.join(1.0)
+        assert (folder / "old").exists()
+        assert writing.is_alive()
+    writing.join()
+    assert {path.name for path in folder.iterdir()} == {"demo-web-1", "demo-web-2", "demo-tools-1", "stamp"}
 
 
 def test_written_images_are_kept_while_current(tmp_path: Path) -> None:
