@@ -28,14 +28,18 @@ class Process:
 
 
 def containers(place: Place, node: str) -> dict[str, Process]:
-    """The first process of every container that lives on the node, by its task's id."""
+    """The first process of every container that lives on the node, by its task's id.
+
+    An ended container's number may be another program's by now, so only processes of the node's tasks count.
+    """
     found = {}
+    alive = cgroups.processes(f"{place.cgroup(node)}/{members.tasks_group}")
     for written in sorted(place.state(node).glob("containers/*/pid")):
         try:
             process = _look(int(written.read_text()))
         except (FileNotFoundError, ValueError):
             continue  # just being made, or removed
-        if process is not None:
+        if process is not None and process.pid in alive:
             found[written.parent.name] = process
     return found
 
