@@ -18,7 +18,7 @@ from agent.network.state import FRESH, NODE, Address, Kind, Link, Netns, Port, R
 from covey.model.addressing import addresses_of, number_of
 from covey.model.objects import Endpoint, Network, Subnet
 from covey.model.specs import NetworkSpec, PortConfig
-from covey.model.states import EndpointState, PublishMode
+from covey.model.states import Affinity, EndpointMode, EndpointState, MeshMode, PublishMode
 from covey.model.tables import EndpointRow, NetworkTable, ServiceRow
 
 KERNEL_PORT = Port(learning=True, flood=True, multicast_flood=True)
@@ -258,6 +258,16 @@ def sandboxes(draw: st.DrawFn) -> dict[str, Sandbox]:
     return found
 
 
+def published_ports() -> st.SearchStrategy[PortConfig]:
+    return st.builds(
+        PortConfig,
+        target_port=st.just(80),
+        published_port=st.integers(8000, 8003),
+        published_address=st.sampled_from(["", "127.0.0.1", "192.0.2.1", "::1"]),
+        mesh=st.sampled_from(list(MeshMode)),
+    )
+
+
 @st.composite
 def tables(draw: st.DrawFn) -> dict[str, NetworkTable]:
     found = {}
@@ -276,6 +286,7 @@ def tables(draw: st.DrawFn) -> dict[str, NetworkTable]:
                     state=draw(st.sampled_from(list(EndpointState))),
                     task_id=far.task_id,
                     service_id=draw(st.sampled_from(["s1", "s2"])),
+                    keeps_client_address=draw(st.booleans()),
                 )
             )
         if place == 1 and draw(st.booleans()):
@@ -289,7 +300,9 @@ def tables(draw: st.DrawFn) -> dict[str, NetworkTable]:
                 virtual_ips=addresses(place, 250 + draw(st.integers(0, 1)) * 2 + int(service[1]))
                 if place > 1
                 else (),
-                ports=(PortConfig(target_port=80, published_port=8000 + draw(st.integers(0, 3))),),
+                ports=(draw(published_ports()),),
+                mode=draw(st.sampled_from(list(EndpointMode))),
+                affinity=draw(st.sampled_from(list(Affinity))),
             )
             for service in draw(st.lists(st.sampled_from(["s1", "s2"]), unique=True))
         ]
