@@ -132,7 +132,7 @@ MOVES = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(2, 4), MOVES)
 def test_no_packet_is_lost_while_keys_change(count: int, moves: list[tuple[str, int, int]]) -> None:
     cluster = SimCluster(count)
@@ -181,7 +181,7 @@ def test_who_was_away_for_some_rotations_comes_back(rotations: int, away: int) -
     assert cluster.all_reach()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 40)), max_size=12))
 def test_a_plan_that_is_interrupted_is_taken_up(cuts: list[tuple[int, int]]) -> None:
     """Steps are carried out up to anywhere; the next look goes on from what stands."""
