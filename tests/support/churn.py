@@ -115,7 +115,11 @@ class Churn:
         for network in self._some_networks():
             words += ["--network", f"name={network},alias={name}-alias"]
         words += self._ports(name, everywhere)
-        words += ["--update-order", self.dice.choice(("stop-first", "start-first"))]
+        orders = ("stop-first",) if words[-1].endswith("mode=host") else ("stop-first", "start-first")
+        words += [
+            "--update-order",
+            self.dice.choice(orders),
+        ]  # two tasks cannot have one port of a node at once
         if (
             not any("mode=host" in word or "published=" in word for word in words)
             and self.dice.random() < 0.3
