@@ -134,7 +134,7 @@ class Orchestrator:
         self._look_at_networks = False
         for network_id in sorted(self._doomed_networks):
             network = draft.get(Network, network_id)
-            if network is None or not network.pending_delete or deletion.remove_network(turn, network):
+            if network is None or not network.pending_delete or deletion.end_network(draft, network):
                 self._doomed_networks.discard(network_id)
 
     def _turn(self, draft: Draft, now_ms: int, now_ns: int, objects_max: int) -> Turn:

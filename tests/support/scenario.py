@@ -48,7 +48,7 @@ from covey.model.states import (
     UpdateState,
 )
 from manager.control.lookup import find_network
-from manager.control.networks import create_network, remove_network, waits_for
+from manager.control.networks import create_network, end_removal, remove_network, waits_for
 from manager.store.draft import Draft
 from tests.support import raft_scenario
 from tests.support.planner_cluster import PlannerCluster
@@ -120,7 +120,7 @@ class World(PlannerCluster):
             case "ask-network", [name, *ingress]:
                 self._ask(lambda draft: create_network(draft, network_spec(name, ingress), self.dice))
             case "drop-network", [name]:
-                self._ask(lambda draft: remove_network(draft, find_network(draft, name).id))
+                self._drop_network(name)
             case "create", [name, *words]:
                 self.create(spec_with(replace(FRESH, name=name), words))
             case "update", [name, *words]:
@@ -179,6 +179,13 @@ class World(PlannerCluster):
             self.write(change)
         except Refused as refusal:
             self.notes.append(f"refused: {refusal}")
+
+    def _drop_network(self, name: str) -> None:
+        """Remove a network as the server does: marked first, then gone if nothing is on it."""
+        network = find_network(self.tables, name)
+        self._ask(lambda draft: remove_network(draft, network.id))
+        if (marked := self.tables.get(Network, network.id)) is not None and marked.pending_delete:
+            self._ask(lambda draft: end_removal(draft, network.id))
 
     def _breaks(self, task: Task) -> TaskState | None:
         """Tasks of a broken image end as soon as they should start, those of a lost one on the way there."""

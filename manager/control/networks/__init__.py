@@ -11,6 +11,7 @@ Networks that every node has of itself (`bridge`, `host`, `none`) are no objects
 """
 
 from .changes import create_network as create_network
+from .changes import end_removal as end_removal
 from .changes import hindrance as hindrance
 from .changes import remove_network as remove_network
 from .changes import waits_for as waits_for

@@ -1,6 +1,6 @@
 """What requests about networks change, as functions on a draft, and what of them only the store can judge."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from ipaddress import ip_network
 from random import Random
 
@@ -10,15 +10,16 @@ from covey.errors import AlreadyExists, FailedPrecondition, NotFound, Refused
 from covey.ids import new_id
 from covey.model import predefined
 from covey.model.network_options import MACVLAN
-from covey.model.objects import Cluster, Endpoint, Network, Node, Revision, Service, Task
+from covey.model.objects import Cluster, Endpoint, Network, Node
 from covey.model.specs import NetworkSpec
-from covey.model.states import PublishMode
 from manager.allocator.subnets import allocate, hosts_of
+from manager.orchestrator.deletion import end_network
+from manager.orchestrator.users import takers, users
 from manager.store.draft import Draft
-from manager.store.view import BY_NETWORK, BY_SERVICE, View
+from manager.store.view import BY_NETWORK, View
 
 from .macvlan import gives
-from .settings import takers, with_settings
+from .settings import with_settings
 
 
 def create_network(draft: Draft, spec: NetworkSpec, dice: Random) -> Network:
@@ -99,7 +100,11 @@ def _check_no_node_within(view: View, spec: NetworkSpec) -> None:
 
 
 def remove_network(draft: Draft, network_id: str) -> None:
-    """Remove a network: at once if nothing is on it, else it goes once its last task has ended."""
+    """Mark a network as one that goes, by `end_removal` or the orchestrator, once its last task has ended.
+
+    Never at once: a service that is created in the same moment may be stored first, and this does not see it. Once the
+    mark is stored, nobody takes the network up any more, and whoever did before it is seen.
+    """
     network = draft.get(Network, network_id)
     if predefined.find(network_id) is not None:
         raise FailedPrecondition(f"network {network_id} cannot be removed: every node has it")
@@ -110,12 +115,16 @@ def remove_network(draft: Draft, network_id: str) -> None:
     reason = hindrance(draft, network)
     if reason is not None:
         raise reason
-    if _empty(draft, network):
-        for endpoint in draft.find(Endpoint, BY_NETWORK, network.id):
-            draft.delete(Endpoint, endpoint.id)
-        draft.delete(Network, network.id)
-    else:
-        draft.put(replace(network, pending_delete=True))
+    draft.put(replace(network, pending_delete=True))
+
+
+def end_removal(draft: Draft, network_id: str) -> Refused | None:
+    """Delete a marked network if nothing is on it; say why it stays if somebody took it up in that moment."""
+    network = draft.get(Network, network_id)
+    if network is not None and network.pending_delete:
+        end_network(draft, network)
+        network = draft.get(Network, network_id)
+    return None if network is None or network.pending_delete else hindrance(draft, network)
 
 
 def hindrance(view: View, network: Network) -> Refused | None:
@@ -125,10 +134,10 @@ def hindrance(view: View, network: Network) -> Refused | None:
         return FailedPrecondition(
             f"network {network.spec.name}: {_some(names)} have their settings from it; {remedy}"
         )
-    users = sorted({service.name for service in _users(view, network)})
-    if not users:
+    members = sorted({service.name for service in users(view, network)})
+    if not members:
         return None
-    named = _some(users)
+    named = _some(members)
     if network.spec.ingress:
         remedy = f"services publish ports by it ({named}); remove them, or publish in host mode"
         return FailedPrecondition(f"network {network.spec.name}: {remedy}")
@@ -140,45 +149,9 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
-def _empty(view: View, network: Network) -> bool:
-    """Tell whether no task and no virtual address is left on a network; a node's own endpoint holds nobody up."""
-    if any(endpoint.task_id for endpoint in view.find(Endpoint, BY_NETWORK, network.id)):
-        return False
-    return not view.find(Service, BY_NETWORK, network.id)
-
-
 def waits_for(view: View, network: Network) -> str:
     """Say what the removal of a network waits for: `waits for 3 tasks`."""
     tasks = {each.task_id for each in view.find(Endpoint, BY_NETWORK, network.id) if each.task_id}
     if not tasks:
         return "goes in a moment"
     return f"waits for {len(tasks)} {'task' if len(tasks) == 1 else 'tasks'} to end"
-
-
-def _users(view: View, network: Network) -> list[Service]:
-    """List the services that are to be on a network: as of now, or with tasks that a rollout has yet to come to.
-
-    It may still go back to those.
-    """
-    users = []
-    for revision in _revisions(view, network):
-        service = view.get(Service, revision.service_id)
-        if service is None or service.pending_delete:
-            continue
-        tasks = view.find(Task, BY_SERVICE, service.id)
-        if service.revision_id == revision.id or any(
-            task.revision_id == revision.id and task.desired_state.wants_up and not task.status.state.terminal
-            for task in tasks
-        ):
-            users.append(service)
-    return users
-
-
-def _revisions(view: View, network: Network) -> Iterable[Revision]:
-    if not network.spec.ingress:
-        return view.find(Revision, BY_NETWORK, network.id)
-    return [
-        revision
-        for revision in view.all(Revision)
-        if any(port.publish_mode is PublishMode.INGRESS for port in revision.spec.endpoint.ports)
-    ]

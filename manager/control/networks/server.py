@@ -22,7 +22,7 @@ from manager.store.driver import Store
 from manager.store.io.aside import Aside, GivenUp
 from manager.store.view import BY_NETWORK, View
 
-from .changes import create_network, remove_network
+from .changes import create_network, end_removal, remove_network
 from .settings import check_settings
 from .truth import truth
 from .validate import check_network
@@ -84,6 +84,9 @@ class NetworkServer:
         self, request: pb.RemoveNetworkRequest, caller: Caller
     ) -> pb.RemoveNetworkResponse:
         await self._store.update(lambda draft: remove_network(draft, request.network_id))
+        refusal = await self._store.update(lambda draft: end_removal(draft, request.network_id))
+        if refusal is not None:
+            raise refusal
         log.info("%s removed network %s", caller, request.network_id)
         return pb.RemoveNetworkResponse()
 

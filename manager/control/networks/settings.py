@@ -8,12 +8,10 @@ from msgspec.structs import replace
 
 from covey.errors import FailedPrecondition, InvalidArgument
 from covey.model.network_options import OVERLAY
-from covey.model.objects import Network
 from covey.model.specs import NetworkSpec
 from manager.control.lookup import find_network
 from manager.control.refusal import refuse
 from manager.store.draft import Draft
-from manager.store.view import View
 
 from .validate import check_network
 
@@ -64,11 +62,3 @@ def with_settings(draft: Draft, spec: NetworkSpec) -> NetworkSpec:
     )
     check_network(whole)
     return replace(whole, config_from=of.name)
-
-
-def takers(view: View, source: Network) -> list[str]:
-    """Name the networks that have their settings from this one."""
-    if not source.spec.config_only:
-        return []
-    name = source.spec.name.casefold()
-    return sorted(other.spec.name for other in view.all(Network) if other.spec.config_from.casefold() == name)

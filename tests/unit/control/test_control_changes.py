@@ -217,7 +217,7 @@ def test_a_network_removed_at_the_same_moment_is_joined_by_nobody() -> None:
     removal = Draft(tables)
     remove_network(removal, "other")
     tables.commit(removal.transaction())
-    with pytest.raises(Conflict, match="network other was deleted"):
+    with pytest.raises(Conflict, match="network other changed"):
         tables.commit(draft.transaction())
 
 

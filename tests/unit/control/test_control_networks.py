@@ -34,7 +34,7 @@ from covey.model.specs import (
 from covey.model.states import EndpointMode, NodeState, PublishMode, TaskState
 from manager.allocator.addresses import Addresses
 from manager.control.lookup import find_network
-from manager.control.networks import create_network, remove_network
+from manager.control.networks import create_network, end_removal, remove_network
 from manager.control.networks.validate import check_network
 from manager.control.services import create_service
 from manager.dispatcher.tables import network_table
@@ -192,10 +192,11 @@ def created(tables: Tables, spec: NetworkSpec) -> Network:
 
 
 def removed(tables: Tables, network_id: str) -> None:
-    draft = Draft(tables)
-    remove_network(draft, network_id)
-    if draft.transaction():
-        tables.commit(draft.transaction())
+    for step in (remove_network, end_removal):
+        draft = Draft(tables)
+        step(draft, network_id)
+        if draft.transaction():
+            tables.commit(draft.transaction())
 
 
 def net(name: str, subnet: str = "", vni: int = 4096, *, ingress: bool = False) -> Network:

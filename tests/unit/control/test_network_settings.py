@@ -14,7 +14,7 @@ from covey.model.specs import (
     ServiceSpec,
     TaskSpec,
 )
-from manager.control.networks import create_network, remove_network
+from manager.control.networks import create_network, end_removal, remove_network
 from manager.control.networks.settings import check_settings
 from manager.control.networks.validate import check_network
 from manager.control.services import create_service
@@ -68,8 +68,9 @@ def test_settings_stay_while_a_network_has_them() -> None:
             with pytest.raises(FailedPrecondition, match=says):
                 remove_network(draft, network.id)
             continue
-        remove_network(draft, network.id)
-        remove_network(draft, base.id)
+        for each in (network.id, base.id):
+            remove_network(draft, each)
+            assert end_removal(draft, each) is None
         tables.commit(draft.transaction())
     assert not list(tables.all(Network))
 
