@@ -1,9 +1,11 @@
 """The guard: the firewall rules by which nothing of an encrypted network travels outside a tunnel, as data. Pure.
 
-Three ways are closed, each counted:
+These ways are closed, each counted:
 
 * What leaves for a tunnel address, by any link but a tunnel (the route is missing, the device has ended).
 * What comes from a tunnel address or to one, by any link but a tunnel: it is forged.
+* What this host would only pass on, to a tunnel address or from one: tunnels are nodes' own. Else a task could send to
+  another node by the gateway, through the tunnel and under this node's name, whatever it likes of any network.
 * VXLAN that did not come through a tunnel, for a network that is encrypted. Such networks' devices have an IPv6 socket
   of their own, which IPv4's packets never reach; the rule counts them. IPv6's are dropped by their port alone: these
   have not been put together yet where they are looked at, and the network's number may be in a later fragment.
@@ -15,7 +17,7 @@ from typing import Literal
 
 from .state import Guard
 
-ENCODING = 1  # raise when the encoder makes other bytecode of the same rules
+ENCODING = 2  # raise when the encoder makes other bytecode of the same rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,16 @@ def incoming(guard: Guard) -> list[Rule]:
 def outgoing(guard: Guard) -> list[Rule]:
     """The rules for what leaves this host."""
     return [*(Accepted(device) for device in guard.devices), Dropped(6, prefix=guard.prefix)]
+
+
+def passing(guard: Guard) -> list[Rule]:
+    """The rules for what this host only passes on."""
+    return [Dropped(6, prefix=guard.prefix, end="source"), Dropped(6, prefix=guard.prefix)]
+
+
+def chains(guard: Guard) -> dict[str, list[Rule]]:
+    """All rules, by the names of their chains."""
+    return {"incoming": incoming(guard), "outgoing": outgoing(guard), "passing": passing(guard)}
 
 
 def digest(guard: Guard) -> str:

@@ -37,13 +37,14 @@ from agent.network.io.wire import (
 from covey.io import netns
 
 from .. import names
-from ..guard import Accepted, Dropped, Rule, digest, incoming, outgoing
+from ..guard import Accepted, Dropped, Rule, chains, digest
 from ..state import Guard
 from .wireguard import TunnelFault
 
 _NETLINK_NETFILTER = 12
 _INET = 1
 _EARLY = -310
+_HOOKS = {"incoming": Hook.INPUT, "outgoing": Hook.OUTPUT, "passing": Hook.FORWARD}
 _REGISTER, _VERDICT = 8, 0
 _META_IIFNAME, _META_OIFNAME, _META_NFPROTO, _META_L4PROTO = 6, 7, 15, 16
 _NETWORK_HEADER, _TRANSPORT_HEADER = 1, 2
@@ -62,8 +63,7 @@ def put(guard: Guard) -> None:
         create(NEWTABLE, name, family=_INET),  # so that there is one to remove
         message(DELTABLE, name, family=_INET),
         create(NEWTABLE, name, family=_INET),
-        *_chain("incoming", Hook.INPUT, incoming(guard), digest(guard)),
-        *_chain("outgoing", Hook.OUTPUT, outgoing(guard), digest(guard)),
+        *(each for name, rules in chains(guard).items() for each in _chain(name, rules, digest(guard))),
     ]
     with _channel() as channel:
         failures = channel.transaction(BEGIN, steps, END)
@@ -85,29 +85,30 @@ def remove() -> None:
 def read(guard: Guard) -> tuple[str, int]:
     """Read the guard back: its digest if it is whole, "changed" if not, "" if there is none; and what it dropped."""
     with _channel() as channel:
-        chains = {string(each[3]) for each in _list(channel, GETCHAIN)}
+        standing = {string(each[3]) for each in _list(channel, GETCHAIN)}
         comments, packets = list[str](), 0
         for rule in _list(channel, GETRULE):
             comments.append(_comment(rule.get(7, b"")))
             packets += _counted(rule.get(4, b""))
-    if not chains:
+    if not standing:
         return "", 0
+    wanted_chains = chains(guard)
     said = {each.split()[1] for each in comments if len(each.split()) == 3}
     wanted = [
         f"covey {own} {chain}{place}"
         for own in said
-        for chain, rules in (("incoming", incoming(guard)), ("outgoing", outgoing(guard)))
+        for chain, rules in wanted_chains.items()
         for place, _ in enumerate(rules)
     ]
-    whole = len(said) == 1 and comments == wanted and chains == {"incoming", "outgoing"}
+    whole = len(said) == 1 and comments == wanted and standing == set(wanted_chains)
     return (said.pop() if whole else "changed"), packets
 
 
-def _chain(name: str, hook: Hook, rules: Sequence[Rule], said: str) -> Iterator[Message]:
+def _chain(name: str, rules: Sequence[Rule], said: str) -> Iterator[Message]:
     table = text(1, names.GUARD_TABLE)
-    hooked = nested(4, u32_big(1, hook), u32_big(2, _EARLY))
+    hooked = nested(4, u32_big(1, _HOOKS[name]), u32_big(2, _EARLY))
     yield create(NEWCHAIN, table + text(3, name) + hooked + text(7, "filter"), family=_INET)
-    device = _META_IIFNAME if hook is Hook.INPUT else _META_OIFNAME
+    device = _META_IIFNAME if name == "incoming" else _META_OIFNAME
     for place, rule in enumerate(rules):
         comment = f"covey {said} {name}{place}".encode() + b"\0"
         body = nested(4, *_expressions(rule, device)) + attribute(7, bytes((0, len(comment))) + comment)

@@ -47,6 +47,7 @@ def test_audits_look_at_the_file_of_keys(tunnels: TunnelBed) -> None:
 MEDDLING = {
     "the guard": ("nft", "delete", "table", "inet", "covey_tunnels"),
     "a rule of the guard": ("nft", "flush", "chain", "inet", "covey_tunnels", "incoming"),
+    "a chain of the guard": ("nft", "flush", "chain", "inet", "covey_tunnels", "passing"),
     "the way": ("ip", "-6", "route", "flush", "proto", "static"),
     "the address": ("ip", "-6", "addr", "flush", "scope", "global", "dev", "DEVICE"),
     "the device": ("ip", "link", "del", "DEVICE"),

@@ -215,3 +215,39 @@ def test_large_plaintext_in_pieces_does_not_come_in_either(tunnels: TunnelBed) -
         run_in(first.path, "nft", "delete", "table", "inet", "covey_tunnels")
         fire(2)
         assert hearing.recv(1000) == SAID, "without the guard it is heard: it is well made"
+
+
+def behind_a_gateway(host: Host, task_id: str) -> None:
+    """Give a task a way out over IPv6 by its host, under the host's address, as gateways do."""
+    inside = host.task_path(task_id)
+    run_in(host.path, "ip", "link", "add", "way0", "type", "veth", "peer", "name", "way1")
+    run_in(host.path, "ip", "link", "set", "way1", "netns", str(inside))
+    for path, link, address in ((host.path, "way0", "fd99::1/64"), (inside, "way1", "fd99::2/64")):
+        run_in(path, "sysctl", "-q", "-w", f"net.ipv6.conf.{link}.disable_ipv6=0")
+        run_in(path, "ip", "addr", "add", address, "dev", link, "nodad")
+        run_in(path, "ip", "link", "set", link, "up")
+    run_in(inside, "ip", "-6", "route", "add", "default", "via", "fd99::1")
+    run_in(host.path, "sysctl", "-q", "-w", "net.ipv6.conf.all.forwarding=1")
+    masquerade = "add table ip6 way; add chain ip6 way out { type nat hook postrouting priority 100; }; "
+    run_in(host.path, "nft", masquerade + "add rule ip6 way out ip6 saddr fd99::/64 masquerade")
+
+
+def test_a_task_says_nothing_in_its_nodes_name_through_a_tunnel(tunnels: TunnelBed) -> None:
+    """What it would send to another node by a gateway would come from a node there, well encrypted."""
+    first, second = tunnels.members
+    behind_a_gateway(second, "t2")
+    with (
+        netns.socket_inside(first.task_path("t1"), socket.AF_INET, socket.SOCK_DGRAM) as hearing,
+        netns.socket_inside(second.task_path("t2"), socket.AF_INET6, socket.SOCK_DGRAM) as saying,
+    ):
+        hearing.bind(("0.0.0.0", 4000))
+        hearing.settimeout(0.5)
+        before = dropped(second)
+        saying.sendto(forged(SECRET.vni), (first.tunnel, limits.vxlan_port))
+        with pytest.raises(TimeoutError):
+            hearing.recv(1000)
+        assert dropped(second) == before + 1
+        second.stop()
+        run_in(second.path, "nft", "flush", "chain", "inet", "covey_tunnels", "passing")
+        saying.sendto(forged(SECRET.vni), (first.tunnel, limits.vxlan_port))
+        assert hearing.recv(1000) == SAID, "without the guard it is heard: it is well made"
