@@ -211,8 +211,9 @@ class Churn:
         node = self._node()
         for pid in members.processes_of_module(self.stand.place, node, "node"):
             _kill(pid, self.dice.choice((signal.SIGKILL, signal.SIGTERM)))
+        # One that is ending answers still: who would make the node whole must not take it for one that runs.
+        self.stand.until("its end", lambda: not nodes.coveyd_runs(self.stand.place, node))
         if self.dice.random() < 0.7:
-            self.stand.until("its end", lambda: not nodes.coveyd_runs(self.stand.place, node))
             nodes.boot(self.stand.place, node)
         return node
 
