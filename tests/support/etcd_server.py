@@ -82,8 +82,10 @@ class Server:
         self._process.wait()
 
     def pause(self) -> None:
+        """Stop it where it stands; once this returns, none of its threads does anything more."""
         assert self._process is not None
         os.kill(self._process.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)
 
     def resume(self) -> None:
         assert self._process is not None
