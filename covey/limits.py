@@ -375,6 +375,7 @@ dns_datagrams_per_wakeup = 32
 dns_frame_bytes_max = 64 * 1024 * 1024
 dns_requests_in_flight_max = 64
 dns_ready_ms = 5_000
+dns_call_again_ms_max = 400  # between two calls of the agent at its DNS server: a socket beside it, and tasks wait
 dns_table_ms = 1_000  # how long saying that a table is followed waits for names; under `withdrawal_wait_ms`
 dns_alone_look_ms = 1_000  # how often the process looks whether coveyd has gone and the last container, too
 dns_persist_delay_ms = 200

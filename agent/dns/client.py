@@ -149,7 +149,7 @@ class DnsFeed:
                 pause_ms = limits.reconnect_backoff_ms_min
                 await self._converse(reader, writer)
             await asyncio.sleep(pause_ms * self._dice.uniform(0.5, 1.0) / 1000)
-            pause_ms = min(2 * pause_ms, limits.reconnect_backoff_ms_max)
+            pause_ms = min(2 * pause_ms, limits.dns_call_again_ms_max)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._outbox.connected()
