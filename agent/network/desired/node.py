@@ -14,6 +14,7 @@ from ..firewall import (
     FAMILIES,
     Base,
     Chain,
+    Count,
     Drop,
     Family,
     FromAddress,
@@ -27,6 +28,7 @@ from ..firewall import (
     Table,
     Target,
     ToAddress,
+    ToPort,
     Translated,
     VerdictMap,
     family_of,
@@ -157,7 +159,10 @@ def _gateway(facts: Facts) -> Netns:
 
 
 def _gateway_table(facts: Facts, leaving: Mapping[str, Sandbox], family: Family) -> Table:
-    """Masquerade on the way out, tasks kept apart, and ports published in host mode."""
+    """Masquerade on the way out, tasks kept apart, and ports published in host mode.
+
+    VXLAN of a task's own making does not get out: to other nodes it would come from this one, which they trust.
+    """
     bridge, subnet_ = names.GATEWAY_BRIDGE, str(facts.gateway.subnet_in(family))
     rules: dict[str, list[Rule]] = {}
     for task, sandbox in leaving.items():
@@ -174,7 +179,10 @@ def _gateway_table(facts: Facts, leaving: Mapping[str, Sandbox], family: Family)
             *dispatching(family),
             Chain(
                 "forward",
-                ((InLink(bridge), OutLink(bridge), Translated(negated=True), Drop()),),
+                (
+                    (InLink(bridge), OutLink(bridge), Translated(negated=True), Drop()),
+                    (InLink(bridge), ToPort("udp", facts.host.vxlan_port), Count(), Drop()),
+                ),
                 Base("filter", Hook.FORWARD, FILTER),
             ),
             Chain(

@@ -99,6 +99,29 @@ def test_large_packets_in_fragments_are_no_way_in(bed: Bed) -> None:
     eventually(lambda: "counter packets 2 " in rules(first), "fragments are put together and counted")
 
 
+def test_a_task_sends_no_vxlan_in_its_nodes_name(bed: Bed) -> None:
+    """Masqueraded, it would come from a node that is known."""
+    first, second, _ = bed.hosts
+    bed.attach(first, "t1", EndpointState.ACTIVE, published=False)
+    bed.attach(second, "t2", EndpointState.ACTIVE, published=False)
+    bed.push()
+    saying = netns.socket_inside(second.task_path("t2"), socket.AF_INET, socket.SOCK_DGRAM)
+    with listen(first.task_path("t1")) as heard, saying:
+        packet = vxlan(NET.vni, inner("10.7.0.1"))
+        saying.sendto(packet, (first.address, limits.vxlan_port))
+        with pytest.raises(TimeoutError):
+            heard.recv(100)
+        assert "counter packets 1 " in run_in(second.path, "nft", "list", "table", "ip", "covey_gateway")
+        run_in(second.path, "nft", "flush", "chain", "ip", "covey_gateway", "forward")
+        saying.sendto(packet, (first.address, limits.vxlan_port))
+        assert heard.recv(100) == PAYLOAD, "without the rule it is heard: it is well made"
+        second.reconcile()
+        saying.sendto(packet, (first.address, limits.vxlan_port))
+        with pytest.raises(TimeoutError):
+            heard.recv(100)
+    assert second.ask("audit") == ""
+
+
 def test_nodes_come_and_go_by_elements(bed: Bed) -> None:
     """A changed set must not reset the count: its rules stay as they are."""
     first, second, third = bed.hosts
