@@ -97,6 +97,7 @@ class NodeTunnels:
     async def reconcile(self, networks: Iterable[Encrypted]) -> None:
         """See `Tunnels.reconcile`."""
         self._networks = {each.network_id: each for each in networks} if self._make is not None else {}
+        await self._in_turn(self._clear_others)
         await self._in_turn(self._converge)
         self._look_out()
 
@@ -177,6 +178,13 @@ class NodeTunnels:
             raise TunnelFault(f"this host denies the tunnels a step: {error}") from error
         self._note(steps)
         self._trouble = ""
+
+    def _clear_others(self) -> None:
+        try:
+            for name in devices.clear_others(names.devices(self._own.node_id)):
+                _log.warning("removed %s: this host was another node when it was made", name)
+        except (CoveyError, OSError) as error:
+            _log.error("the tunnels of another node stand here, and cannot be removed: %s", error)
 
     def _repair(self) -> None:
         keys.save(self._settings.keys, self._keeping.keys)

@@ -3,14 +3,16 @@
 The sockets of wireguard-go bear their names, too, and are the whole host's: so a name says which node it is of.
 """
 
+import re
 from hashlib import blake2b
 
 from agent.network.names import TUNNELS_TABLE as GUARD_TABLE
 
-__all__ = ["GUARD_TABLE", "SLOTS", "device", "devices"]
+__all__ = ["GUARD_TABLE", "SLOTS", "device", "devices", "is_device"]
 
 SLOTS = 2  # generations that can be in use at a time
 _PREFIX = "covey_t"
+_DEVICE = re.compile(rf"{_PREFIX}[0-{SLOTS - 1}][0-9a-f]{{6}}")
 
 
 def device(node_id: str, generation: int) -> str:
@@ -21,3 +23,8 @@ def device(node_id: str, generation: int) -> str:
 def devices(node_id: str) -> tuple[str, ...]:
     """All devices that a node may have."""
     return tuple(device(node_id, slot) for slot in range(SLOTS))
+
+
+def is_device(name: str) -> bool:
+    """Tell whether a link is called as the device of some node."""
+    return _DEVICE.fullmatch(name) is not None

@@ -1,11 +1,11 @@
 """A node's tunnels as a whole: reading what stands, and carrying steps out one after another."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import groupby
 
 from agent.network.io.claims import holder
 
-from .. import plan
+from .. import names, plan
 from ..plan import Step
 from ..state import Device, Guard, State
 from . import guarding, links
@@ -14,10 +14,10 @@ from .userspace import Userspace
 from .wireguard import TunnelFault, WireGuard
 
 
-def read(names: Sequence[str], make: WireGuard | None, guard: Guard) -> tuple[State, int]:
-    """Read what stands of the devices `names` and of the guard; and how many packets it has dropped."""
+def read(wanted: Sequence[str], make: WireGuard | None, guard: Guard) -> tuple[State, int]:
+    """Read what stands of the devices `wanted` and of the guard; and how many packets it has dropped."""
     devices, routes = dict[str, Device](), dict[str, str]()
-    for name, found in links.read(names).items():
+    for name, found in links.read(wanted).items():
         tuned = make.read(name) if make is not None else None
         if tuned is None:
             devices[name] = Device("", 0, found.mtu, found.up, served=False)
@@ -43,12 +43,24 @@ def carry_out(make: WireGuard, steps: Iterable[Step], keys: Mapping[str, bytes],
             _one(make, step, keys, guard)
 
 
-def clear(names: Iterable[str]) -> None:
+def clear(own: Iterable[str]) -> None:
     """Remove everything that may stand of a node's tunnels, of whatever make."""
-    for name in names:
+    for name in own:
         Userspace().remove(name)
         links.remove(name)
     guarding.remove()
+
+
+def clear_others(own: Collection[str]) -> list[str]:
+    """Remove the devices here that are another node's, and name them: they hold the ports.
+
+    In this namespace they can only be this host's own, from when it was another node: its state was lost since then.
+    """
+    others = [name for name in links.names() if names.is_device(name) and name not in own]
+    for name in others:
+        Userspace().remove(name)
+        links.remove(name)
+    return others
 
 
 def _device_of(step: Step) -> str:

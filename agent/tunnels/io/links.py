@@ -67,6 +67,13 @@ def read(names: Iterable[str]) -> dict[str, Found]:
     return dict(found.values())
 
 
+def names() -> list[str]:
+    """How all links here are called."""
+    with _channel() as channel:
+        listed = channel.dump(Message(rt.RTM_GETLINK, 0, rt.IFINFO.pack(0, 0, 0, 0, 0)))
+    return [string(attributes(body[rt.IFINFO.size :])[rt.IFLA_IFNAME]) for _, body in listed]
+
+
 def bring_up(name: str, mtu: int) -> None:
     """Bring a link up, with this MTU and no address but ours, whatever the host's settings say of IPv6."""
     for setting, value in (("addr_gen_mode", _NO_LINK_LOCAL), ("disable_ipv6", "0")):

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,7 +15,8 @@ from agent.tunnels.io.probe import find
 from agent.tunnels.io.userspace import Userspace
 from agent.tunnels.io.wireguard import TunnelFault
 from covey.io import netns
-from tests.integration.tunnels.test_tunnels_bed import eventually_clean, meets
+from covey.model.tunnels import tunnel_address
+from tests.integration.tunnels.test_tunnels_bed import eventually_clean, meets, served_by
 from tests.support.leftovers import prefix
 from tests.support.network_bed import eventually, run_in
 from tests.support.tunnel_bed import TunnelBed, TunnelHost
@@ -134,3 +136,26 @@ def _tries(make: Kernel | Userspace) -> None:
     assert tuned.public_key == ""
     make.remove("covey_t0abcdef")
     make.close()
+
+
+def test_a_host_that_has_forgotten_who_it_was_takes_its_tunnels_away(tunnels: TunnelBed) -> None:
+    """Its state is lost, and it joins anew: what stands of it as another node would hold the ports for ever."""
+    first, _ = tunnels.members
+    first.stop(signal.SIGKILL)
+    before = first.devices
+    try:
+        assert served_by(before[0])
+        first.state.unlink()
+        first.node_id += "-again"
+        first.tunnel = tunnel_address(tunnels.cluster_id, first.node_id)
+        first.start()
+        first.sandboxes["t1"] = tunnels.sandbox(first, "t1")
+        tunnels.reconcile(first)
+        assert not any(served_by(name) for name in before)
+        tunnels.push()
+        eventually_clean(first)
+        meets(tunnels)
+        assert "this host was another node" in first.said()
+    finally:
+        for name in before:
+            Userspace().remove(name)
