@@ -188,11 +188,12 @@ class Leader:
         return (Commit(transaction),)
 
     def _written(self, transaction: Transaction) -> Iterator[Change]:
-        """What a transaction would change."""
+        """What a transaction would change; not what somebody else has deleted meanwhile, which was observed then."""
         for obj in transaction.put:
             yield Change(type(obj), self._view.get(type(obj), obj.id), obj)
         for key in transaction.delete:
-            yield Change(key.kind, self._view.get(key.kind, key.id), None)
+            if (present := self._view.get(key.kind, key.id)) is not None:
+                yield Change(key.kind, present, None)
 
     def _adapt(self, took_ms: float) -> None:
         """Have a pass write as much as it can without holding up others, within bounds.

@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from covey import errors, limits
 from covey.machine import Tick
-from covey.model.objects import Endpoint, Task
+from covey.model.objects import Endpoint, Network, Task
 from covey.model.specs import (
     EndpointSpec,
     NetworkAttachmentSpec,
@@ -15,6 +15,7 @@ from covey.model.specs import (
 )
 from covey.model.states import EndpointState, TaskState
 from manager.leader.machine import Changed, Committed, Leader, Refused, Took
+from manager.store.transaction import Key
 from tests.support.planner_cluster import PlannerCluster
 
 
@@ -105,6 +106,24 @@ def test_after_a_refusal_the_plan_is_made_anew_and_nothing_leaks() -> None:
         number = (10 << 24) + (3 << 16) + address
         mine = leader._allocator._addresses.holds("net-a", number)
         assert mine == fresh._allocator._addresses.holds("net-a", number)
+
+
+def test_what_somebody_else_deleted_first_is_no_trouble() -> None:
+    cluster = cluster_of(1)
+    cluster.network("b", "10.4.0.0/16")
+    cluster.plan()
+    doomed = cluster.tables.get(Network, "net-b")
+    assert doomed is not None
+    cluster.write(lambda draft: draft.put(replace(doomed, pending_delete=True)))
+    cluster.tell()
+    cluster.now_ms += 200
+    (effect,) = cluster.leader.step(Tick(cluster.now_ms))
+    assert Key(Network, "net-b") in effect.transaction.delete
+    cluster.tables.commit(effect.transaction, 0)  # whoever asked for the removal did the same in that moment
+    cluster.leader.step(Refused(errors.Conflict("somebody was quicker")))
+    cluster.create(spec(2))
+    cluster.run(1)
+    assert len(cluster.running("svc-web")) == 2
 
 
 def test_a_refusal_for_another_reason_is_not_repeated_at_once() -> None:
