@@ -89,6 +89,7 @@ EXPECTED = {
         r"restores 2",
         r"0/4 \(stopped\)",
     ),
+    "encrypt-a-network.md": (r"verify: Service safe converged", r"[Ee]ncryption: (kernel|wireguard-go)"),
     "run-jobs.md": (
         r"0/0 \(6/6 completed\)",
         r"sums\.0\..* \| 42",

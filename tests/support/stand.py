@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 
 import pytest
 
@@ -109,8 +108,7 @@ class Stand:
         """No services and no networks of a test before."""
         for service in look.services(self.place):
             self.covey("service", "rm", service)
-        for network in look.networks(self.place):
-            self.until(f"network {network} to go", partial(self._gone, network))
+        self.until("all networks to go", self._no_network)
 
     def replace_ingress(self, *options: str) -> None:
         """Have another ingress network, while no service publishes ports."""
@@ -124,9 +122,9 @@ class Stand:
         self.covey("network", "rm", "-f", "ingress")
         self.until("the old ingress network to go", made)
 
-    def _gone(self, network: str) -> bool:
-        try:
-            self.covey("network", "rm", network)
-        except CoveyError:
-            return False
-        return True
+    def _no_network(self) -> bool:
+        """Have every network go that may; one that others have their settings from may after those."""
+        for network in look.networks(self.place):
+            with suppress(CoveyError):
+                self.covey("network", "rm", network)
+        return not look.networks(self.place)
