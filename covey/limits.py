@@ -263,6 +263,7 @@ audit_findings_max = 500  # listed in one report; all are counted
 audit_words_chars_max = 300  # of one finding
 audit_remarks_max = 20
 audit_tasks_max = 5_000  # of one node, in its report
+neighbours_max = 65_536  # that the kernel may know of in all namespaces of a host: its own bound is 1,024
 network_remarks_s = 5.0  # how soon managers hear of what stands in the networks' way on a host
 health_port_retry_s = 5.0  # while something else on the host holds it
 health_requests_max = 64  # open at once on a node's health ports; more are hung up on
@@ -375,7 +376,9 @@ dns_datagrams_per_wakeup = 32
 dns_frame_bytes_max = 64 * 1024 * 1024
 dns_requests_in_flight_max = 64
 dns_ready_ms = 5_000
-dns_call_again_ms_max = 400  # between two calls of the agent at its DNS server: a socket beside it, and tasks wait
+dns_call_again_ms_max = (
+    400  # between two calls of the agent at its DNS server: a socket beside it, and tasks wait
+)
 dns_table_ms = 1_000  # how long saying that a table is followed waits for names; under `withdrawal_wait_ms`
 dns_alone_look_ms = 1_000  # how often the process looks whether coveyd has gone and the last container, too
 dns_persist_delay_ms = 200

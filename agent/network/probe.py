@@ -170,6 +170,16 @@ def smaller(link_mtu: int, mtu: int) -> Finding:
     )
 
 
+def crowded(denied: str) -> Finding:
+    """The kernel cannot be told to know more neighbours."""
+    return Finding(
+        Severity.WARNING,
+        "neighbours",
+        f"this node may not set {denied}: with the kernel's own bounds, connections hang once its containers speak to "
+        "some hundreds of others; set it for the host",
+    )
+
+
 def lost(interface: str, network: str) -> Finding:
     """Name an interface that went while tasks were on a network that goes by it."""
     return Finding(

@@ -14,9 +14,9 @@ from subprocess import SubprocessError
 from covey import limits
 from covey.errors import CoveyError
 
-from ..probe import Finding, Known, Severity, Survey, findings, lost, rounded, smaller, strangers
+from ..probe import Finding, Known, Severity, Survey, crowded, findings, lost, rounded, smaller, strangers
 from ..state import NODE
-from . import dump
+from . import dump, neighbours
 from .nftables import counting
 from .observe import interfaces
 from .places import Places
@@ -82,7 +82,7 @@ class Lookout:
             seen = survey(self._scratch, self._vxlan_port, self._missing)
             there = interfaces(self._places)
             self.interfaces = tuple(sorted(there))
-            found = [*self._judge(seen), *self._strangers()]
+            found = [*self._judge(seen), *self._strangers(), *_crowded()]
         except (OSError, SubprocessError) as error:
             if str(error) != self._failed:
                 _log.warning("cannot look for what would break the networks: %s", error)
@@ -112,6 +112,12 @@ class Lookout:
         self._dropped += found.packets - (self._counted if found.packets >= self._counted else 0)
         self._counted = found.packets
         return [strangers(rounded(self._dropped), found.senders)] if found.senders else []
+
+
+def _crowded() -> list[Finding]:
+    """Make room for neighbours; a remark if that is denied. Each time, for other programs set it, too."""
+    denied = neighbours.make_room()
+    return [crowded(denied)] if denied else []
 
 
 def tell(finding: Finding) -> None:
