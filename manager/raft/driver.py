@@ -188,7 +188,7 @@ class Replica:
                     raise errors.Corrupt(f"the snapshot at {loop.installed} cannot be read any more")
                 after = found.mark.index
                 yield found
-            elif after < self.applied:
+            elif log.base_index <= after < self.applied:
                 through = min(log.batch_end(after, limits.log_read_bytes), self.applied)
                 entries = log.between(after, through)
                 after = through
@@ -199,7 +199,7 @@ class Replica:
                 if self.failure is not None:
                     raise self.failure
                 return
-            else:
+            else:  # nothing new; or a leader's snapshot is in the log's place, and on its way to the disk
                 await self.changed()
 
     # --- the group ---
