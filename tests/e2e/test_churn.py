@@ -200,7 +200,12 @@ def comes_right(churn: Churn, verdict: Verdict) -> None:
 def nothing_broke_inside(town: Town) -> None:
     """No node's log tells of a fault of ours, however well that was survived."""
     logs = {node: town.place.log(node).read_text(errors="replace").splitlines() for node in town.asked.nodes}
-    told = [f"{node}: {each}" for node, log in logs.items() for each in log if OWN_FAULT.search(each)]
+    told = [
+        "\n".join((f"--- {node}", *log[max(0, place - 5) : place + 60]))
+        for node, log in logs.items()
+        for place, each in enumerate(log)
+        if OWN_FAULT.search(each)
+    ]
     assert not told, "\n".join(told)
 
 
