@@ -12,7 +12,7 @@ import agent.tasks.events as work
 from agent.audit import judging
 from agent.audit.driver import Auditor
 from agent.audit.known import known, processes
-from agent.balancers.answers import answers
+from agent.balancers.answers import Answers
 from agent.balancers.server import HealthPorts
 from agent.dns.seam import Names
 from agent.health.checks import Probe
@@ -82,7 +82,7 @@ class Agent:
             parts.names,
             lambda: known(tasks.records.values(), tasks.held.revisions),
         )
-        self._health_ports = HealthPorts()
+        self._health_ports, self._answers = HealthPorts(), Answers(tasks.node.node_id)
         self._long: dict[str, asyncio.Task[None]] = {}  # actions that may be called off, by their tasks
 
     async def run(self) -> None:
@@ -171,7 +171,7 @@ class Agent:
         self._inbox.put_nowait(talk.AuditedItself(judging.summary(report)))
 
     def _answer_balancers(self) -> None:
-        self._health_ports.follow(answers(self.session.tables.values(), self.tasks.node.node_id))
+        self._health_ports.follow(self._answers.of(self.session.tables.values()))
 
     async def _remark(self) -> None:
         """Tell the managers what on this host stands in the networks' way, whenever that is something else."""

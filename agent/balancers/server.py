@@ -1,7 +1,6 @@
 """The HTTP server of health ports."""
 
 import asyncio
-import errno
 import json
 import logging
 from collections.abc import Mapping
@@ -14,8 +13,6 @@ from .answers import Counts
 
 log = logging.getLogger(__name__)
 
-ANY = ("0.0.0.0", "::")  # noqa: S104  balancers come from outside, by whichever address
-
 
 class HealthPorts:
     """Listens on the health ports of this node's network namespace, on every address."""
@@ -23,7 +20,7 @@ class HealthPorts:
     def __init__(self, retry_s: float = limits.health_port_retry_s) -> None:
         self._retry_s = retry_s
         self._answers: Mapping[int, Counts] = {}
-        self._listening: dict[int, list[asyncio.Server]] = {}
+        self._listening: dict[int, asyncio.Server] = {}
         self._refused: dict[int, str] = {}
         self._changed = asyncio.Event()
         self._open = 0
@@ -31,7 +28,7 @@ class HealthPorts:
     def follow(self, answers: Mapping[int, Counts]) -> None:
         """Answer so from now on; ports are opened and closed a moment later."""
         self._answers = answers
-        if self._wants_work():
+        if answers.keys() != self._listening.keys():
             self._changed.set()
 
     def remarks(self) -> tuple[str, ...]:
@@ -51,9 +48,6 @@ class HealthPorts:
             for port in list(self._listening):
                 self._close(port)
 
-    def _wants_work(self) -> bool:
-        return self._answers.keys() != self._listening.keys()
-
     async def _adjust(self) -> None:
         for port in [port for port in self._listening if port not in self._answers]:
             self._close(port)
@@ -62,22 +56,18 @@ class HealthPorts:
             await self._listen(port)
 
     def _close(self, port: int) -> None:
-        for server in self._listening.pop(port):
-            server.close()
+        self._listening.pop(port).close()
 
     async def _listen(self, port: int) -> None:
-        servers: list[asyncio.Server] = []
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await self._answer(port, reader, writer)
+
+        most = limits.health_request_bytes_max
         try:
-            for address in ANY:
-                try:
-                    servers.append(await self._serve(port, address))
-                except OSError as error:
-                    if address == "::" and error.errno in {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}:
-                        continue  # a host without IPv6
-                    raise
+            self._listening[port] = await asyncio.start_server(
+                answer, None, port, limit=most, reuse_address=True
+            )
         except OSError as error:
-            for server in servers:
-                server.close()
             said = (
                 f"health port {port} is not answered: {error.strerror or error}; "
                 "end what listens there on this host, or choose another health-port"
@@ -87,15 +77,6 @@ class HealthPorts:
             self._refused[port] = said
         else:
             self._refused.pop(port, None)
-            self._listening[port] = servers
-
-    async def _serve(self, port: int, address: str) -> asyncio.Server:
-        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await self._answer(port, reader, writer)
-
-        return await asyncio.start_server(
-            answer, address, port, limit=limits.health_request_bytes_max, reuse_address=True
-        )
 
     async def _answer(self, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open += 1

@@ -3,9 +3,11 @@
 import asyncio
 import json
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
-from agent.balancers.answers import answers
+from msgspec.structs import replace
+
+from agent.balancers.answers import Answers, Counts
 from agent.balancers.server import HealthPorts, reply
 from covey import limits
 from covey.model.specs import PortConfig
@@ -24,12 +26,25 @@ def table(*rows: EndpointRow, ports: tuple[PortConfig, ...] = (LOCAL,)) -> Netwo
     return NetworkTable("n", endpoints=rows, services=(ServiceRow("s", "shop", ports=ports),))
 
 
+def answers(tables: Iterable[NetworkTable], node_id: str) -> dict[int, Counts]:
+    return Answers(node_id).of(tables)
+
+
 def test_active_tasks_of_this_node_count_once() -> None:
     draining = row("t3", state=EndpointState.DRAINING)
     seen = table(row("t1"), row("t2", "there"), draining)
     assert answers([seen], "here") == {8081: {"shop": 1}}
-    assert answers([seen, seen], "here") == {8081: {"shop": 1}}
+    assert answers([seen, replace(seen, network_id="m")], "here") == {8081: {"shop": 1}}
     assert answers([table(row("t2", "there"), draining)], "here") == {8081: {"shop": 0}}
+
+
+def test_only_what_has_changed_is_read_anew_and_what_is_gone_is_forgotten() -> None:
+    following = Answers("here")
+    seen, other = table(row("t1")), replace(table(row("t2")), network_id="m")
+    assert following.of([seen, other]) == {8081: {"shop": 2}}
+    assert following.of([seen, replace(other, endpoints=())]) == {8081: {"shop": 1}}
+    assert following.of([other]) == {8081: {"shop": 1}}
+    assert following.of([]) == {}
 
 
 def test_a_service_without_health_port_is_not_told_of() -> None:
