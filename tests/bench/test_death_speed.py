@@ -38,17 +38,19 @@ async def die(town: Town, nodes: int) -> None:
     task = replace(everywhere.task, placement=Placement(max_replicas_per_node=1))
     callers = await town.start(replace(everywhere, task=task))
     spots = _spots(town, callers)
-    spec = town.spec("served", nodes)
+    replicas = max(nodes, DEATHS)  # one for each death: who dies again and again is started ever later
+    spec = town.spec("served", replicas)
     restart = RestartPolicy(delay_ns=_REST_NS)
     served = await town.start(replace(spec, task=replace(spec.task, restart=restart)))
     virtual_ip = await town.virtual_ip(served.service_id)
-    unled, gone = list[float](), list[float]()
+    unled, gone, dead = list[float](), list[float](), set[int]()
     for _ in range(DEATHS):
         seen = await town.until(
-            served.service_id, lambda now: len(_running(now.tasks)) == nodes, f"{nodes} tasks"
+            served.service_id, lambda now: len(_running(now.tasks)) == replicas, f"{replicas} tasks"
         )
         await asyncio.sleep(0.5)  # until tables stand still
-        victim = _running(seen.tasks)[0]
+        victim = next(task for task in _running(seen.tasks) if task.slot not in dead)
+        dead.add(victim.slot)
         number = await _number(town, victim)
         watch = Watch(spots, virtual_ip, number)
         pid = town.container(town.names[victim.node_id], victim.id) / "pid"
