@@ -39,15 +39,20 @@ class Addresses:
                         _hold(pools, number)
 
     def observe_endpoint(self, id: str, endpoint: Endpoint | None) -> None:
-        """Take up an endpoint's address; the newest one says where the search goes on."""
+        """Take up an endpoint's address. The newest one of those that others gave says where the search goes on.
+
+        Of those that one commit made it is the one with the highest number, for they are given in order. What was
+        written last says nothing: it may be the oldest, and what comes after it the one that was freed just now.
+        """
         if endpoint is None:
             self._set(id, ())
             return
+        known = id in self._held
         self._set(id, ((endpoint.network_id, endpoint.number),))
-        stamp = (endpoint.meta.created_at_ns, endpoint.meta.version)
-        if stamp >= self._newest.get(endpoint.network_id, (0, 1)):
+        stamp = (endpoint.meta.created_at_ns, endpoint.number)
+        if stamp > self._newest.get(endpoint.network_id, (1, 0)):
             self._newest[endpoint.network_id] = stamp
-            for pool in self._pools.get(endpoint.network_id, ()):
+            for pool in self._pools.get(endpoint.network_id, ()) if not known else ():
                 pool.continue_after(endpoint.number)
 
     def observe_service(self, id: str, service: Service | None) -> None:

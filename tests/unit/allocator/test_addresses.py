@@ -1,8 +1,10 @@
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
+from itertools import permutations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from covey.model.addressing import addresses_of, ipv6_pools, number_of
 from covey.model.objects import Cluster, Endpoint, Meta, Network, Service, Subnet, VirtualIp
@@ -87,6 +89,59 @@ def test_a_new_leader_goes_on_after_the_newest_endpoint() -> None:
     addresses.observe_endpoint("b", endpoint("b", "10.0.0.4", version=8))
     addresses.observe_endpoint("a", endpoint("a", "10.0.0.2", version=9))
     assert addresses.take("n") == number("10.0.0.3")
+
+
+def test_what_was_written_last_is_not_what_was_given_last() -> None:
+    for order in permutations((2, 3, 4)):
+        addresses = Addresses()
+        addresses.observe_network("n", NETWORK)
+        for last in order:
+            made = endpoint(f"e{last}", f"10.0.0.{last}")
+            meta = Meta(version=10 - last, created_at_ns=5)
+            addresses.observe_endpoint(made.id, replace(made, meta=meta))
+        addresses.observe_endpoint("e4", None)
+        assert addresses.take("n") == number("10.0.0.5")
+
+
+Act = tuple[str, int]
+ACTS = st.lists(
+    st.tuples(st.sampled_from(["give", "write", "free", "take back"]), st.integers(0, 7)), max_size=60
+)
+
+
+@given(ACTS)
+def test_a_freed_number_comes_again_only_after_all_that_were_free_all_the_time(acts: list[Act]) -> None:
+    addresses, present = Addresses(), dict[str, Endpoint]()
+    addresses.observe_network("n", replace(NETWORK, subnets=(Subnet("10.0.0.0/28", "10.0.0.1"),)))
+    every = range(number("10.0.0.2"), number("10.0.0.15"))
+    given_at, changed_at = dict.fromkeys(every, 0), dict.fromkeys(every, 0)
+    for now, (act, which) in enumerate(acts, 1):
+        if act == "give":
+            made = dict[str, Endpoint]()
+            for place in range(which % 4 + 1):
+                if (found := addresses.take("n")) is None:
+                    break
+                free = [each for each in every if each != found and not addresses.holds("n", each)]
+                passed = [each for each in free if changed_at[each] < given_at[found]]
+                assert not passed, f"{found} is given again, and {passed} never were since"
+                given_at[found] = changed_at[found] = now
+                id = f"{(which * 5 + place * 3) % 8}-{now}-{place}"  # ids are in no order
+                made[id] = endpoint(id, str(IPv4Address(found)))
+                addresses.observe_endpoint(id, made[id])  # as a draft has it
+            for id in sorted(made):
+                present[id] = replace(made[id], meta=Meta(version=now, created_at_ns=now))
+                addresses.observe_endpoint(id, present[id])  # as it is committed
+        elif present:
+            id = sorted(present)[which % len(present)]
+            if act == "write":
+                present[id] = replace(present[id], meta=replace(present[id].meta, version=now))
+                addresses.observe_endpoint(id, present[id])
+            elif act == "take back":  # a draft freed it, and was refused
+                addresses.observe_endpoint(id, None)
+                addresses.observe_endpoint(id, present[id])
+            else:
+                changed_at[present.pop(id).number] = now
+                addresses.observe_endpoint(id, None)
 
 
 def test_virtual_addresses_are_held_too() -> None:

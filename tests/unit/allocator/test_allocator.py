@@ -79,6 +79,20 @@ def test_an_endpoint_is_active_in_the_pass_that_sees_its_task_running() -> None:
     assert endpoints(cluster, service_id)[0].state is EndpointState.ACTIVE
 
 
+def test_who_takes_a_dead_tasks_place_has_another_address_whoever_ran_last() -> None:
+    for seed in range(5):  # ids are in another order
+        cluster = PlannerCluster(seed)
+        cluster.network("a")
+        cluster.node("n1")
+        service_id = cluster.create(spec("net-a", replicas=3))
+        cluster.run(1)
+        first = {each.number: each for each in endpoints(cluster, service_id)}
+        (dies,) = (each for each in cluster.tasks(service_id) if each.id == first[max(first)].task_id)
+        cluster.report(dies, TaskState.FAILED)
+        cluster.run(30)
+        assert {each.number for each in endpoints(cluster, service_id)} - first.keys() == {max(first) + 1}
+
+
 def test_every_node_has_one_endpoint_on_ingress_for_as_long_as_it_is_there() -> None:
     cluster = cluster_with()
     cluster.node("n2")
