@@ -4,48 +4,35 @@
 itself. The chain comes before that of the virtual addresses (-100); the table is replaced as a whole.
 """
 
-import socket
 from pathlib import Path
 
 from agent.network.firewall import Balance, Base, Chain, Hook, Table, Target, ToAddress, ToPort
 from agent.network.io.nftables import readback
 from agent.network.io.nftables.messages import BEGIN, END
 from agent.network.io.nftables.transactions import encode_operation
-from agent.network.io.wire import Channel
+from agent.network.io.wire import NETLINK_NETFILTER, Channel
 from agent.network.ops import ReplaceTable
 from covey import limits
-from covey.io import netns
 
 TABLE = "covey_dns"
 
 _PRIORITY = -110
-_NETLINK_NETFILTER = 12
 _DNS_PORT = 53
 
 
 def redirect_port_53(path: Path, udp_port: int, tcp_port: int) -> None:
     """Replace the table in the namespace at `path`. Raises OSError with the kernel's reason."""
-    channel = _channel(path)
-    try:
+    with Channel(NETLINK_NETFILTER, path) as channel:
         step = ReplaceTable(str(path), _table(udp_port, tcp_port))
         failures = channel.transaction(BEGIN, encode_operation(step), END)
-    finally:
-        channel.close()
     if failures:
         raise OSError(failures[0].number, f"nftables rules for port 53: {failures[0]}", str(path))
 
 
 def redirected(path: Path, udp_port: int, tcp_port: int) -> bool:
     """Tell whether the table stands in the namespace at `path`, as it should. Raises OSError if nobody can tell."""
-    channel = _channel(path)
-    try:
+    with Channel(NETLINK_NETFILTER, path) as channel:
         return readback.tables(channel, {TABLE}).get(TABLE) == _table(udp_port, tcp_port).view()
-    finally:
-        channel.close()
-
-
-def _channel(path: Path) -> Channel:
-    return Channel(netns.socket_inside(path, socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER))
 
 
 def _table(udp_port: int, tcp_port: int) -> Table:

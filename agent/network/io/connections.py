@@ -14,7 +14,6 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from covey import limits
-from covey.io import netns
 
 from ..seam import NetworkFault
 from .wire import Channel, Message
@@ -67,13 +66,9 @@ def inbound(pid: int, ports: set[int]) -> list[Connection]:
 
     Raises FileNotFoundError or ProcessLookupError if there is no such process.
     """
-    path = Path(f"/proc/{pid}/ns/net")
-    channel = Channel(netns.socket_inside(path, socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG))
-    try:
+    with Channel(_NETLINK_SOCK_DIAG, Path(f"/proc/{pid}/ns/net")) as channel:
         ports.update(each.local_port for each in _sockets(channel, (_LISTEN,)))
         found = [each for each in _sockets(channel, _BUSY) if each.local_port in ports] if ports else []
-    finally:
-        channel.close()
     return [each for each in found if not each.inside]
 
 

@@ -16,10 +16,9 @@ from covey.io.netns import Process
 
 from ..state import NODE
 from . import rtnetlink as rt
-from .wire import Channel, Message, text
+from .wire import NETLINK_NETFILTER, Channel, Message, text
 
 _log = logging.getLogger(__name__)
-_NETLINK_NETFILTER = 12
 _OWN = Path("/proc/self/ns/net")
 
 
@@ -74,14 +73,14 @@ class Places:
     def routing(self, name: str) -> Channel:
         """The rtnetlink channel into the namespace."""
         if name not in self._routing:
-            self._routing[name] = self._open(name, socket.NETLINK_ROUTE)
+            self._routing[name] = Channel(socket.NETLINK_ROUTE, self.path(name))
             self._routing[name].check_strictly()
         return self._routing[name]
 
     def filtering(self, name: str) -> Channel:
         """The netfilter channel into the namespace."""
         if name not in self._filtering:
-            self._filtering[name] = self._open(name, _NETLINK_NETFILTER)
+            self._filtering[name] = Channel(NETLINK_NETFILTER, self.path(name))
         return self._filtering[name]
 
     def index(self, name: str, link: str) -> int:
@@ -115,6 +114,3 @@ class Places:
         for name in [*self._routing, *self._filtering]:
             self.forget(name)
         self._indexes.clear()
-
-    def _open(self, name: str, protocol: int) -> Channel:
-        return Channel(netns.socket_inside(self.path(name), socket.AF_NETLINK, socket.SOCK_RAW, protocol))

@@ -2,7 +2,6 @@
 
 import errno
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,7 +41,7 @@ from .nftables.messages import BEGIN, BODY_OFFSET, END, GETCHAIN, message
 from .nftables.transactions import encode_operation
 from .places import Places
 from .rtnetlink import bridge, veth, vxlan
-from .wire import Failure, attributes, string
+from .wire import NETLINK_NETFILTER, Channel, Failure, attributes, string
 
 _SCRATCH = "scratch"
 _MISSING = {errno.EOPNOTSUPP, errno.ENOENT, errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT, errno.EINVAL}
@@ -145,7 +144,7 @@ def _tried(places: Places) -> Iterator[tuple[str, str]]:
                 "CONFIG_NF_TABLES and CONFIG_NFT_*",
             )
     try:
-        netns.socket_inside(None, socket.AF_NETLINK, socket.SOCK_RAW, 12).close()
+        Channel(NETLINK_NETFILTER).close()
     except OSError:
         yield "netfilter netlink", "CONFIG_NETFILTER_NETLINK"
 

@@ -10,9 +10,13 @@ import socket
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from pathlib import Path
+from typing import NamedTuple, Self
 
 from covey import limits
+from covey.io import netns
+
+NETLINK_NETFILTER = 12
 
 NLM_F_REQUEST = 0x1
 NLM_F_ACK = 0x4
@@ -132,9 +136,13 @@ def string(data: bytes) -> str:
 
 
 class Channel:
-    """A netlink socket, opened by whoever knows how to reach its namespace (`covey.io.netns`)."""
+    """A netlink socket inside the namespace at `path` (None: the process's own), where it stays for life.
 
-    def __init__(self, opened: socket.socket) -> None:
+    As a context manager it is closed in the end.
+    """
+
+    def __init__(self, protocol: int, path: Path | None = None) -> None:
+        opened = netns.socket_inside(path, socket.AF_NETLINK, socket.SOCK_RAW, protocol)
         self._socket = opened
         self._sequence = 0
         opened.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _BUFFER_BYTES)
@@ -143,6 +151,14 @@ class Channel:
         opened.setsockopt(_SOL_NETLINK, _NETLINK_EXT_ACK, 1)
         opened.settimeout(limits.netlink_timeout_s)
         opened.bind((0, 0))
+
+    def __enter__(self) -> Self:
+        """The channel."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
 
     def close(self) -> None:
         """Close the socket; a namespace that only it held ends."""

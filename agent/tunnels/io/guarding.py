@@ -1,10 +1,8 @@
 """The guard in nf_tables: a table of the family that sees IPv4 and IPv6, put in place in one transaction."""
 
 import errno
-import socket
 import struct
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from ipaddress import IPv6Network
 
 from agent.network.firewall import Hook
@@ -23,6 +21,7 @@ from agent.network.io.nftables.messages import (
     message,
 )
 from agent.network.io.wire import (
+    NETLINK_NETFILTER,
     NLM_F_APPEND,
     Channel,
     Message,
@@ -34,14 +33,12 @@ from agent.network.io.wire import (
     text,
     u32_big,
 )
-from covey.io import netns
 
 from .. import names
 from ..guard import Accepted, Dropped, Rule, chains, digest
 from ..state import Guard
 from .wireguard import TunnelFault
 
-_NETLINK_NETFILTER = 12
 _INET = 1
 _EARLY = -310
 _HOOKS = {"incoming": Hook.INPUT, "outgoing": Hook.OUTPUT, "passing": Hook.FORWARD}
@@ -65,7 +62,7 @@ def put(guard: Guard) -> None:
         create(NEWTABLE, name, family=_INET),
         *(each for name, rules in chains(guard).items() for each in _chain(name, rules, digest(guard))),
     ]
-    with _channel() as channel:
+    with Channel(NETLINK_NETFILTER) as channel:
         failures = channel.transaction(BEGIN, steps, END)
     for failure in failures:
         raise TunnelFault(f"the kernel denies the firewall table {names.GUARD_TABLE}: {failure}")
@@ -73,7 +70,7 @@ def put(guard: Guard) -> None:
 
 def remove() -> None:
     """Take the guard away; fine if there is none."""
-    with _channel() as channel:
+    with Channel(NETLINK_NETFILTER) as channel:
         failures = channel.transaction(
             BEGIN, [message(DELTABLE, text(1, names.GUARD_TABLE), family=_INET)], END
         )
@@ -84,7 +81,7 @@ def remove() -> None:
 
 def read(guard: Guard) -> tuple[str, int]:
     """Read the guard back: its digest if it is whole, "changed" if not, "" if there is none; and what it dropped."""
-    with _channel() as channel:
+    with Channel(NETLINK_NETFILTER) as channel:
         standing = {string(each[3]) for each in _list(channel, GETCHAIN)}
         comments, packets = list[str](), 0
         for rule in _list(channel, GETRULE):
@@ -179,12 +176,3 @@ def _counted(expressions: bytes) -> int:
         if string(found.get(1, b"")) == "counter":
             return int.from_bytes(attributes(found[2])[_COUNTER_PACKETS], "big")
     return 0
-
-
-@contextmanager
-def _channel() -> Iterator[Channel]:
-    channel = Channel(netns.socket_inside(None, socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER))
-    try:
-        yield channel
-    finally:
-        channel.close()

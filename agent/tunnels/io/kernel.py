@@ -26,7 +26,6 @@ from agent.network.io.wire import (
     u8,
     u32,
 )
-from covey.io import netns
 
 from ..plan import RemovePeer, SetPeer
 from ..state import Peer
@@ -119,8 +118,7 @@ class Kernel:
     def _channel(self) -> Channel:
         """The socket, once the kernel has said which number WireGuard has; OSError (ENOENT) if it has none."""
         if self._generic is None:
-            opened = netns.socket_inside(None, socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_GENERIC)
-            channel = Channel(opened)
+            channel = Channel(_NETLINK_GENERIC)
             try:
                 asked = _GENERIC.pack(_GETFAMILY, 1) + text(_FAMILY_NAME, KIND)
                 answer = channel.ask(Message(_CONTROL, 0, asked))
@@ -188,11 +186,8 @@ def _peer_of(found: dict[int, bytes]) -> Peer:
 
 
 def _routing(messages: list[Message]) -> list[Failure]:
-    channel = Channel(netns.socket_inside(None, socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE))
-    try:
+    with Channel(socket.NETLINK_ROUTE) as channel:
         return channel.batch(messages)
-    finally:
-        channel.close()
 
 
 def _check(failures: list[Failure], name: str) -> None:

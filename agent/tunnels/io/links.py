@@ -4,7 +4,7 @@ import errno
 import socket
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 from pathlib import Path
@@ -23,7 +23,6 @@ from agent.network.io.wire import (
     string,
     u32,
 )
-from covey.io import netns
 
 from .wireguard import TunnelFault
 
@@ -50,7 +49,7 @@ def read(names: Iterable[str]) -> dict[str, Found]:
     """Read those of the links that are there."""
     wanted = set(names)
     found: dict[int, tuple[str, Found]] = {}
-    with _channel() as channel:
+    with Channel(socket.NETLINK_ROUTE) as channel:
         for _, body in channel.dump(Message(rt.RTM_GETLINK, 0, rt.IFINFO.pack(0, 0, 0, 0, 0))):
             _, _, index, flags, _ = rt.IFINFO.unpack_from(body)
             entry = attributes(body[rt.IFINFO.size :])
@@ -69,7 +68,7 @@ def read(names: Iterable[str]) -> dict[str, Found]:
 
 def names() -> list[str]:
     """How all links here are called."""
-    with _channel() as channel:
+    with Channel(socket.NETLINK_ROUTE) as channel:
         listed = channel.dump(Message(rt.RTM_GETLINK, 0, rt.IFINFO.pack(0, 0, 0, 0, 0)))
     return [string(attributes(body[rt.IFINFO.size :])[rt.IFLA_IFNAME]) for _, body in listed]
 
@@ -79,7 +78,7 @@ def bring_up(name: str, mtu: int) -> None:
     for setting, value in (("addr_gen_mode", _NO_LINK_LOCAL), ("disable_ipv6", "0")):
         with suppress(OSError):  # what does not work then says so by itself
             (_SETTINGS / name / setting).write_text(value)
-    with _channel() as channel:
+    with Channel(socket.NETLINK_ROUTE) as channel:
         body = rt.IFINFO.pack(0, 0, _index(name), rt.IFF_UP, rt.IFF_UP) + u32(rt.IFLA_MTU, mtu)
         _check(
             channel.batch([Message(rt.RTM_NEWLINK, _DO, body)]), f"{name} cannot be brought up with MTU {mtu}"
@@ -88,7 +87,7 @@ def bring_up(name: str, mtu: int) -> None:
 
 def remove(name: str) -> None:
     """Remove a link, of whatever kind; fine if there is none."""
-    with _channel() as channel:
+    with Channel(socket.NETLINK_ROUTE) as channel:
         failures = channel.batch([rt.remove_link(name)])
     _check([each for each in failures if each.number != errno.ENODEV], f"{name} cannot be removed")
 
@@ -99,7 +98,7 @@ def set_address(name: str, address: str, *, present: bool) -> None:
     body = rt.IFADDR.pack(socket.AF_INET6, 128, _IFA_F_NODAD, 0, _index(name))
     body += attribute(rt.IFA_LOCAL, packed) + attribute(rt.IFA_ADDRESS, packed)
     kind, flags = (rt.RTM_NEWADDR, _PUT) if present else (rt.RTM_DELADDR, _DO)
-    with _channel() as channel:
+    with Channel(socket.NETLINK_ROUTE) as channel:
         failures = channel.batch([Message(kind, flags, body)])
     gone = () if present else (errno.EADDRNOTAVAIL,)
     _check(
@@ -114,7 +113,7 @@ def set_route(name: str, address: str, *, present: bool) -> None:
     )
     body += attribute(rt.RTA_DST, IPv6Address(address).packed) + u32(rt.RTA_OIF, _index(name))
     kind, flags = (rt.RTM_NEWROUTE, _PUT) if present else (rt.RTM_DELROUTE, _DO)
-    with _channel() as channel:
+    with Channel(socket.NETLINK_ROUTE) as channel:
         failures = channel.batch([Message(kind, flags, body)])
     gone = () if present else (errno.ESRCH,)
     _check([each for each in failures if each.number not in gone], f"{address} cannot be routed over {name}")
@@ -147,15 +146,6 @@ def _index(name: str) -> int:
         return socket.if_nametoindex(name)
     except OSError as error:
         raise TunnelFault(f"the device {name} is gone") from error
-
-
-@contextmanager
-def _channel() -> Iterator[Channel]:
-    channel = Channel(netns.socket_inside(None, socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE))
-    try:
-        yield channel
-    finally:
-        channel.close()
 
 
 def _check(failures: list[Failure], what: str) -> None:

@@ -4,7 +4,6 @@ import socket
 
 from agent.network.io import dump
 from agent.network.io.wire import Channel
-from covey.io import netns
 
 
 def mtu_of(address: str) -> int:
@@ -13,8 +12,5 @@ def mtu_of(address: str) -> int:
         socket.inet_aton(address)
     except OSError:
         return 0
-    channel = Channel(netns.socket_inside(None, socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE))
-    try:
+    with Channel(socket.NETLINK_ROUTE) as channel:
         return dump.mtu_of(channel, address)
-    finally:
-        channel.close()

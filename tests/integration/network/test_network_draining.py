@@ -19,7 +19,7 @@ from agent.network import ops
 from agent.network.io import connections, conntrack
 from agent.network.io.kernel import carry_out
 from agent.network.io.places import Places
-from agent.network.io.wire import Channel
+from agent.network.io.wire import NETLINK_NETFILTER, Channel
 from agent.network.state import Address, Kind, Link, Port
 from agent.network.sweep import Flow
 from covey.io import netns
@@ -254,11 +254,8 @@ def test_a_port_whose_connection_is_closed_is_free_for_another(bed: Bed) -> None
 
 
 def _flows(path: Path) -> list[Flow]:
-    channel = Channel(netns.socket_inside(path, socket.AF_NETLINK, socket.SOCK_RAW, 12))
-    try:
+    with Channel(NETLINK_NETFILTER, path) as channel:
         return conntrack.flows(channel)
-    finally:
-        channel.close()
 
 
 def _from_port(path: Path, port: int) -> socket.socket:
