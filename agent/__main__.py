@@ -17,6 +17,7 @@ from pathlib import Path
 from random import SystemRandom
 
 import covey.wire  # noqa: F401  before grpc is imported by anything: it sets what TLS versions grpc takes
+from agent.audit.server import AuditServer
 from agent.dns.client import DnsFeed
 from agent.dns.resolv import options_of, search_of, upstreams_of
 from agent.driver import Agent, Parts
@@ -125,20 +126,20 @@ async def _workers(
 
 
 async def _serve(config: NodeConfig) -> None:
-    dice = SystemRandom()
+    dice, audits = SystemRandom(), AuditServer()
     database = Database(config.state / "agent" / "tasks.db", config.cluster_id)
     try:
         stored = database.load()
         networking, tunnels = _try_out(config)
         async with (
+            audits.serving(config.agent_socket),  # first: what is made in that moment would be root's alone
             _workers(config, networking, tunnels) as (runtime, networks),
             DnsFeed(config.dns_socket, dice) as names,
         ):
             images = SkopeoImages(config.state / "images", config.run, config.insecure_registries)
             follow = partial(tell_coveyd, config.daemon_socket)
-            parts = Parts(
-                runtime, images, networks, tunnels, names, database, lambda a: _connect(config, a), follow
-            )
+            connect = partial(_connect, config)
+            parts = Parts(runtime, images, networks, tunnels, names, database, connect, follow, audits)
             session = _session(config, networking, stored, dice)
             try:
                 await _until_told(Agent(parts, session, Tasks(_facts(config)), stored))

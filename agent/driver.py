@@ -5,13 +5,14 @@ import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import agent.session.events as talk
 import agent.tasks.events as work
 from agent.audit import judging
 from agent.audit.driver import Auditor
 from agent.audit.known import known, processes
+from agent.audit.server import AuditServer
 from agent.balancers.answers import Answers
 from agent.balancers.server import HealthPorts
 from agent.dns.seam import Names
@@ -23,7 +24,7 @@ from agent.network.seam import Networks
 from agent.runtime.seam import Runtime
 from agent.session.client import Streams
 from agent.session.machine import Session
-from agent.session.messages import AuditQuestion, Membership
+from agent.session.messages import AuditAnswer, AuditQuestion, Membership
 from agent.tasks import tables
 from agent.tasks.io.actions import Hands
 from agent.tasks.io.db import Database, Remembered, Stored
@@ -45,7 +46,7 @@ class Parts:
     """What an agent is made of.
 
     `connect` gives a channel to the manager at an address; `follow` has coveyd make this node what the managers
-    want it to be, and raises what coveyd answers.
+    want it to be, and raises what coveyd answers. By `audits` root on this host asks.
     """
 
     runtime: Runtime
@@ -56,6 +57,7 @@ class Parts:
     database: Database
     connect: Callable[[str], Channel]
     follow: Callable[[Membership], Coroutine[None, None, None]]
+    audits: AuditServer = field(default_factory=AuditServer)
 
 
 class Agent:
@@ -93,7 +95,8 @@ class Agent:
         async with self._group:
             self._spawn(self._parts.database.run(), "agent database")
             await self._take_over()
-            self._spawn(self.auditor.periodic(self.session.dice, self._audited_itself), "audits")
+            self._parts.audits.answer = self._audit_here
+            self._spawn(self.auditor.periodic(self.session.dice, self._tell_counts), "audits")
             self._spawn(self._remark(), "remarks")
             self._spawn(self._tell_keys(), "keys of tunnels")
             self._spawn(self._health_ports.run(), "health ports")
@@ -165,9 +168,29 @@ class Agent:
         return ()
 
     async def _audit(self, question: AuditQuestion) -> None:
-        self._inbox.put_nowait(talk.Audited(await self.auditor.answer(question)))
+        """Audit for a manager."""
+        self._inbox.put_nowait(talk.Audited(await self._audited(question)))
 
-    def _audited_itself(self, report: AuditReport) -> None:
+    async def _audit_here(self, question: AuditQuestion) -> AuditAnswer:
+        """Audit for somebody on this host; to the end, though they may go away."""
+        answered: asyncio.Future[AuditAnswer] = asyncio.get_running_loop().create_future()
+
+        async def work() -> None:
+            answer = await self._audited(question)
+            if not answered.done():
+                answered.set_result(answer)
+
+        self._spawn(work(), "audit for this host")
+        return await answered
+
+    async def _audited(self, question: AuditQuestion) -> AuditAnswer:
+        """Audit, and have the counts in the node's description."""
+        answer = await self.auditor.answer(question)
+        if not answer.refusal:
+            self._tell_counts(answer.report)
+        return answer
+
+    def _tell_counts(self, report: AuditReport) -> None:
         self._inbox.put_nowait(talk.AuditedItself(judging.summary(report)))
 
     def _answer_balancers(self) -> None:

@@ -60,6 +60,11 @@ class Daemon:
         """The run directory."""
         return Path(self.settings.run_dir)
 
+    @property
+    def under_way(self) -> str:
+        """The operation that is under way, in words; empty while there is none."""
+        return self._under_way
+
     # --- start and reload --------------------------------------------------------------------------
 
     async def recover(self) -> None:

@@ -80,6 +80,7 @@ class DaemonServer:
             managers=known.managers if known else (),
             advertise_address=known.advertise_address if known else "",
             processes=[_process(child) for child in self._daemon.processes.children()],
+            under_way=self._daemon.under_way,
         )
 
     async def force_new_cluster(

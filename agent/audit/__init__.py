@@ -13,5 +13,6 @@ To repair is to ask each part to make what should be: the network driver reconci
 DNS server is told everything anew, leftovers of no task are removed. Nothing of a task that has not ended is
 touched. Then all is looked at once more.
 
-`driver` does this when a manager asks, and now and then by itself.
+`driver` does this when a manager asks, or by `server` root on this host, and now and then by itself; each time the counts
+become part of what the node says of itself.
 """

@@ -39,16 +39,16 @@ class Auditor:
         self._names = names
         self._known = known
         self._turn = asyncio.Lock()
-        self._asked = 0
+        self.asked = 0  # that somebody waits for
         self.settle_ms = limits.audit_settle_ms
 
     async def answer(self, question: AuditQuestion) -> AuditAnswer:
         """Audit for a manager; never raises what the node may be guilty of."""
-        if self._asked >= limits.audits_at_once:
+        if self.asked >= limits.audits_at_once:
             return AuditAnswer(
-                question.audit_id, refusal=f"it has {self._asked} audits to make already; ask later"
+                question.audit_id, refusal=f"it has {self.asked} audits to make already; ask later"
             )
-        self._asked += 1
+        self.asked += 1
         try:
             async with asyncio.timeout(limits.audit_node_s):
                 return AuditAnswer(question.audit_id, await self.audit(repair=question.repair))
@@ -63,7 +63,7 @@ class Auditor:
             log.exception("the audit failed by our own fault")
             return AuditAnswer(question.audit_id, refusal=f"internal error: {error!r}")
         finally:
-            self._asked -= 1
+            self.asked -= 1
 
     async def audit(self, *, repair: bool = False) -> AuditReport:
         """Look, twice if there is something; with `repair` put right what may be, and look again."""

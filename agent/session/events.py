@@ -95,7 +95,7 @@ class Audited:
 
 @dataclass(frozen=True, slots=True)
 class AuditedItself:
-    """The node was audited, as it is now and then."""
+    """The node was audited, whoever wanted it: the counts are part of what it says of itself."""
 
     summary: AuditSummary
 

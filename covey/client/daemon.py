@@ -64,7 +64,10 @@ class ProcessInfo(Part, frozen=True):
 
 
 class DaemonInfo(Part, frozen=True):
-    """What coveyd says of itself; the ids are empty while the host is in no cluster."""
+    """What coveyd says of itself; the ids are empty while the host is in no cluster.
+
+    `under_way` names the operation that is under way (a join), if there is one.
+    """
 
     version: str = ""
     node_id: str = ""
@@ -74,6 +77,7 @@ class DaemonInfo(Part, frozen=True):
     managers: tuple[str, ...] = ()
     advertise_address: str = ""
     processes: tuple[ProcessInfo, ...] = ()
+    under_way: str = ""
 
 
 class DaemonClient:

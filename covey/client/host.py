@@ -10,6 +10,7 @@ from covey.errors import FailedPrecondition, InvalidArgument, PermissionDenied, 
 
 DEFAULT_HOST = "unix:///run/covey/covey.sock"
 MANAGER_SOCKET = "manager.sock"
+AGENT_SOCKET = "agent.sock"
 
 _SCHEME = "unix://"
 _NOBODY = (errno.ENOENT, errno.ECONNREFUSED, errno.ENOTDIR)
@@ -28,7 +29,7 @@ class Staleness:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One host, by coveyd's socket. The manager's is in the same directory.
+    """One host, by coveyd's socket. The manager's and the agent's are in the same directory.
 
     With `stale`, what is read may be old. `user` is who asks, for a service's history: a word, and no proof.
     """
@@ -51,6 +52,11 @@ class Host:
     def manager_socket(self) -> Path:
         """The socket of the manager on this host, if it is one."""
         return self.daemon_socket.parent / MANAGER_SOCKET
+
+    @property
+    def agent_socket(self) -> Path:
+        """The socket of the agent on this host, if it is a node."""
+        return self.daemon_socket.parent / AGENT_SOCKET
 
     def check_daemon(self) -> None:
         """See that coveyd listens; raises Unavailable or PermissionDenied with the remedy if not."""

@@ -97,10 +97,14 @@ class AuditedNode(Part, frozen=True):
 
 
 class ClusterAudit(Part, frozen=True):
-    """An audit of the cluster: its nodes, and what the managers keep (None if they did not come to say)."""
+    """An audit of the cluster: its nodes, and what the managers keep (None if they did not come to say).
+
+    `local`: a node was asked by itself, and the managers were not.
+    """
 
     nodes: tuple[AuditedNode, ...] = ()
     managers: AuditReport | None = None
+    local: bool = False
 
 
 class NetworkDetail(Part, frozen=True):

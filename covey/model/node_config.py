@@ -59,6 +59,11 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.run / "manager.sock"
 
     @property
+    def agent_socket(self) -> Path:
+        """The agent's local API, for root on this host."""
+        return self.run / "agent.sock"
+
+    @property
     def netns_dir(self) -> Path:
         """Where network namespaces are bound to names."""
         return self.run / "netns"

@@ -22,52 +22,55 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from covey.v1 import dispatcher_pb2 as covey_dot_v1_dot_dispatcher__pb2
 from covey.v1 import types_pb2 as covey_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x63ovey/v1/node.proto\x12\x08\x63ovey.v1\x1a\x14\x63ovey/v1/types.proto\"3\n\x16\x46orceNewClusterRequest\x12\x19\n\x11\x61\x64vertise_address\x18\x01 \x01(\t\">\n\x17\x46orceNewClusterResponse\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x0f\n\x07node_id\x18\x02 \x01(\t\"O\n\x0eRestoreRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x19\n\x11\x61\x64vertise_address\x18\x02 \x01(\t\x12\x14\n\x0c\x64\x61ta_address\x18\x03 \x01(\t\"6\n\x0fRestoreResponse\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x0f\n\x07node_id\x18\x02 \x01(\t\"D\n\x11SetAddressRequest\x12\x19\n\x11\x61\x64vertise_address\x18\x01 \x01(\t\x12\x14\n\x0c\x64\x61ta_address\x18\x02 \x01(\t\"\x14\n\x12SetAddressResponse\"M\n\x17\x46ollowMembershipRequest\x12 \n\x04role\x18\x01 \x01(\x0e\x32\x12.covey.v1.NodeRole\x12\x10\n\x08managers\x18\x02 \x03(\t\"\x1a\n\x18\x46ollowMembershipResponse\"\xdc\x01\n\x0bInitRequest\x12\x19\n\x11\x61\x64vertise_address\x18\x01 \x01(\t\x12\x14\n\x0c\x64\x61ta_address\x18\x02 \x01(\t\x12\x15\n\raddress_pools\x18\x03 \x03(\t\x12\x1c\n\x14subnet_prefix_length\x18\x04 \x01(\x03\x12\x12\n\nvxlan_port\x18\x05 \x01(\x03\x12,\n\x0c\x61vailability\x18\x06 \x01(\x0e\x32\x16.covey.v1.Availability\x12%\n\x05store\x18\x07 \x01(\x0b\x32\x16.covey.v1.StoreOptions\"\x91\x01\n\x0cStoreOptions\x12\x0b\n\x03url\x18\x01 \x01(\t\x12\x0f\n\x07\x63\x61_file\x18\x02 \x01(\t\x12\x18\n\x10\x63\x65rtificate_file\x18\x03 \x01(\t\x12\x10\n\x08key_file\x18\x04 \x01(\t\x12\x10\n\x08username\x18\x05 \x01(\t\x12\x15\n\rpassword_file\x18\x06 \x01(\t\x12\x0e\n\x06prefix\x18\x07 \x01(\t\"I\n\x0cInitResponse\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12\x14\n\x0cworker_token\x18\x03 \x01(\t\"\x8c\x01\n\x0bJoinRequest\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x19\n\x11\x61\x64vertise_address\x18\x03 \x01(\t\x12\x14\n\x0c\x64\x61ta_address\x18\x04 \x01(\t\x12,\n\x0c\x61vailability\x18\x05 \x01(\x0e\x32\x16.covey.v1.Availability\"U\n\x0cJoinResponse\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12 \n\x04role\x18\x03 \x01(\x0e\x32\x12.covey.v1.NodeRole\"\x1d\n\x0cLeaveRequest\x12\r\n\x05\x66orce\x18\x01 \x01(\x08\"\x0f\n\rLeaveResponse\"\r\n\x0bInfoRequest\"\xd0\x01\n\x0cInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12\x12\n\ncluster_id\x18\x03 \x01(\t\x12\x11\n\tnode_name\x18\x04 \x01(\t\x12 \n\x04role\x18\x05 \x01(\x0e\x32\x12.covey.v1.NodeRole\x12\x10\n\x08managers\x18\x06 \x03(\t\x12\x19\n\x11\x61\x64vertise_address\x18\x07 \x01(\t\x12(\n\tprocesses\x18\x08 \x03(\x0b\x32\x15.covey.v1.ProcessInfo\"_\n\x0bProcessInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07running\x18\x02 \x01(\x08\x12\x0b\n\x03pid\x18\x03 \x01(\x03\x12\x10\n\x08restarts\x18\x04 \x01(\x03\x12\x12\n\nlast_error\x18\x05 \x01(\t2\xa7\x04\n\nNodeDaemon\x12\x35\n\x04Init\x12\x15.covey.v1.InitRequest\x1a\x16.covey.v1.InitResponse\x12\x35\n\x04Join\x12\x15.covey.v1.JoinRequest\x1a\x16.covey.v1.JoinResponse\x12\x38\n\x05Leave\x12\x16.covey.v1.LeaveRequest\x1a\x17.covey.v1.LeaveResponse\x12\x35\n\x04Info\x12\x15.covey.v1.InfoRequest\x1a\x16.covey.v1.InfoResponse\x12V\n\x0f\x46orceNewCluster\x12 .covey.v1.ForceNewClusterRequest\x1a!.covey.v1.ForceNewClusterResponse\x12>\n\x07Restore\x12\x18.covey.v1.RestoreRequest\x1a\x19.covey.v1.RestoreResponse\x12G\n\nSetAddress\x12\x1b.covey.v1.SetAddressRequest\x1a\x1c.covey.v1.SetAddressResponse\x12Y\n\x10\x46ollowMembership\x12!.covey.v1.FollowMembershipRequest\x1a\".covey.v1.FollowMembershipResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x63ovey/v1/node.proto\x12\x08\x63ovey.v1\x1a\x19\x63ovey/v1/dispatcher.proto\x1a\x14\x63ovey/v1/types.proto\"3\n\x16\x46orceNewClusterRequest\x12\x19\n\x11\x61\x64vertise_address\x18\x01 \x01(\t\">\n\x17\x46orceNewClusterResponse\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x0f\n\x07node_id\x18\x02 \x01(\t\"O\n\x0eRestoreRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x19\n\x11\x61\x64vertise_address\x18\x02 \x01(\t\x12\x14\n\x0c\x64\x61ta_address\x18\x03 \x01(\t\"6\n\x0fRestoreResponse\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x0f\n\x07node_id\x18\x02 \x01(\t\"D\n\x11SetAddressRequest\x12\x19\n\x11\x61\x64vertise_address\x18\x01 \x01(\t\x12\x14\n\x0c\x64\x61ta_address\x18\x02 \x01(\t\"\x14\n\x12SetAddressResponse\"M\n\x17\x46ollowMembershipRequest\x12 \n\x04role\x18\x01 \x01(\x0e\x32\x12.covey.v1.NodeRole\x12\x10\n\x08managers\x18\x02 \x03(\t\"\x1a\n\x18\x46ollowMembershipResponse\"\xdc\x01\n\x0bInitRequest\x12\x19\n\x11\x61\x64vertise_address\x18\x01 \x01(\t\x12\x14\n\x0c\x64\x61ta_address\x18\x02 \x01(\t\x12\x15\n\raddress_pools\x18\x03 \x03(\t\x12\x1c\n\x14subnet_prefix_length\x18\x04 \x01(\x03\x12\x12\n\nvxlan_port\x18\x05 \x01(\x03\x12,\n\x0c\x61vailability\x18\x06 \x01(\x0e\x32\x16.covey.v1.Availability\x12%\n\x05store\x18\x07 \x01(\x0b\x32\x16.covey.v1.StoreOptions\"\x91\x01\n\x0cStoreOptions\x12\x0b\n\x03url\x18\x01 \x01(\t\x12\x0f\n\x07\x63\x61_file\x18\x02 \x01(\t\x12\x18\n\x10\x63\x65rtificate_file\x18\x03 \x01(\t\x12\x10\n\x08key_file\x18\x04 \x01(\t\x12\x10\n\x08username\x18\x05 \x01(\t\x12\x15\n\rpassword_file\x18\x06 \x01(\t\x12\x0e\n\x06prefix\x18\x07 \x01(\t\"I\n\x0cInitResponse\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12\x14\n\x0cworker_token\x18\x03 \x01(\t\"\x8c\x01\n\x0bJoinRequest\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x19\n\x11\x61\x64vertise_address\x18\x03 \x01(\t\x12\x14\n\x0c\x64\x61ta_address\x18\x04 \x01(\t\x12,\n\x0c\x61vailability\x18\x05 \x01(\x0e\x32\x16.covey.v1.Availability\"U\n\x0cJoinResponse\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12 \n\x04role\x18\x03 \x01(\x0e\x32\x12.covey.v1.NodeRole\"\x1d\n\x0cLeaveRequest\x12\r\n\x05\x66orce\x18\x01 \x01(\x08\"\x0f\n\rLeaveResponse\"\r\n\x0bInfoRequest\"\xe3\x01\n\x0cInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12\x12\n\ncluster_id\x18\x03 \x01(\t\x12\x11\n\tnode_name\x18\x04 \x01(\t\x12 \n\x04role\x18\x05 \x01(\x0e\x32\x12.covey.v1.NodeRole\x12\x10\n\x08managers\x18\x06 \x03(\t\x12\x19\n\x11\x61\x64vertise_address\x18\x07 \x01(\t\x12(\n\tprocesses\x18\x08 \x03(\x0b\x32\x15.covey.v1.ProcessInfo\x12\x11\n\tunder_way\x18\t \x01(\t\"_\n\x0bProcessInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07running\x18\x02 \x01(\x08\x12\x0b\n\x03pid\x18\x03 \x01(\x03\x12\x10\n\x08restarts\x18\x04 \x01(\x03\x12\x12\n\nlast_error\x18\x05 \x01(\t2\xa7\x04\n\nNodeDaemon\x12\x35\n\x04Init\x12\x15.covey.v1.InitRequest\x1a\x16.covey.v1.InitResponse\x12\x35\n\x04Join\x12\x15.covey.v1.JoinRequest\x1a\x16.covey.v1.JoinResponse\x12\x38\n\x05Leave\x12\x16.covey.v1.LeaveRequest\x1a\x17.covey.v1.LeaveResponse\x12\x35\n\x04Info\x12\x15.covey.v1.InfoRequest\x1a\x16.covey.v1.InfoResponse\x12V\n\x0f\x46orceNewCluster\x12 .covey.v1.ForceNewClusterRequest\x1a!.covey.v1.ForceNewClusterResponse\x12>\n\x07Restore\x12\x18.covey.v1.RestoreRequest\x1a\x19.covey.v1.RestoreResponse\x12G\n\nSetAddress\x12\x1b.covey.v1.SetAddressRequest\x1a\x1c.covey.v1.SetAddressResponse\x12Y\n\x10\x46ollowMembership\x12!.covey.v1.FollowMembershipRequest\x1a\".covey.v1.FollowMembershipResponse2D\n\tNodeAgent\x12\x37\n\x05\x41udit\x12\x17.covey.v1.AuditQuestion\x1a\x15.covey.v1.AuditAnswerb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'covey.v1.node_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FORCENEWCLUSTERREQUEST']._serialized_start=55
-  _globals['_FORCENEWCLUSTERREQUEST']._serialized_end=106
-  _globals['_FORCENEWCLUSTERRESPONSE']._serialized_start=108
-  _globals['_FORCENEWCLUSTERRESPONSE']._serialized_end=170
-  _globals['_RESTOREREQUEST']._serialized_start=172
-  _globals['_RESTOREREQUEST']._serialized_end=251
-  _globals['_RESTORERESPONSE']._serialized_start=253
-  _globals['_RESTORERESPONSE']._serialized_end=307
-  _globals['_SETADDRESSREQUEST']._serialized_start=309
-  _globals['_SETADDRESSREQUEST']._serialized_end=377
-  _globals['_SETADDRESSRESPONSE']._serialized_start=379
-  _globals['_SETADDRESSRESPONSE']._serialized_end=399
-  _globals['_FOLLOWMEMBERSHIPREQUEST']._serialized_start=401
-  _globals['_FOLLOWMEMBERSHIPREQUEST']._serialized_end=478
-  _globals['_FOLLOWMEMBERSHIPRESPONSE']._serialized_start=480
-  _globals['_FOLLOWMEMBERSHIPRESPONSE']._serialized_end=506
-  _globals['_INITREQUEST']._serialized_start=509
-  _globals['_INITREQUEST']._serialized_end=729
-  _globals['_STOREOPTIONS']._serialized_start=732
-  _globals['_STOREOPTIONS']._serialized_end=877
-  _globals['_INITRESPONSE']._serialized_start=879
-  _globals['_INITRESPONSE']._serialized_end=952
-  _globals['_JOINREQUEST']._serialized_start=955
-  _globals['_JOINREQUEST']._serialized_end=1095
-  _globals['_JOINRESPONSE']._serialized_start=1097
-  _globals['_JOINRESPONSE']._serialized_end=1182
-  _globals['_LEAVEREQUEST']._serialized_start=1184
-  _globals['_LEAVEREQUEST']._serialized_end=1213
-  _globals['_LEAVERESPONSE']._serialized_start=1215
-  _globals['_LEAVERESPONSE']._serialized_end=1230
-  _globals['_INFOREQUEST']._serialized_start=1232
-  _globals['_INFOREQUEST']._serialized_end=1245
-  _globals['_INFORESPONSE']._serialized_start=1248
-  _globals['_INFORESPONSE']._serialized_end=1456
-  _globals['_PROCESSINFO']._serialized_start=1458
-  _globals['_PROCESSINFO']._serialized_end=1553
-  _globals['_NODEDAEMON']._serialized_start=1556
-  _globals['_NODEDAEMON']._serialized_end=2107
+  _globals['_FORCENEWCLUSTERREQUEST']._serialized_start=82
+  _globals['_FORCENEWCLUSTERREQUEST']._serialized_end=133
+  _globals['_FORCENEWCLUSTERRESPONSE']._serialized_start=135
+  _globals['_FORCENEWCLUSTERRESPONSE']._serialized_end=197
+  _globals['_RESTOREREQUEST']._serialized_start=199
+  _globals['_RESTOREREQUEST']._serialized_end=278
+  _globals['_RESTORERESPONSE']._serialized_start=280
+  _globals['_RESTORERESPONSE']._serialized_end=334
+  _globals['_SETADDRESSREQUEST']._serialized_start=336
+  _globals['_SETADDRESSREQUEST']._serialized_end=404
+  _globals['_SETADDRESSRESPONSE']._serialized_start=406
+  _globals['_SETADDRESSRESPONSE']._serialized_end=426
+  _globals['_FOLLOWMEMBERSHIPREQUEST']._serialized_start=428
+  _globals['_FOLLOWMEMBERSHIPREQUEST']._serialized_end=505
+  _globals['_FOLLOWMEMBERSHIPRESPONSE']._serialized_start=507
+  _globals['_FOLLOWMEMBERSHIPRESPONSE']._serialized_end=533
+  _globals['_INITREQUEST']._serialized_start=536
+  _globals['_INITREQUEST']._serialized_end=756
+  _globals['_STOREOPTIONS']._serialized_start=759
+  _globals['_STOREOPTIONS']._serialized_end=904
+  _globals['_INITRESPONSE']._serialized_start=906
+  _globals['_INITRESPONSE']._serialized_end=979
+  _globals['_JOINREQUEST']._serialized_start=982
+  _globals['_JOINREQUEST']._serialized_end=1122
+  _globals['_JOINRESPONSE']._serialized_start=1124
+  _globals['_JOINRESPONSE']._serialized_end=1209
+  _globals['_LEAVEREQUEST']._serialized_start=1211
+  _globals['_LEAVEREQUEST']._serialized_end=1240
+  _globals['_LEAVERESPONSE']._serialized_start=1242
+  _globals['_LEAVERESPONSE']._serialized_end=1257
+  _globals['_INFOREQUEST']._serialized_start=1259
+  _globals['_INFOREQUEST']._serialized_end=1272
+  _globals['_INFORESPONSE']._serialized_start=1275
+  _globals['_INFORESPONSE']._serialized_end=1502
+  _globals['_PROCESSINFO']._serialized_start=1504
+  _globals['_PROCESSINFO']._serialized_end=1599
+  _globals['_NODEDAEMON']._serialized_start=1602
+  _globals['_NODEDAEMON']._serialized_end=2153
+  _globals['_NODEAGENT']._serialized_start=2155
+  _globals['_NODEAGENT']._serialized_end=2223
 # @@protoc_insertion_point(module_scope)

@@ -1,3 +1,4 @@
+from covey.v1 import dispatcher_pb2 as _dispatcher_pb2
 from covey.v1 import types_pb2 as _types_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -148,7 +149,7 @@ class InfoRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class InfoResponse(_message.Message):
-    __slots__ = ("version", "node_id", "cluster_id", "node_name", "role", "managers", "advertise_address", "processes")
+    __slots__ = ("version", "node_id", "cluster_id", "node_name", "role", "managers", "advertise_address", "processes", "under_way")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
@@ -157,6 +158,7 @@ class InfoResponse(_message.Message):
     MANAGERS_FIELD_NUMBER: _ClassVar[int]
     ADVERTISE_ADDRESS_FIELD_NUMBER: _ClassVar[int]
     PROCESSES_FIELD_NUMBER: _ClassVar[int]
+    UNDER_WAY_FIELD_NUMBER: _ClassVar[int]
     version: str
     node_id: str
     cluster_id: str
@@ -165,7 +167,8 @@ class InfoResponse(_message.Message):
     managers: _containers.RepeatedScalarFieldContainer[str]
     advertise_address: str
     processes: _containers.RepeatedCompositeFieldContainer[ProcessInfo]
-    def __init__(self, version: _Optional[str] = ..., node_id: _Optional[str] = ..., cluster_id: _Optional[str] = ..., node_name: _Optional[str] = ..., role: _Optional[_Union[_types_pb2.NodeRole, str]] = ..., managers: _Optional[_Iterable[str]] = ..., advertise_address: _Optional[str] = ..., processes: _Optional[_Iterable[_Union[ProcessInfo, _Mapping]]] = ...) -> None: ...
+    under_way: str
+    def __init__(self, version: _Optional[str] = ..., node_id: _Optional[str] = ..., cluster_id: _Optional[str] = ..., node_name: _Optional[str] = ..., role: _Optional[_Union[_types_pb2.NodeRole, str]] = ..., managers: _Optional[_Iterable[str]] = ..., advertise_address: _Optional[str] = ..., processes: _Optional[_Iterable[_Union[ProcessInfo, _Mapping]]] = ..., under_way: _Optional[str] = ...) -> None: ...
 
 class ProcessInfo(_message.Message):
     __slots__ = ("name", "running", "pid", "restarts", "last_error")

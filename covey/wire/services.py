@@ -269,7 +269,27 @@ class NodeDaemon:
     )
 
 
-SERVICES = (Control, Dispatcher, Logs, LogBroker, NodeCa, StoreKeeping, Raft, Bootstrap, NodeDaemon)
+class NodeAgent:
+    """The agent's own API on its local socket."""
+
+    name = "covey.v1.NodeAgent"
+    audit = Unary(
+        name, "Audit", dispatcher_pb2.AuditQuestion, dispatcher_pb2.AuditAnswer, LOCAL, Where.ANYWHERE
+    )
+
+
+SERVICES = (
+    Control,
+    Dispatcher,
+    Logs,
+    LogBroker,
+    NodeCa,
+    StoreKeeping,
+    Raft,
+    Bootstrap,
+    NodeDaemon,
+    NodeAgent,
+)
 
 
 def methods() -> list[Method[Any, Any]]:

@@ -16,6 +16,10 @@ from tests.support.stand import Stand
 pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
 
 GONE = "gone0gone0gone0gone0gone0"
+MEDDLED = [
+    (kind, "w1")
+    for kind in ("DNS", "VIP", "address", "container", "container", "mount", "namespace", "route")
+]
 
 
 def audit(stand: Stand, *options: str) -> str:
@@ -35,15 +39,15 @@ def tried(stand: Stand) -> str:
     return ""
 
 
-def kinds(stand: Stand, *options: str) -> list[tuple[str, str]]:
+def kinds(stand: Stand, *options: str, node: str = "") -> list[tuple[str, str]]:
     """Which kinds of things are amiss, and on which node."""
-    words = stand.refused("system", "audit", "--format", "json", *options)
+    words = stand.refused("system", "audit", "--format", "json", *options, node=node)
     assert "exit code 1" in words
     (told,) = json.loads(words[words.index("[") :])
     found = [
         (each["kind"], node["hostname"]) for node in told["nodes"] for each in node["report"]["findings"]
     ]
-    assert not told["managers"].get("findings")
+    assert not (told["managers"] or {}).get("findings")
     return sorted(found)
 
 
@@ -85,14 +89,45 @@ def test_what_somebody_meddled_with_is_found_and_put_right(stand: Stand) -> None
     stand.covey("service", "create", *made, f"{stand.web}:1")
     before = {task.id for task in stand.running("web")}
     meddle(stand)
-    expected = ["DNS", "VIP", "address", "container", "container", "mount", "namespace", "route"]
-    assert kinds(stand) == [(kind, "w1") for kind in expected]
-    assert kinds(stand) == [(kind, "w1") for kind in expected], "looking changes nothing"
+    assert kinds(stand) == MEDDLED
+    assert kinds(stand) == MEDDLED, "looking changes nothing"
 
-    assert f"{len(expected)} repaired, 0 amiss on 3 nodes" in audit(stand, "--repair")
+    assert f"{len(MEDDLED)} repaired, 0 amiss on 3 nodes" in audit(stand, "--repair")
     assert "Nothing amiss on 3 nodes" in audit(stand)
     assert {task.id for task in stand.running("web")} == before
     assert stand.answers("w1", 8088)
+
+
+def test_a_node_that_no_manager_answers_is_audited_by_itself_and_put_right(stand: Stand) -> None:
+    stand.covey("network", "create", "shop")
+    made = ("--name", "web", "--replicas", "3", "--network", "shop", "--publish", "8089:80")
+    stand.covey("service", "create", *made, f"{stand.web}:1")
+    (before,) = (task.id for task in stand.running("web") if task.node == "w1")
+    nodes.power_loss(stand.place, "m1")
+    assert "Nothing amiss on 1 node (" in local(stand)
+    meddle(stand)
+    assert kinds(stand, "--local", node="w1") == MEDDLED
+    assert kinds(stand, "--local", node="w1") == MEDDLED, "looking changes nothing"
+    assert f"{len(MEDDLED)} repaired, 0 amiss on 1 node" in local(stand, "--repair")
+    assert "Nothing amiss on 1 node (" in local(stand)
+
+    nodes.kill_process(stand.place, "w1", "agent")  # the next one knows all of it from its disk
+    stand.until("the agent to answer again", lambda: "Nothing amiss on 1 node (" in tried_locally(stand))
+    nodes.boot(stand.place, "m1")
+    stand.until("every agent to have called", lambda: "Nothing amiss on 3 nodes" in tried(stand))
+    assert before in {task.id for task in stand.running("web")}
+    assert stand.answers("w1", 8089)
+
+
+def local(stand: Stand, *options: str) -> str:
+    """What an audit prints that finds nothing, and asks nobody but the node's own coveyd."""
+    return stand.covey("system", "audit", "--local", *options, node="w1")
+
+
+def tried_locally(stand: Stand) -> str:
+    with contextlib.suppress(CoveyError):
+        return local(stand)
+    return ""
 
 
 def meddle(stand: Stand) -> None:

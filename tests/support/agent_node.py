@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 
 import covey.wire  # noqa: F401  before grpc
+from agent.audit.server import AuditServer
 from agent.dns.fake import FakeNames
 from agent.driver import Agent, Parts
 from agent.images.fake import FakeImages
@@ -42,6 +43,7 @@ class Node:
     names: FakeNames = field(default_factory=FakeNames)
     managers: tuple[str, ...] = ()
     runtime: FaultyRuntime = field(init=False)
+    audits: AuditServer = field(default_factory=AuditServer)
     followed: list[Membership] = field(default_factory=list)
     refusals: int = 0
 
@@ -68,6 +70,7 @@ class Node:
             database,
             lambda address: connect_control(address, identity),
             self.follow,
+            self.audits,
         )
         session = Session(
             NodeDescription(hostname="host1"),

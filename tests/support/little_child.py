@@ -1,7 +1,8 @@
 """A process for coveyd to supervise: little_child.py NAME --config FILE [--stop-tasks].
 
 It notes in RUN/NAME.log what befalls it, and that two of it run at once, which must never be. RUN/NAME.does
-may ask for other conduct: `crash` (ends at once), `deaf` (SIGTERM is ignored), `fail` (for --stop-tasks).
+may ask for other conduct: `crash` (ends at once), `deaf` (SIGTERM is ignored), `fail` (for --stop-tasks), `hang`
+(an agent that takes calls and never answers).
 """
 
 import fcntl
@@ -39,8 +40,8 @@ def main() -> None:
     say(f"start {config['node_name']}")
     if does == "crash":
         sys.exit(3)
-    if name == "manager":
-        path = run / "manager.sock"
+    if name == "manager" or does == "hang":
+        path = run / f"{name}.sock"
         path.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(str(path))

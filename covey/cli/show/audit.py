@@ -24,7 +24,7 @@ def audit_text(told: ClusterAudit, *, repair: bool) -> str:
         *(f"Not answered: {_name(each)}: {each.unanswered}" for each in told.nodes if each.unanswered),
         *(f"Remark of {name}: {remark}" for name, report in _reports(told) for remark in report.remarks),
     ]
-    if told.managers is None:
+    if told.managers is None and not told.local:
         lines.append("Not answered: the managers did not come to say what they found; ask again")
     lines += [_unused(told), _sum(told, rows, repair)]
     return "\n\n".join([*parts, "\n".join(line for line in lines if line)])
@@ -37,7 +37,7 @@ def is_clean(told: ClusterAudit) -> bool:
 
 def is_complete(told: ClusterAudit) -> bool:
     """Tell whether everybody answered, about everything."""
-    silent = any(each.unanswered for each in told.nodes) or told.managers is None
+    silent = any(each.unanswered for each in told.nodes) or (told.managers is None and not told.local)
     return not silent and not any(report.remarks for _, report in _reports(told))
 
 

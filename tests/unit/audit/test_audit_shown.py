@@ -76,3 +76,15 @@ def test_managers_that_do_not_come_to_an_end_are_missing() -> None:
     assert "the managers did not come to say" in audit_text(told, repair=False)
     assert is_clean(told)
     assert not is_complete(told)
+
+
+def test_one_that_was_asked_at_its_own_host_misses_no_managers() -> None:
+    told = ClusterAudit(CLEAN.nodes[:1], local=True)
+    assert audit_text(told, repair=False) == "Nothing amiss on 1 node (40 things compared)"
+    assert is_clean(told)
+    assert is_complete(told)
+    silent = ClusterAudit((AuditedNode("n1", "host1", unanswered="its agent does not run"),), local=True)
+    assert audit_text(silent, repair=False) == (
+        "Not answered: host1: its agent does not run\nNothing amiss on 0 nodes (0 things compared)"
+    )
+    assert not is_complete(silent)
