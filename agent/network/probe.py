@@ -160,6 +160,16 @@ def strangers(packets: int, senders: Iterable[str]) -> Finding:
     )
 
 
+def forged(packets: int) -> Finding:
+    """Say that VXLAN packets of tasks here were dropped; `packets` is rounded."""
+    return Finding(
+        Severity.WARNING,
+        "vxlan",
+        f"{packets:,} VXLAN packets or more that tasks on this node made themselves were dropped: others would take them "
+        "for this node's; find the task that does that (without NET_RAW, --cap-drop, it can at least forge no addresses)",
+    )
+
+
 def smaller(link_mtu: int, mtu: int) -> Finding:
     """Say that the link below has become too small for what the overlays here were built for."""
     return Finding(

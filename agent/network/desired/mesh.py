@@ -46,6 +46,7 @@ from .task import DESTINATION_NAT, all_of, shared
 
 LOOPBACK = {Family.IPV4: "127.0.0.0/8", Family.IPV6: "::1/128"}
 PORTS = "ports"
+FILTER = 0
 SOURCE_NAT = 100
 _RAW = -300
 _PROTOCOLS = {Protocol.TCP: "tcp", Protocol.UDP: "udp", Protocol.SCTP: "sctp"}
@@ -134,6 +135,19 @@ def table(facts: Facts, network_id: str, within: str) -> Table:
     chains = [
         loopback_guard(names.INGRESS_BRIDGE, family),
         *dispatching(family),
+        Chain(
+            "forward",
+            # a task's answers go this way, and nothing else: not VXLAN of its own making, nor by a way out it has not
+            (
+                (
+                    InLink(names.INGRESS_BRIDGE),
+                    OutLink(names.INGRESS_BRIDGE, negated=True),
+                    Translated(negated=True),
+                    Drop(),
+                ),
+            ),
+            Base("filter", Hook.FORWARD, FILTER),
+        ),
         Chain("postrouting", ((OutLink(names.INGRESS_BRIDGE), Jump(_MASQUERADED)),), out),
         Chain(_MASQUERADED, tuple(_masqueraded(facts, ports, within))),
     ]

@@ -39,6 +39,7 @@ from . import mesh, underlay
 from .addressing import mac, subnet
 from .facts import Facts, has_ipv6, ingress, mtu, vtep
 from .mesh import (
+    FILTER,
     LOOPBACK,
     PORTS,
     SOURCE_NAT,
@@ -53,7 +54,6 @@ from .mesh import (
 from .overlay import answering, task_port, uplink
 from .task import gateway_mac, has_way_out, places, shared
 
-FILTER = 0
 _EVERY = {Family.IPV4: "", Family.IPV6: "::"}
 
 

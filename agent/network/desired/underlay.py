@@ -4,6 +4,9 @@ VXLAN itself takes whatever comes to its UDP port, from anybody. So what bears t
 comes from an address that is no node's is dropped before the device sees it, and counted. Packets of other
 VNIs are somebody else's affair: another program may have VXLAN devices on the same port.
 
+A task can put any address on its packets (CAP_NET_RAW, which containers have by default), so what comes by the bridges
+that tasks are on is dropped whoever it says it is from: no node is there.
+
 It is decided where packets have come for this host (not before: there they may still be in fragments, whose
 later ones say neither port nor VNI).
 """
@@ -17,6 +20,7 @@ from ..firewall import (
     Count,
     Drop,
     Hook,
+    InLink,
     Jump,
     KeyKind,
     NoteSender,
@@ -28,8 +32,7 @@ from ..firewall import (
 )
 from .facts import Facts, ingress, overlays
 
-NODES, VNIS, STRANGERS = "nodes", "vnis", "strangers"
-_STRANGE = "strange"
+NODES, VNIS, STRANGERS, STRANGE = "nodes", "vnis", "strangers", "strange"
 _EARLY = -300
 
 
@@ -38,13 +41,17 @@ def table(facts: Facts) -> Table | None:
     vnis = _vnis(facts)
     if not vnis:
         return None
-    strange = ToPort("udp", facts.host.vxlan_port), VniIn(VNIS), SenderIn(NODES, negated=True), Jump(_STRANGE)
+    strange = ToPort("udp", facts.host.vxlan_port), VniIn(VNIS), SenderIn(NODES, negated=True), Jump(STRANGE)
+    made_here = [
+        (InLink(bridge), ToPort("udp", facts.host.vxlan_port), VniIn(VNIS), Count(), Drop())
+        for bridge in (names.GATEWAY_BRIDGE, names.INGRESS_BRIDGE)
+    ]
     # Who it was is noted on the side: the set may be full, and the packet is dropped all the same.
     dropped = ((NoteSender(STRANGERS),), (Count(), Drop()))
     nodes = (each for each in facts.others() if ":" not in each)
     return Table(
         names.UNDERLAY_TABLE,
-        (Chain("input", (strange,), Base("filter", Hook.INPUT, _EARLY)), Chain(_STRANGE, dropped)),
+        (Chain("input", (*made_here, strange), Base("filter", Hook.INPUT, _EARLY)), Chain(STRANGE, dropped)),
         (
             VerdictMap(NODES, KeyKind.ADDRESS, _set(sorted(nodes)), verdicts=False),
             VerdictMap(VNIS, KeyKind.VNI, _set(str(vni) for vni in sorted(vnis)), verdicts=False),

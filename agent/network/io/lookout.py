@@ -6,15 +6,29 @@ VPN with its routes), and so do networks. What the kernel can do does not change
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from subprocess import SubprocessError
 
 from covey import limits
 from covey.errors import CoveyError
 
-from ..probe import Finding, Known, Severity, Survey, crowded, findings, lost, rounded, smaller, strangers
+from ..probe import (
+    Finding,
+    Known,
+    Severity,
+    Survey,
+    crowded,
+    findings,
+    forged,
+    lost,
+    rounded,
+    smaller,
+    strangers,
+)
 from ..state import NODE
 from . import dump, neighbours
 from .nftables import counting
@@ -26,6 +40,26 @@ InTurn = Callable[[Callable[[], None]], Coroutine[None, None, None]]
 """Have something done on the networks' own thread, in its turn."""
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Tally:
+    """A count that goes on where tables that are made anew begin again."""
+
+    total: int = 0
+    standing: int = 0  # what the table says that stands
+    grew_s: float = 0.0  # when it last did
+
+    def add(self, counted: int, now_s: float) -> None:
+        """Take up what the standing table has counted."""
+        if more := counted - (self.standing if counted >= self.standing else 0):
+            self.grew_s = now_s
+        self.total += more
+        self.standing = counted
+
+    def recent(self, now_s: float) -> bool:
+        """Tell whether it grew lately."""
+        return self.total > 0 and now_s - self.grew_s < limits.vxlan_strangers_kept_s
 
 
 class Lookout:
@@ -44,7 +78,7 @@ class Lookout:
         self._vxlan_port = vxlan_port
         self._known = known
         self._interfaces_seen = interfaces_seen
-        self._dropped = self._counted = 0  # packets of strangers; and those that the standing table counts
+        self._dropped, self._forged = Tally(), Tally()  # packets of strangers, and of tasks here
         self._soon = asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
         self._told: set[Finding] = set()
@@ -107,11 +141,16 @@ class Lookout:
         return [*found, smaller(link_mtu, known.mtu)] if 0 < link_mtu < known.mtu else found
 
     def _strangers(self) -> list[Finding]:
-        """Packets of strangers that were dropped, as long as somebody sent some lately: a table made anew counts anew."""
+        """VXLAN packets that were dropped, as long as somebody sent some lately: a table made anew counts anew."""
         found = counting.strangers(self._places.filtering(NODE))
-        self._dropped += found.packets - (self._counted if found.packets >= self._counted else 0)
-        self._counted = found.packets
-        return [strangers(rounded(self._dropped), found.senders)] if found.senders else []
+        said, now_s = [], time.monotonic()
+        self._dropped.add(found.packets, now_s)
+        self._forged.add(found.forged, now_s)
+        if found.senders:
+            said.append(strangers(rounded(self._dropped.total), found.senders))
+        if self._forged.recent(now_s):
+            said.append(forged(rounded(self._forged.total)))
+        return said
 
 
 def _crowded() -> list[Finding]:

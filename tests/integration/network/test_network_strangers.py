@@ -44,6 +44,18 @@ def forge(bed: Bed, to: Host, packet: bytes, times: int = 1, source: str = OUTSI
             sender.sendto(packet, (to.address, limits.vxlan_port))
 
 
+def udp(source: str, to: str, payload: bytes) -> bytes:
+    """A packet to the VXLAN port that says it is from `source`."""
+    header = struct.pack(">BBHHHBBH", 0x45, 0, 28 + len(payload), 1, 0, 64, 17, 0)
+    ports = struct.pack(">HHHH", 50_000, limits.vxlan_port, 8 + len(payload), 0)
+    return header + socket.inet_aton(source) + socket.inet_aton(to) + ports + payload
+
+
+def send_raw(task: Path, packet: bytes, to: Host) -> None:
+    with netns.socket_inside(task, socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as sender:
+        sender.sendto(packet, (to.address, 0))
+
+
 def listen(task: Path) -> socket.socket:
     opened = netns.socket_inside(task, socket.AF_INET, socket.SOCK_DGRAM)
     opened.bind(("0.0.0.0", 4000))
@@ -120,6 +132,28 @@ def test_a_task_sends_no_vxlan_in_its_nodes_name(bed: Bed) -> None:
         with pytest.raises(TimeoutError):
             heard.recv(100)
     assert second.ask("audit") == ""
+
+
+def test_a_task_forges_no_node(bed: Bed) -> None:
+    """With a raw socket, which tasks may open, any address can be put on a packet: by the link it is known."""
+    first, second, third = bed.hosts
+    bed.attach(first, "t1", EndpointState.ACTIVE)
+    bed.attach(second, "t2", EndpointState.ACTIVE)
+    bed.push()
+    forger = first.task_path("t1")
+    to_its_node = udp(second.address, first.address, vxlan(NET.vni, inner("10.7.0.1")))
+    to_another = udp(third.address, second.address, vxlan(NET.vni, inner("10.7.0.2")))
+    with listen(forger) as here, listen(second.task_path("t2")) as there:
+        for via in ("", first.ingress, second.ingress):  # by its gateway, or through the mesh's network
+            for packet, host, heard in ((to_its_node, first, here), (to_another, second, there)):
+                if via:
+                    run_in(forger, "ip", "route", "replace", host.address, "via", via, "dev", "eth1")
+                send_raw(forger, packet, host)
+                with pytest.raises(TimeoutError):
+                    print(f"by {via or 'the gateway'} to {host.node_id}:", heard.recv(100))
+    assert ask_tcp(forger, "10.7.0.2"), "nodes are heard as before"
+    assert "2 VXLAN packets or more that tasks on this node made themselves were dropped" in remarked(first)
+    assert "from addresses that are no node's" not in remarked(first), "that would be somebody else's doing"
 
 
 def test_nodes_come_and_go_by_elements(bed: Bed) -> None:

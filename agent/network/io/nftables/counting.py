@@ -3,8 +3,8 @@
 import socket
 from dataclasses import dataclass
 
-from ...desired.underlay import STRANGERS
-from ...names import UNDERLAY_TABLE
+from ...desired.underlay import STRANGE, STRANGERS
+from ...names import GATEWAY_TABLE, UNDERLAY_TABLE
 from ..wire import Channel, attribute_list, attributes, string, text
 from .messages import GETRULE, GETSETELEM
 from .readback import listed
@@ -12,25 +12,36 @@ from .readback import listed
 
 @dataclass(frozen=True, slots=True)
 class Strangers:
-    """How many packets of strangers were dropped since the table stands, and who sent some lately."""
+    """How many packets of strangers were dropped since the table stands, and who sent some lately.
+
+    `forged` are those that tasks here made themselves: there the sender's address means nothing.
+    """
 
     packets: int = 0
     senders: tuple[str, ...] = ()
+    forged: int = 0
 
 
 def strangers(channel: Channel) -> Strangers:
-    """What the underlay's table has dropped, and from whom; nothing if there is none."""
-    rules = listed(channel, GETRULE, text(1, UNDERLAY_TABLE))
-    packets = sum(_counted(rule.get(4, b"")) for rule in rules if string(rule[1]) == UNDERLAY_TABLE)
+    """What was dropped of VXLAN, and from whom; nothing if nothing keeps it out."""
+    packets = forged = 0
+    for table in (UNDERLAY_TABLE, GATEWAY_TABLE):
+        for rule in listed(channel, GETRULE, text(1, table)):
+            if string(rule[1]) != table:
+                continue
+            if string(rule[2]) == STRANGE:
+                packets += _counted(rule.get(4, b""))
+            else:
+                forged += _counted(rule.get(4, b""))
     if not packets:
-        return Strangers()
+        return Strangers(forged=forged)
     asked = text(1, UNDERLAY_TABLE) + text(2, STRANGERS)
     senders = [
         attributes(attributes(element)[1])[1]
         for answer in listed(channel, GETSETELEM, asked)
         for _, element in attribute_list(answer.get(3, b""))
     ]
-    return Strangers(packets, tuple(sorted(map(socket.inet_ntoa, senders))))
+    return Strangers(packets, tuple(sorted(map(socket.inet_ntoa, senders))), forged)
 
 
 def _counted(expressions: bytes) -> int:
