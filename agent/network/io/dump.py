@@ -31,7 +31,7 @@ class Found:
 
 def interfaces(channel: Channel) -> tuple[dict[int, str], frozenset[str]]:
     """The names of all links by index, and those of links that are no loopback and in no bridge."""
-    found = _links(channel)
+    found = link_entries(channel)
     names = {head[2]: string(each[rt.IFLA_IFNAME]) for head, each in found}
     free = [
         names[head[2]] for head, each in found if not head[3] & _IFF_LOOPBACK and rt.IFLA_MASTER not in each
@@ -39,7 +39,8 @@ def interfaces(channel: Channel) -> tuple[dict[int, str], frozenset[str]]:
     return names, frozenset(free)
 
 
-def _links(channel: Channel) -> list[tuple[tuple[int, ...], dict[int, bytes]]]:
+def link_entries(channel: Channel) -> list[tuple[tuple[int, ...], dict[int, bytes]]]:
+    """Every link of the namespace as the kernel lists it: the fields of `IFINFO`, and its attributes."""
     return [
         (rt.IFINFO.unpack_from(body), attributes(body[rt.IFINFO.size :]))
         for _, body in channel.dump(Message(rt.RTM_GETLINK, 0, rt.IFINFO.pack(0, 0, 0, 0, 0)))
@@ -51,7 +52,7 @@ _NO_NAMES: Mapping[int, str] = {}
 
 def links(channel: Channel, outside: Mapping[int, str] = _NO_NAMES) -> dict[str, Found]:
     """Every link of the namespace by name, those of foreign kinds left out; `outside` names the node's by index."""
-    entries = _links(channel)
+    entries = link_entries(channel)
     names = {head[2]: string(found[rt.IFLA_IFNAME]) for head, found in entries}
     result = {}
     for (_, _, index, flags, _), found in entries:
@@ -86,9 +87,9 @@ def mtu_of(channel: Channel, address: str) -> int:
         for _, body in channel.dump(request)
         if attributes(body[rt.IFADDR.size :]).get(rt.IFA_LOCAL) == wanted
     }
-    for _, body in channel.dump(Message(rt.RTM_GETLINK, 0, rt.IFINFO.pack(0, 0, 0, 0, 0))):
-        if rt.IFINFO.unpack_from(body)[2] in holders:
-            return _u32(attributes(body[rt.IFINFO.size :])[rt.IFLA_MTU])
+    for head, each in link_entries(channel):
+        if head[2] in holders:
+            return _u32(each[rt.IFLA_MTU])
     return 0
 
 
@@ -149,11 +150,7 @@ def taught_links(channel: Channel) -> frozenset[str]:
 
 
 def _names(channel: Channel) -> dict[int, str]:
-    names = {}
-    for _, body in channel.dump(Message(rt.RTM_GETLINK, 0, rt.IFINFO.pack(0, 0, 0, 0, 0))):
-        index = rt.IFINFO.unpack_from(body)[2]
-        names[index] = string(attributes(body[rt.IFINFO.size :])[rt.IFLA_IFNAME])
-    return names
+    return {head[2]: string(each[rt.IFLA_IFNAME]) for head, each in link_entries(channel)}
 
 
 def statics(channel: Channel, names: Mapping[int, str]) -> frozenset[LinkMac]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 from pathlib import Path
 
+from agent.network.io import dump
 from agent.network.io import rtnetlink as rt
 from agent.network.io.wire import (
     NLM_F_ACK,
@@ -50,9 +51,7 @@ def read(names: Iterable[str]) -> dict[str, Found]:
     wanted = set(names)
     found: dict[int, tuple[str, Found]] = {}
     with Channel(socket.NETLINK_ROUTE) as channel:
-        for _, body in channel.dump(Message(rt.RTM_GETLINK, 0, rt.IFINFO.pack(0, 0, 0, 0, 0))):
-            _, _, index, flags, _ = rt.IFINFO.unpack_from(body)
-            entry = attributes(body[rt.IFINFO.size :])
+        for (_, _, index, flags, _), entry in dump.link_entries(channel):
             if (name := string(entry[rt.IFLA_IFNAME])) in wanted:
                 mtu = int.from_bytes(entry[rt.IFLA_MTU], sys.byteorder)
                 found[index] = name, Found(index, mtu, bool(flags & rt.IFF_UP))
@@ -69,8 +68,7 @@ def read(names: Iterable[str]) -> dict[str, Found]:
 def names() -> list[str]:
     """How all links here are called."""
     with Channel(socket.NETLINK_ROUTE) as channel:
-        listed = channel.dump(Message(rt.RTM_GETLINK, 0, rt.IFINFO.pack(0, 0, 0, 0, 0)))
-    return [string(attributes(body[rt.IFINFO.size :])[rt.IFLA_IFNAME]) for _, body in listed]
+        return [string(entry[rt.IFLA_IFNAME]) for _, entry in dump.link_entries(channel)]
 
 
 def bring_up(name: str, mtu: int) -> None:
