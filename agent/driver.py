@@ -35,7 +35,7 @@ from agent.tunnels.seam import Tunnels
 from covey import limits
 from covey.errors import CoveyError, Unavailable
 from covey.model.audit import AuditReport
-from covey.model.objects import ClusterVersion, TunnelKey
+from covey.model.objects import ClusterVersion
 from covey.wire.client import Channel
 
 log = logging.getLogger(__name__)
@@ -114,6 +114,8 @@ class Agent:
         living = processes(observed)
         denied = await self._parts.networks.reconcile(rebuild.networks, held, rebuild.sandboxes, living)
         self._parts.names.reset(held, rebuild.resolvers)
+        # before the node registers: of one that has no keys, others take the tunnels down
+        self._machines.hear(talk.KeysChanged(await self._parts.tunnels.keys()))
         self._machines.perform(rest)
         self._machines.perform(
             tables.InForce(each.network_id, each.version) for each in held if each.network_id not in denied
@@ -208,7 +210,7 @@ class Agent:
 
     async def _tell_keys(self) -> None:
         """Tell the managers the public keys of this node's tunnels, as soon as they are others."""
-        told: tuple[TunnelKey, ...] = ()
+        told = self.session.description.networking.tunnel_keys
         while True:
             told = await self._parts.tunnels.keys(told)
             self._inbox.put_nowait(talk.KeysChanged(told))

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -9,12 +10,15 @@ import pytest
 
 import covey.wire  # noqa: F401  before grpc
 from agent.images.fake import FakeImages
+from agent.network.fake import FakeNetworks
+from agent.network.seam import NOBODY, Sandbox
 from agent.runtime.fake import FakeRuntime
 from agent.session.messages import LogOptions, LogSubscription, Membership, Redirect, SessionStarted
 from agent.tasks.io.stop import stop_everything
 from covey.errors import Unavailable
+from covey.io.netns import Process
 from covey.model.assignments import Assignments
-from covey.model.objects import ClusterVersion
+from covey.model.objects import ClusterVersion, Network, TunnelKey
 from covey.model.states import NodeRole, TaskState
 from covey.model.tables import EndpointRow, NetworkTable, NetworkTableDelta
 from tests.support.agent_node import AUTHORITY, Node, holds, play, registered
@@ -41,6 +45,35 @@ def test_a_network_the_host_denies_at_the_start_is_asked_for_until_it_is_granted
             assert agent.session.in_force == {}
             await manager.until(lambda: manager.applied == {"net": ClusterVersion(1, 1)})
             assert node.networks.fail == {}
+
+    play(tmp_path, story)
+
+
+class SlowNetworks(FakeNetworks):
+    """What stands takes longer to be made right than a manager to answer."""
+
+    async def reconcile(
+        self,
+        networks: Iterable[Network],
+        tables: Iterable[NetworkTable],
+        sandboxes: Iterable[Sandbox],
+        processes: Mapping[str, Process] = NOBODY,
+    ) -> frozenset[str]:
+        await asyncio.sleep(0.3)
+        return await super().reconcile(networks, tables, sandboxes, processes)
+
+
+def test_a_node_registers_with_the_keys_that_its_tunnels_have(tmp_path: Path) -> None:
+    """Others would take down their tunnels to a node that seems to have none."""
+    keys = (TunnelKey(3, "a key", 4794),)
+
+    async def story(node: Node, manager: FakeManager) -> None:
+        node.networks = SlowNetworks()
+        node.tunnels.public_keys = keys
+        async with node.agent():
+            await registered(manager)
+        said = manager.registers[0].description.networking.tunnel_keys  # type: ignore[attr-defined]
+        assert [key.public_key for key in said] == ["a key"]
 
     play(tmp_path, story)
 
