@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from random import Random
 
 from agent.dns.seam import Names
@@ -74,11 +75,11 @@ class Auditor:
                 log.warning("repairing %d things found amiss", len(found.findings))
                 complaints = await self._repair()
                 left = await self._standing()
-                left = Look(left.compared, left.findings, (*complaints, *left.remarks))
+                left = replace(left, remarks=(*complaints, *left.remarks))
             known = self._known()
             remarks, unused = await self._unused(known)
             shown = left or found
-            shown = Look(shown.compared, shown.findings, (*shown.remarks, *remarks))
+            shown = replace(shown, remarks=(*shown.remarks, *remarks))
             if left is None:
                 found = shown
             else:

@@ -32,6 +32,7 @@ def standing(first: Look, second: Look) -> Look:
         second.compared,
         tuple(dict.fromkeys(each for each in second.findings if each in before)),
         tuple(dict.fromkeys(second.remarks)),
+        tuple(dict.fromkeys(second.notes)),
     )
 
 
@@ -56,6 +57,7 @@ def report(found: Look, left: Look | None, known: Known, unused: tuple[int, int]
         remarks=tuple(_short(each) for each in remains.remarks[: limits.audit_remarks_max]),
         task_ids=tuple(sorted(known.held))[: limits.audit_tasks_max],
         omitted_tasks=max(0, len(known.held) - limits.audit_tasks_max),
+        notes=tuple(_short(each) for each in remains.notes[: limits.audit_remarks_max]),
     )
 
 

@@ -8,11 +8,12 @@ from covey.model.audit import Finding
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """`compared` things were looked at; `remarks` say what could not be."""
+    """`compared` things were looked at; `remarks` say what could not be, `notes` what is no fault but worth knowing."""
 
     compared: int = 0
     findings: tuple[Finding, ...] = ()
     remarks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def together(looks: Iterable[Look]) -> Look:
@@ -22,4 +23,5 @@ def together(looks: Iterable[Look]) -> Look:
         sum(each.compared for each in parts),
         tuple(finding for each in parts for finding in each.findings),
         tuple(remark for each in parts for remark in each.remarks),
+        tuple(note for each in parts for note in each.notes),
     )

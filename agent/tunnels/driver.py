@@ -23,6 +23,7 @@ from covey.model.tunnels import tunnel_address, tunnel_prefix
 from . import names, plan
 from .calling import Calling
 from .findings import findings
+from .guard import Drops
 from .io import devices, keys
 from .io.underlay import mtu_of
 from .io.wireguard import TunnelFault, WireGuard
@@ -62,7 +63,7 @@ class NodeTunnels:
         self._loaded = False
         self._networks: Mapping[str, Encrypted] = {}  # replaced, never changed: the thread may be reading it
         self._told: dict[tuple[str, str], str] = {}  # endpoints that we gave peers
-        self._dropped = 0
+        self._dropped = Drops()
         self._trouble = ""
         self._silence = Silence()
         self._calling = Calling(address)
@@ -212,10 +213,8 @@ class NodeTunnels:
                 f"{limits.tunnel_underlay_mtu_min}; raise its MTU"
             )
         self._own = replace(self._own, mtu=size)
-        if dropped > self._dropped:
-            _log.warning(
-                "%d packets in plaintext for encrypted networks were dropped", dropped - self._dropped
-            )
+        for note in dropped.since(self._dropped).notes():
+            _log.warning("%s", note)
         self._dropped = dropped
         return have
 
@@ -267,9 +266,7 @@ class NodeTunnels:
         return Look(
             1 + len(stored) + sum(1 + len(each.peers) for each in want.devices.values()) + len(want.routes),
             (*found, *_key_findings(self._settings.keys, stored == self._keeping.keys)),
-            (f"{self._dropped} packets in plaintext for encrypted networks were dropped",)
-            if self._dropped
-            else (),
+            notes=tuple(self._dropped.notes()),
         )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from covey import limits
 from covey.model.audit import Finding
 
 from . import names, plan
@@ -15,9 +16,20 @@ def findings(steps: Iterable[Step], have: State) -> Iterator[Finding]:
     for step in steps:
         if not isinstance(step, plan.SetGuard | plan.RemoveGuard) and step.name in made:
             continue
+        if isinstance(step, plan.SetPeer) and _has_just_answered(step, have):
+            continue
         if isinstance(step, plan.CreateDevice | plan.SetKey):
             made.add(step.name)
         yield _finding(step, have)
+
+
+def _has_just_answered(step: plan.SetPeer, have: State) -> bool:
+    """Tell of a peer whether all there is to do is to call it no more: the next look after the tunnels does that."""
+    if step.new or step.endpoint or step.address or step.keepalive_s != 0:
+        return False
+    device = have.devices.get(step.name)
+    peer = device.peers.get(step.public_key) if device is not None else None
+    return peer is not None and peer.answered and peer.keepalive_s == limits.tunnel_keepalive_s
 
 
 def _finding(step: Step, have: State) -> Finding:

@@ -11,6 +11,7 @@ These ways are closed, each counted:
   have not been put together yet where they are looked at, and the network's number may be in a later fragment.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Literal
@@ -18,6 +19,29 @@ from typing import Literal
 from .state import Guard
 
 ENCODING = 2  # raise when the encoder makes other bytecode of the same rules
+
+
+PASSING = "passing"
+
+
+@dataclass(frozen=True, slots=True)
+class Drops:
+    """What the guard has dropped since it was put in place: plaintext, and what it would not pass on for a task."""
+
+    plaintext: int = 0
+    passing: int = 0
+
+    def notes(self) -> Iterator[str]:
+        """Say it, of what there is."""
+        if self.plaintext:
+            yield f"{self.plaintext} packets in plaintext for encrypted networks were dropped"
+        if self.passing:
+            words = "packets that tasks sent to addresses of tunnels, which are nodes' own, were dropped"
+            yield f"{self.passing} {words}"
+
+    def since(self, before: "Drops") -> "Drops":
+        """What was dropped since then; a guard that was put in place anew began with nothing."""
+        return Drops(max(0, self.plaintext - before.plaintext), max(0, self.passing - before.passing))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +88,7 @@ def passing(guard: Guard) -> list[Rule]:
 
 def chains(guard: Guard) -> dict[str, list[Rule]]:
     """All rules, by the names of their chains."""
-    return {"incoming": incoming(guard), "outgoing": outgoing(guard), "passing": passing(guard)}
+    return {"incoming": incoming(guard), "outgoing": outgoing(guard), PASSING: passing(guard)}
 
 
 def digest(guard: Guard) -> str:

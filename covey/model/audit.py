@@ -25,7 +25,7 @@ class AuditReport(Part, frozen=True):
     `compared` is how many things were looked at. Findings are bounded: `counts` has all that remain, by kind,
     `omitted` says how many are not listed. Of a node, `remarks` say what could not be looked at, `task_ids` are those
     it is to have (`omitted_tasks` more are not listed), and images that no task of it uses are counted, which is no
-    fault.
+    fault. `notes` say what is no fault either, and worth knowing.
     """
 
     at_ns: int = 0
@@ -38,6 +38,7 @@ class AuditReport(Part, frozen=True):
     remarks: tuple[str, ...] = ()
     task_ids: tuple[str, ...] = ()
     omitted_tasks: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def counts(findings: Iterable[Finding]) -> tuple[AuditCount, ...]:

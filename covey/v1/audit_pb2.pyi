@@ -20,7 +20,7 @@ class Finding(_message.Message):
     def __init__(self, kind: _Optional[str] = ..., place: _Optional[str] = ..., words: _Optional[str] = ..., repaired: _Optional[bool] = ...) -> None: ...
 
 class AuditReport(_message.Message):
-    __slots__ = ("at_ns", "compared", "findings", "counts", "omitted", "unused_images", "unused_image_bytes", "remarks", "task_ids", "omitted_tasks")
+    __slots__ = ("at_ns", "compared", "findings", "counts", "omitted", "unused_images", "unused_image_bytes", "remarks", "task_ids", "omitted_tasks", "notes")
     AT_NS_FIELD_NUMBER: _ClassVar[int]
     COMPARED_FIELD_NUMBER: _ClassVar[int]
     FINDINGS_FIELD_NUMBER: _ClassVar[int]
@@ -31,6 +31,7 @@ class AuditReport(_message.Message):
     REMARKS_FIELD_NUMBER: _ClassVar[int]
     TASK_IDS_FIELD_NUMBER: _ClassVar[int]
     OMITTED_TASKS_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
     at_ns: int
     compared: int
     findings: _containers.RepeatedCompositeFieldContainer[Finding]
@@ -41,4 +42,5 @@ class AuditReport(_message.Message):
     remarks: _containers.RepeatedScalarFieldContainer[str]
     task_ids: _containers.RepeatedScalarFieldContainer[str]
     omitted_tasks: int
-    def __init__(self, at_ns: _Optional[int] = ..., compared: _Optional[int] = ..., findings: _Optional[_Iterable[_Union[Finding, _Mapping]]] = ..., counts: _Optional[_Iterable[_Union[_objects_pb2.AuditCount, _Mapping]]] = ..., omitted: _Optional[int] = ..., unused_images: _Optional[int] = ..., unused_image_bytes: _Optional[int] = ..., remarks: _Optional[_Iterable[str]] = ..., task_ids: _Optional[_Iterable[str]] = ..., omitted_tasks: _Optional[int] = ...) -> None: ...
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, at_ns: _Optional[int] = ..., compared: _Optional[int] = ..., findings: _Optional[_Iterable[_Union[Finding, _Mapping]]] = ..., counts: _Optional[_Iterable[_Union[_objects_pb2.AuditCount, _Mapping]]] = ..., omitted: _Optional[int] = ..., unused_images: _Optional[int] = ..., unused_image_bytes: _Optional[int] = ..., remarks: _Optional[_Iterable[str]] = ..., task_ids: _Optional[_Iterable[str]] = ..., omitted_tasks: _Optional[int] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...

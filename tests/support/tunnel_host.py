@@ -31,6 +31,8 @@ class TunnelCall(msgspec.Struct):
 async def perform_here(tunnels: NodeTunnels, call: TunnelCall) -> str:
     """What concerns tunnels alone."""
     match call.method:
+        case "notes":
+            return "\n".join((await tunnels.audit()).notes)
         case "keys":
             return msgspec.json.encode(await tunnels.keys()).decode()
         case "use":
@@ -59,7 +61,7 @@ async def main() -> None:
         before = time.perf_counter()
         try:
             method = msgspec.json.decode(line)["method"]
-            if method in ("keys", "use"):
+            if method in ("keys", "use", "notes"):
                 result = await perform_here(tunnels, msgspec.json.decode(line, type=TunnelCall))
             else:
                 result = await perform(networks, msgspec.json.decode(line, type=Call))

@@ -2,6 +2,7 @@
 
 import errno
 import struct
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv6Network
 
@@ -35,13 +36,13 @@ from agent.network.io.wire import (
 )
 
 from .. import names
-from ..guard import Accepted, Dropped, Rule, chains, digest
+from ..guard import PASSING, Accepted, Dropped, Drops, Rule, chains, digest
 from ..state import Guard
 from .wireguard import TunnelFault
 
 _INET = 1
 _EARLY = -310
-_HOOKS = {"incoming": Hook.INPUT, "outgoing": Hook.OUTPUT, "passing": Hook.FORWARD}
+_HOOKS = {"incoming": Hook.INPUT, "outgoing": Hook.OUTPUT, PASSING: Hook.FORWARD}
 _REGISTER, _VERDICT = 8, 0
 _META_IIFNAME, _META_OIFNAME, _META_NFPROTO, _META_L4PROTO = 6, 7, 15, 16
 _NETWORK_HEADER, _TRANSPORT_HEADER = 1, 2
@@ -79,16 +80,16 @@ def remove() -> None:
             raise TunnelFault(f"the firewall table {names.GUARD_TABLE} cannot be removed: {failure}")
 
 
-def read(guard: Guard) -> tuple[str, int]:
+def read(guard: Guard) -> tuple[str, Drops]:
     """Read the guard back: its digest if it is whole, "changed" if not, "" if there is none; and what it dropped."""
     with Channel(NETLINK_NETFILTER) as channel:
         standing = {string(each[3]) for each in _list(channel, GETCHAIN)}
-        comments, packets = list[str](), 0
+        comments, packets = list[str](), Counter[bool]()
         for rule in _list(channel, GETRULE):
             comments.append(_comment(rule.get(7, b"")))
-            packets += _counted(rule.get(4, b""))
+            packets[string(rule[2]) == PASSING] += _counted(rule.get(4, b""))
     if not standing:
-        return "", 0
+        return "", Drops()
     wanted_chains = chains(guard)
     said = {each.split()[1] for each in comments if len(each.split()) == 3}
     wanted = [
@@ -98,7 +99,7 @@ def read(guard: Guard) -> tuple[str, int]:
         for place, _ in enumerate(rules)
     ]
     whole = len(said) == 1 and comments == wanted and standing == set(wanted_chains)
-    return (said.pop() if whole else "changed"), packets
+    return (said.pop() if whole else "changed"), Drops(packets[False], packets[True])
 
 
 def _chain(name: str, rules: Sequence[Rule], said: str) -> Iterator[Message]:

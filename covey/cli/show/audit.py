@@ -23,6 +23,7 @@ def audit_text(told: ClusterAudit, *, repair: bool) -> str:
         *_omitted(told),
         *(f"Not answered: {_name(each)}: {each.unanswered}" for each in told.nodes if each.unanswered),
         *(f"Remark of {name}: {remark}" for name, report in _reports(told) for remark in report.remarks),
+        *(f"Note of {name}: {note}" for name, report in _reports(told) for note in report.notes),
     ]
     if told.managers is None and not told.local:
         lines.append("Not answered: the managers did not come to say what they found; ask again")

@@ -140,6 +140,7 @@ def test_plaintext_for_an_encrypted_network_is_dropped_and_counted(
         with pytest.raises(TimeoutError):
             hearing.recv(1000)
         assert dropped(first) == before + 3
+        assert first.ask("notes") == f"{before + 3} packets in plaintext for encrypted networks were dropped"
         eventually(lambda: "plaintext" in first.said(), "the log says so")
 
         first.stop()  # or the guard would be put back at once
@@ -247,6 +248,10 @@ def test_a_task_says_nothing_in_its_nodes_name_through_a_tunnel(tunnels: TunnelB
         with pytest.raises(TimeoutError):
             hearing.recv(1000)
         assert dropped(second) == before + 1
+        told = second.ask("notes").splitlines()
+        assert "1 packets that tasks sent to addresses of tunnels, which are nodes' own, were dropped" in told
+        assert not before or f"{before} packets in plaintext" in told[0], "which these are not"
+        assert len(told) == (2 if before else 1)
         second.stop()
         run_in(second.path, "nft", "flush", "chain", "inet", "covey_tunnels", "passing")
         saying.sendto(forged(SECRET.vni), (first.tunnel, limits.vxlan_port))

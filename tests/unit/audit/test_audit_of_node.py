@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from agent.audit import judging
 from agent.audit.driver import Auditor
 from agent.audit.known import Known, known
-from agent.audit.look import Look
+from agent.audit.look import Look, together
 from agent.dns.fake import FakeNames
 from agent.images.fake import FakeImages
 from agent.network.fake import FakeNetworks
@@ -162,6 +162,13 @@ def test_a_report_is_bounded_and_counts_what_it_leaves_out() -> None:
     assert all(len(each.words) <= limits.audit_words_chars_max for each in report.findings)
     assert report.omitted == 7
     assert report.counts == (AuditCount("FDB", len(many)),)
+
+
+def test_what_is_worth_knowing_is_told_beside_what_is_amiss() -> None:
+    first, second = Look(notes=("2 packets were dropped",)), Look(notes=("3 packets were dropped",))
+    seen = judging.standing(first, together([second, Look(1, (WRONG,))]))
+    report = judging.report(seen, None, Known(), (0, 0), 5)
+    assert (report.notes, report.remarks, report.findings) == (("3 packets were dropped",), (), ())
 
 
 def test_tasks_that_the_managers_have_forgotten_are_not_among_those_it_has() -> None:

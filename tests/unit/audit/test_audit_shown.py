@@ -71,6 +71,16 @@ def test_what_is_unused_is_told_and_no_fault() -> None:
     assert is_clean(told)
 
 
+def test_what_is_worth_knowing_is_told_and_nothing_is_missing_for_it() -> None:
+    report = AuditReport(compared=1, notes=("3 packets were dropped",))
+    told = ClusterAudit((AuditedNode("n1", "host1", report),), AuditReport())
+    assert "Note of host1: 3 packets were dropped" in audit_text(told, repair=False)
+    assert is_clean(told)
+    assert is_complete(told)
+    unseen = AuditReport(compared=1, remarks=("names cannot be looked at: the server does not answer",))
+    assert not is_complete(ClusterAudit((AuditedNode("n1", "host1", unseen),), AuditReport()))
+
+
 def test_managers_that_do_not_come_to_an_end_are_missing() -> None:
     told = ClusterAudit(CLEAN.nodes)
     assert "the managers did not come to say" in audit_text(told, repair=False)

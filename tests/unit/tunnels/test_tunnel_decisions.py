@@ -73,6 +73,26 @@ def test_what_wireguard_says_of_endpoints_is_not_compared() -> None:
     assert plan(moved, want, {}) == [SetPeer(name, "k2", "192.0.2.2:4793")], "but told once by a new agent"
 
 
+def test_a_peer_that_has_just_answered_is_not_amiss() -> None:
+    """It is still called, until tunnels are looked after again: an audit may come between."""
+    want = wish(OWN, (KEY,), ROWS, (5,), NOTHING)
+    stands = carried_out(NOTHING, plan(NOTHING, want, {}), want)
+    name = names.device("n1", 0)
+    told = {(name, "k2"): "192.0.2.2:4793"}
+
+    def amiss(keepalive_s: int, *, answered: bool) -> list[str]:
+        peer = replace(stands.devices[name].peers["k2"], keepalive_s=keepalive_s, answered=answered)
+        now = State({name: replace(stands.devices[name], peers={"k2": peer})}, stands.routes, stands.guard)
+        steps = plan(now, wish(OWN, (KEY,), ROWS, (5,), now), told)
+        return [each.words for each in findings(steps, now)]
+
+    assert amiss(limits.tunnel_keepalive_s, answered=True) == []
+    assert amiss(0, answered=True) == []
+    assert amiss(limits.tunnel_keepalive_s, answered=False) == []
+    assert amiss(25, answered=True) == ["k2 is set otherwise than it should be"], "somebody else's doing"
+    assert amiss(0, answered=False) == ["k2 is set otherwise than it should be"]
+
+
 def test_a_device_that_is_not_served_is_made_anew_with_its_routes() -> None:
     want = wish(OWN, (KEY,), ROWS, (5,), NOTHING)
     stands = carried_out(NOTHING, plan(NOTHING, want, {}), want)
