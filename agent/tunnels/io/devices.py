@@ -6,6 +6,7 @@ from itertools import groupby
 from agent.network.io.claims import holder
 
 from .. import names, plan
+from ..guard import Drops
 from ..plan import Step
 from ..state import Device, Guard, State
 from . import guarding, links
@@ -14,8 +15,8 @@ from .userspace import Userspace
 from .wireguard import TunnelFault, WireGuard
 
 
-def read(wanted: Sequence[str], make: WireGuard | None, guard: Guard) -> tuple[State, int]:
-    """Read what stands of the devices `wanted` and of the guard; and how many packets it has dropped."""
+def read(wanted: Sequence[str], make: WireGuard | None, guard: Guard) -> tuple[State, Drops]:
+    """Read what stands of the devices `wanted` and of the guard; and what it has dropped."""
     devices, routes = dict[str, Device](), dict[str, str]()
     for name, found in links.read(wanted).items():
         tuned = make.read(name) if make is not None else None
