@@ -12,6 +12,7 @@ from covey.errors import FailedPrecondition, NotLeader, PeerFault
 from covey.ids import new_id
 from covey.model.assignments import TaskReport
 from covey.model.objects import ClusterVersion, NodeDescription
+from covey.model.tunnels import wrong_with
 from covey.v1 import objects_pb2
 from covey.v1.dispatcher_pb2 import (
     AgentMessage,
@@ -166,9 +167,11 @@ def _described(message: objects_pb2.NodeDescription, caller: Caller) -> NodeDesc
         rule = f"a host name is printable, and has at most {limits.hostname_length_chars_max} characters"
     elif message.data_address and not _is_address(message.data_address):
         rule = f"{message.data_address!r} is no IP address that packets can be sent to"
+    description = from_message(message, NodeDescription) if not rule else NodeDescription()
+    rule = rule or wrong_with(description.networking.tunnel_keys)
     if rule:
         raise PeerFault(f"node {caller.node_id} described itself as no node can be: {rule}")
-    return from_message(message, NodeDescription)
+    return description
 
 
 def _is_address(text: str) -> bool:

@@ -1,6 +1,7 @@
 """The dispatcher in motion, over a real store: what it does when the store is slow, full, or far ahead."""
 
 import asyncio
+from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from random import Random
 
@@ -10,7 +11,7 @@ from msgspec.structs import replace
 from covey import limits
 from covey.errors import FailedPrecondition, NotLeader, PeerFault
 from covey.model.assignments import TaskReport
-from covey.model.objects import Node, NodeDescription, Task, TaskStatus
+from covey.model.objects import Node, NodeDescription, NodeNetworking, Task, TaskStatus, TunnelKey
 from covey.model.states import NodeRole, NodeState, TaskState
 from covey.v1 import assignments_pb2, objects_pb2, types_pb2
 from covey.v1.dispatcher_pb2 import (
@@ -169,6 +170,14 @@ def test_an_agent_that_is_too_far_behind_is_given_up(monkeypatch: pytest.MonkeyP
     asyncio.run(run())
 
 
+GOOD_KEY = b64encode(bytes(range(32))).decode()
+
+
+def with_keys(*keys: TunnelKey) -> NodeDescription:
+    """What a node says that has these keys: others would give them to their WireGuard, and one bad row stops it."""
+    return replace(DESCRIPTION, networking=NodeNetworking(encryption="kernel", tunnel_keys=keys))
+
+
 @pytest.mark.parametrize(
     ("description", "rule"),
     [
@@ -176,6 +185,10 @@ def test_an_agent_that_is_too_far_behind_is_given_up(monkeypatch: pytest.MonkeyP
         (replace(DESCRIPTION, data_address="0.0.0.0"), "is no IP address"),
         (replace(DESCRIPTION, hostname="a\nb"), "printable"),
         (replace(DESCRIPTION, engine_labels={"a": "b" * 9000}), "at most 8192 bytes"),
+        (with_keys(TunnelKey(1, "a2V5", 4794)), "'a2V5' is no public key"),
+        (with_keys(TunnelKey(1, "not base64!", 4794)), "is no public key"),
+        (with_keys(TunnelKey(1, GOOD_KEY, 1 << 16)), "65536 is no port"),
+        (with_keys(TunnelKey(1, GOOD_KEY, 4794), TunnelKey(1, GOOD_KEY, 4793)), "one of each"),
     ],
 )
 def test_a_node_that_describes_itself_as_none_can_be_is_refused(
