@@ -23,11 +23,11 @@ from covey.model.tunnels import tunnel_address, tunnel_prefix
 from . import names, plan
 from .calling import Calling
 from .findings import findings
-from .guard import Drops
-from .io import devices, keys
+from .guard import Drops, digest
+from .io import devices, guarding, keys
 from .io.underlay import mtu_of
-from .io.wireguard import TunnelFault, WireGuard
-from .keeping import Keeping
+from .io.wireguard import TunnelFault, Unguarded, WireGuard
+from .keeping import Keeping, Key
 from .plan import Step
 from .seam import Encrypted, Tunnels
 from .silence import Silence
@@ -61,10 +61,15 @@ class NodeTunnels:
         self._own = Own(settings.node_id, address, prefix, 0, settings.vxlan_port)
         self._keeping = Keeping(settings.node_id)
         self._loaded = False
-        self._networks: Mapping[str, Encrypted] = {}  # replaced, never changed: the thread may be reading it
+        self._asked: Mapping[str, Encrypted] = {}  # what we were asked for last; replaced, never changed
+        self._networks: Mapping[str, Encrypted] = {}  # the thread's: what it makes, or has made, so
+        self._settled = True  # what was asked for stands, as far as we know
+        self._failures = 0  # in a row
         self._told: dict[tuple[str, str], str] = {}  # endpoints that we gave peers
         self._dropped = Drops()
         self._trouble = ""
+        self._said: tuple[TunnelKey, ...] = ()  # once they are on the disk
+        self._announced: tuple[TunnelKey, ...] = ()
         self._silence = Silence()
         self._calling = Calling(address)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tunnels")
@@ -81,30 +86,28 @@ class NodeTunnels:
         """See `Tunnels.use`."""
         if self._make is None:
             raise FailedPrecondition(f"this node cannot encrypt: {self._why}")
-        before = self._networks.get(network.network_id)
+        before = self._asked.get(network.network_id)
         if before is not None and network.version < before.version:
             network = replace(before, vni=network.vni)  # a task comes, and the table was here before
-        if before != network or self._trouble:
-            self._networks = {**self._networks, network.network_id: network}
-            await self._in_turn(self._converge)
-        self._look_out()
+        if before != network or not self._settled:
+            self._asked = {**self._asked, network.network_id: network}
+            await self._settle()
 
     async def drop(self, network_id: str) -> None:
         """See `Tunnels.drop`."""
-        if network_id in self._networks:
-            self._networks = {id: each for id, each in self._networks.items() if id != network_id}
-            await self._in_turn(self._converge)
+        if network_id in self._asked:
+            self._asked = {id: each for id, each in self._asked.items() if id != network_id}
+            await self._settle()
 
     async def reconcile(self, networks: Iterable[Encrypted]) -> None:
         """See `Tunnels.reconcile`."""
-        self._networks = {each.network_id: each for each in networks} if self._make is not None else {}
+        self._asked = {each.network_id: each for each in networks} if self._make is not None else {}
         await self._in_turn(self._clear_others)
-        await self._in_turn(self._converge)
-        self._look_out()
+        await self._settle()
 
     async def keys(self, told: tuple[TunnelKey, ...] | None = None) -> tuple[TunnelKey, ...]:
         """See `Tunnels.keys`."""
-        while (now := tuple(key.said() for key in self._keeping.keys)) == told:
+        while (now := self._said) == told:
             await self._changed.wait()
         return now
 
@@ -128,57 +131,88 @@ class NodeTunnels:
             await self._in_turn(self._make.close)
         self._thread.shutdown()
 
+    async def _settle(self) -> None:
+        """Make it as it was asked for. What fails is raised, and tried again from then on."""
+        if self._looker is None:
+            self._looker = asyncio.get_running_loop().create_task(self._mend(), name="tunnels")
+        await self._in_turn(self._converge)
+
     async def _in_turn(self, work: Callable[[], R]) -> R:
         async with self._turn:
-            known = self._keeping.keys
             try:
                 return await asyncio.get_running_loop().run_in_executor(self._thread, work)
             finally:
-                if self._keeping.keys != known:
+                if self._said != self._announced:  # also by one before, whose caller did not wait for its end
+                    self._announced = self._said
                     self._changed.set()
                     self._changed = asyncio.Event()
-
-    def _look_out(self) -> None:
-        if self._looker is None:
-            self._looker = asyncio.get_running_loop().create_task(self._mend(), name="tunnels")
 
     async def _mend(self) -> None:
         """Make right again what has changed by itself: ended processes, peers that have answered, old keys."""
         while True:
-            busy = self._calling.busy(_now_ms())
-            await asyncio.sleep(limits.tunnel_call_s if busy else self._settings.period_s)
-            if not self._networks:
+            await asyncio.sleep(self._pause_s())
+            if self._settled and not self._asked:
                 continue
+            trouble = self._trouble
             try:
                 await self._in_turn(self._converge)
-            except (CoveyError, OSError) as error:
-                if str(error) != self._trouble:
+            except CoveyError as error:
+                if str(error) != trouble:
                     _log.error("tunnels are not as they should be, trying again: %s", error)
-                self._trouble = str(error)
             except Exception:  # noqa: BLE001  told, and tried again
                 _log.exception("tunnels are not looked after for a moment, by our own fault")
 
+    def _pause_s(self) -> float:
+        if self._failures:
+            doubled = 1 << min(self._failures - 1, 16)
+            return min(self._settings.period_s * doubled, limits.tunnel_retry_s_max)
+        return limits.tunnel_call_s if self._calling.busy(_now_ms()) else self._settings.period_s
+
     def _converge(self) -> None:
-        """Read what stands, decide, and make it so."""
-        if self._make is None or (not self._networks and not self._has_keys()):
+        """Read what stands, decide, and make it so: what was asked for last."""
+        self._networks, self._settled = self._asked, False
+        self._failures += 1  # unless it comes to its end
+        try:
+            self._make_right()
+        except CoveyError as error:
+            self._trouble = str(error)
+            raise
+        except OSError as error:
+            self._trouble = f"this host denies the tunnels a step: {error}"
+            raise TunnelFault(self._trouble) from error
+        self._settled, self._failures, self._trouble = True, 0, ""
+
+    def _make_right(self) -> None:
+        self._load()
+        if self._make is None or not (self._networks or self._keeping.keys):
             devices.clear(names.devices(self._own.node_id))
-            keys.save(self._settings.keys, ())
-            self._keeping.keys = ()
+            self._keep_only(())
             self._silence = Silence()
             return
-        have = self._read()
+        have = self._guarded()
+        self._check_underlay()
         self._silence.note(have, _now_ms())
-        self._keep(have)
+        denied = self._keep(have)
         again = self._calling.again(have.devices, _now_ms())
         want = self._wanted(have)
         steps = plan.plan(have, want, self._told, again)
         private = {key.public_key: key.private_key for key in self._keeping.keys}
-        try:
-            devices.carry_out(self._make, steps, private, guard(self._own, self._vnis()))
-        except OSError as error:
-            raise TunnelFault(f"this host denies the tunnels a step: {error}") from error
+        devices.carry_out(self._make, steps, private, guard(self._own, self._vnis()))
         self._note(steps)
-        self._trouble = ""
+        if denied:
+            raise TunnelFault(denied)
+
+    def _guarded(self) -> State:
+        """Read what stands, and have the guard before anything that may fail: what it keeps out then stays out."""
+        wanted = guard(self._own, self._vnis())
+        try:
+            have = self._read()
+            if not self._networks or have.guard == digest(wanted):
+                return have
+            guarding.put(wanted)
+        except (TunnelFault, OSError) as error:
+            raise Unguarded(f"nothing may keep plaintext out of encrypted networks here: {error}") from error
+        return replace(have, guard=digest(wanted))
 
     def _clear_others(self) -> None:
         try:
@@ -192,11 +226,18 @@ class NodeTunnels:
         self._told = {}
         self._converge()
 
-    def _has_keys(self) -> bool:
+    def _load(self) -> None:
+        """Take up the keys on the disk, before anything can fail: peers that had to do without would cut us off."""
         if not self._loaded:
-            self._keeping.keys = keys.load(self._settings.keys)
+            self._keep_only(keys.load(self._settings.keys), save=False)
             self._loaded = True
-        return bool(self._keeping.keys)
+
+    def _keep_only(self, kept: tuple[Key, ...], *, save: bool = True) -> None:
+        """Have these keys: nobody hears of one that is not on the disk."""
+        if save:
+            keys.save(self._settings.keys, kept)
+        self._keeping.keys = kept
+        self._said = tuple(key.said() for key in kept)
 
     def _read(self) -> State:
         node = self._own.node_id
@@ -205,6 +246,14 @@ class NodeTunnels:
             size = mtu_of(self._settings.data_address)
         except OSError as error:
             raise TunnelFault(f"cannot read back the node's tunnels: {error}") from error
+        self._own = replace(self._own, mtu=size)
+        for note in dropped.since(self._dropped).notes():
+            _log.warning("%s", note)
+        self._dropped = dropped
+        return have
+
+    def _check_underlay(self) -> None:
+        size = self._own.mtu
         if not size and self._networks:
             raise TunnelFault(f"no link of this host has the data address {self._settings.data_address}")
         if self._networks and size < limits.tunnel_underlay_mtu_min:
@@ -212,23 +261,25 @@ class NodeTunnels:
                 f"the link with {self._settings.data_address} takes {size} bytes at most, and tunnels need "
                 f"{limits.tunnel_underlay_mtu_min}; raise its MTU"
             )
-        self._own = replace(self._own, mtu=size)
-        for note in dropped.since(self._dropped).notes():
-            _log.warning("%s", note)
-        self._dropped = dropped
-        return have
 
-    def _keep(self, have: State) -> None:
-        """Make the key of a new generation, drop those that nobody needs; on the disk before anything follows."""
-        self._has_keys()
+    def _keep(self, have: State) -> str:
+        """Make the key of a new generation, drop those that nobody needs; on the disk before anything follows.
+
+        If the disk denies that the keys there are serve on, and why is said.
+        """
         rows, before = self._rows(), self._keeping.keys
         if (lacking := self._keeping.lacks(rows.values())) is not None:
             self._keeping.add(keys.make(lacking))
             _log.info("this node's tunnels get a key of generation %d", lacking)
         if rows or not self._networks:
             self._keeping.retire(rows, have, _now_ms())
-        if self._keeping.keys != before:
-            keys.save(self._settings.keys, self._keeping.keys)
+        kept, self._keeping.keys = self._keeping.keys, before
+        try:
+            if kept != before:
+                self._keep_only(kept)
+        except OSError as error:
+            return f"the keys of this node's tunnels cannot be changed: {error}"
+        return ""
 
     def _wanted(self, have: State) -> State:
         if not self._networks:

@@ -15,6 +15,7 @@ from covey.model.objects import Network
 from covey.model.tables import NetworkTable
 
 from ..seam import Encrypted, Tunnels
+from .wireguard import Unguarded
 
 _log = logging.getLogger(__name__)
 
@@ -117,9 +118,11 @@ class TunnelledNetworks:
             await self._tunnels.use(found)
 
     async def _begin(self, wanted: Iterable[Encrypted]) -> None:
-        """Have tunnels as an agent begins: what cannot be had now is tried again every second."""
+        """Have tunnels as an agent begins. What cannot be had now is tried again; without a guard nothing is built."""
         try:
             await self._tunnels.reconcile(wanted)
+        except Unguarded:
+            raise
         except CoveyError as error:
             _log.error("tunnels are not as they should be yet: %s", error)
 

@@ -14,6 +14,10 @@ class TunnelFault(CoveyError):
     """This host denied a step: the message names the device and what was said."""
 
 
+class Unguarded(TunnelFault):
+    """The guard may not be in place: nothing of an encrypted network may be built."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tuned:
     """How a device is set: its public key ("" while it has none), its port, its peers by public key."""
