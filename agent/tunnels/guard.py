@@ -2,7 +2,8 @@
 
 These ways are closed, each counted:
 
-* What leaves for a tunnel address, by any link but a tunnel (the route is missing, the device has ended).
+* What leaves for a tunnel address, by any link but a tunnel (the route is missing, the device has ended). That is seen
+  when a packet is about to leave: until then a firewall's mark may have it routed anew.
 * What comes from a tunnel address or to one, by any link but a tunnel: it is forged.
 * What this host would only pass on, to a tunnel address or from one: tunnels are nodes' own. Else a task could send to
   another node by the gateway, through the tunnel and under this node's name, whatever it likes of any network.
@@ -18,7 +19,7 @@ from typing import Literal
 
 from .state import Guard
 
-ENCODING = 2  # raise when the encoder makes other bytecode of the same rules
+ENCODING = 3  # raise when the encoder makes other bytecode of the same rules
 
 
 PASSING = "passing"

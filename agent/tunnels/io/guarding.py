@@ -42,7 +42,7 @@ from .wireguard import TunnelFault
 
 _INET = 1
 _EARLY = -310
-_HOOKS = {"incoming": Hook.INPUT, "outgoing": Hook.OUTPUT, PASSING: Hook.FORWARD}
+_HOOKS = {"incoming": Hook.INPUT, "outgoing": Hook.POSTROUTING, PASSING: Hook.FORWARD}
 _REGISTER, _VERDICT = 8, 0
 _META_IIFNAME, _META_OIFNAME, _META_NFPROTO, _META_L4PROTO = 6, 7, 15, 16
 _NETWORK_HEADER, _TRANSPORT_HEADER = 1, 2

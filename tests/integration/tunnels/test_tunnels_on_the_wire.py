@@ -177,6 +177,30 @@ def test_without_a_way_nothing_leaves_in_plaintext(tunnels: TunnelBed) -> None:
     assert [frame for frame in on_the_wire(first, say) if SAID in frame], "without the guard it would"
 
 
+def test_a_way_of_the_hosts_own_does_not_lead_past_the_tunnel(tunnels: TunnelBed) -> None:
+    """Hosts with several providers mark packets, and route them anew by that, after they were on their way out."""
+    first, second = tunnels.members
+    by_mark = (
+        "add table inet ways; add chain inet ways out { type route hook output priority mangle; }; "
+        f"add rule inet ways out udp dport {limits.vxlan_port} meta mark set 7"
+    )
+    run_in(first.path, "nft", by_mark)
+    run_in(first.path, "ip", "-6", "rule", "add", "fwmark", "7", "table", "77")
+    out = ("default", "via", link_local(second), "dev", "eth0", "table", "77")
+    run_in(first.path, "ip", "-6", "route", "add", *out)
+
+    def say() -> None:
+        with netns.socket_inside(first.task_path("t1"), socket.AF_INET, socket.SOCK_DGRAM) as saying:
+            for _ in range(3):
+                saying.sendto(SAID, ("10.7.0.2", 4000))
+                time.sleep(0.05)
+
+    assert not [frame for frame in on_the_wire(first, say) if SAID in frame]
+    first.stop()
+    run_in(first.path, "nft", "delete", "table", "inet", "covey_tunnels")
+    assert [frame for frame in on_the_wire(first, say) if SAID in frame], "without the guard it would"
+
+
 def test_large_plaintext_in_pieces_does_not_come_in_either(tunnels: TunnelBed) -> None:
     """IPv6 fragments whose first says the port, and whose second the network."""
     first, second = tunnels.members
