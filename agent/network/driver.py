@@ -32,16 +32,16 @@ from .desired.node import forwarded_keys, host_keys
 from .desired.task import has_way_out
 from .firewall import Family
 from .io import sysctl
-from .io.claims import Claims
 from .io.compare import Aside, compare
 from .io.connections import quiet
+from .io.host_ports import HostPorts
 from .io.kernel import carry_out
-from .io.lookout import Lookout, tell
+from .io.lookout import Lookout
 from .io.observe import interfaces, observe, surroundings
 from .io.places import Places
 from .io.sweeping import Sweeper
 from .plan import plan
-from .probe import Known, known, port_of, shared_port
+from .probe import Known, known
 from .scope import around, touched
 from .seam import NOBODY, NetworkFault, Networks, Sandbox
 from .state import NODE, Netns
@@ -78,10 +78,11 @@ class NetlinkNetworks:
         self._facts: Facts | None = None
         self._others: frozenset[str] | None = None  # from where VXLAN packets may come now
         self._denials = Denials()
-        self._claims = Claims()
+        self._aside: set[str] = set()  # the tasks that were set aside when what is there was planned
+        self._anew = False  # what is there was read back: nobody knows what else has changed meanwhile
+        self._ports = HostPorts()
         scratch = settings.netns_dir.parent / "probe"
         self._lookout = Lookout(scratch, self._places, settings.vxlan_port, self._known, self._seen)
-        self._shared: dict[str, str] = {}  # what was said of each
         self._sweeper = Sweeper(
             self._places, self._in_turn, lambda: self._facts, lambda at: at in (self._have or ())
         )
@@ -91,7 +92,7 @@ class NetlinkNetworks:
 
         def work() -> None:
             again = self._ask_again([network.id])
-            if again or self._networks.get(network.id) != network:
+            if again or self._have is None or self._networks.get(network.id) != network:
                 self._networks[network.id] = network
                 self._converge(self._around(network.id))
                 self._denials.check([network.id])
@@ -106,27 +107,28 @@ class NetlinkNetworks:
 
         def work() -> None:
             check(sandbox)
-            if self._facts is not None:
+            if (facts := self._facts) is not None:
                 if lans(sandbox):  # which interfaces there are changes
-                    self._facts = self._facts.with_interfaces(interfaces(self._places))
-                    check_parents(sandbox, self._facts.host)
-                check_here(sandbox, self._facts)
+                    facts = self._facts = facts.with_interfaces(interfaces(self._places))
+                    check_parents(sandbox, facts.host)
+                check_here(sandbox, facts)
             its_networks = [each.network.id for each in sandbox.attachments]
             self._ask_again(its_networks)
-            self._claim(sandbox)
+            self._ports.claim(host_keys(sandbox, facts.families(sandbox) if facts else (Family.IPV4,)))
             before = self._sandboxes.get(sandbox.task_id)
             for each in sandbox.attachments:
                 self._networks.setdefault(each.network.id, each.network)
             self._sandboxes[sandbox.task_id] = sandbox
+            around = touched(before, sandbox)
             try:
-                self._converge(touched(before, sandbox))
+                self._converge(around)
                 self._denials.check(its_networks)
             except BaseException:
                 del self._sandboxes[sandbox.task_id]
                 if before is not None:  # a container may be in it
                     self._sandboxes[sandbox.task_id] = before
-                elif self._have is not None:  # else what was half built goes with the next call
-                    self._converge({sandbox.task_id})
+                if self._have is not None:  # else what was half built goes with the next call
+                    self._converge(around)
                 raise
             self._places.rest(sandbox.task_id)
 
@@ -146,7 +148,8 @@ class NetlinkNetworks:
         """See `Networks.close_ports`."""
 
         def work() -> None:
-            if (sandbox := self._sandboxes.get(task_id)) is not None and sandbox.host_ports:
+            sandbox = self._sandboxes.get(task_id)
+            if sandbox is not None and (sandbox.host_ports or self._have is None):
                 self._sandboxes[task_id] = replace(sandbox, host_ports=())
                 self._converge({NODE})
 
@@ -208,12 +211,11 @@ class NetlinkNetworks:
         await self._in_turn(work)
         await self._in_turn(self._lookout.look)
         self._lookout.start(self._in_turn)
-        self._sweeper.sweep(self._tables)
         return frozenset(self._denials.said)
 
     def remarks(self) -> tuple[str, ...]:
         """See `Networks.remarks`."""
-        return (*self._lookout.remarks, *self._shared.values(), *self._denials.said.values())
+        return (*self._lookout.remarks, *self._ports.remarks, *self._denials.said.values())
 
     def interfaces(self) -> tuple[str, ...]:
         """See `Networks.interfaces`."""
@@ -244,12 +246,16 @@ class NetlinkNetworks:
         await self._sweeper.close()
         await self._lookout.close()
         await self._in_turn(self._places.close)
-        self._claims.close()
+        self._ports.close()
         self._thread.shutdown()
 
     async def _in_turn(self, work: Callable[[], R]) -> R:
         async with self._turn:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+            done = await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        if self._anew:
+            self._anew = False
+            self._sweeper.sweep(self._tables)
+        return done
 
     def _around(self, network_id: str) -> set[str]:
         return around(network_id, self._networks, self._sandboxes)
@@ -279,20 +285,21 @@ class NetlinkNetworks:
     def _ask_again(self, network_ids: Collection[str]) -> bool:
         again = self._denials.ask_again(network_ids, _now_ms())
         if again:
-            self._have = None  # what was set aside shows in more places than a change of it would
+            self._have = None
         return again
 
     def _attempt(self, scope: Collection[str] | None) -> None:
         """Plan and carry out; for all namespaces (None) if nobody knows what is there."""
-        if self._have is None:
-            scope = None
+        aside = self._denials.tasks(self._sandboxes)
+        if self._have is None or (self._aside - aside) & self._sandboxes.keys():
+            scope = None  # who is no longer set aside shows in more places than what let him back
             self._read_back()
         assert self._have is not None
         facts = self._facts = self._current_facts()
         if scope is not None and self._others is not facts.others():
             scope = {*scope, NODE}  # who may send here has changed
         wanted = wanted_names(facts)
-        every = (wanted | self._have.keys() | set(self._broken)) - self._denials.tasks(self._sandboxes)
+        every = (wanted | self._have.keys() | set(self._broken)) - aside
         chosen = every if scope is None else every & set(scope)
         want = {name: namespace(facts, name) for name in sorted(chosen & wanted)}
         have = {name: self._have[name] for name in sorted(chosen) if name in self._have}
@@ -309,31 +316,15 @@ class NetlinkNetworks:
             facts.memory.forget_task(name)
         self._have.update(want)
         self._broken = tuple(each for each in self._broken if each not in chosen)
+        self._aside, self._anew = aside, self._anew or scope is None
         if NODE in chosen:
             self._others = facts.others()
-            self._hold_ports()
+            self._ports.hold(forwarded_keys(self._have.get(NODE, Netns())))
 
     def _find_again(self, processes: Mapping[str, Process]) -> None:
         """Have the namespaces of living containers bear the names of their tasks, whatever happened meanwhile."""
         self._places.close()  # an open channel would keep a namespace, and its VNI, that lost its name
         self._places.find_again({id: each for id, each in processes.items() if id in self._sandboxes})
-
-    def _claim(self, sandbox: Sandbox) -> None:
-        """Claim a task's own ports of this host, or say who has them."""
-        keys = host_keys(sandbox, self._facts.families(sandbox) if self._facts else (Family.IPV4,))
-        for key, program in self._claims.add(keys).items():
-            raise FailedPrecondition(
-                f"port {port_of(key)} of this node is taken by {program}: stop that, or publish another port"
-            )
-
-    def _hold_ports(self) -> None:
-        """Claim what is forwarded now. The mesh has its ports on every node, so here others give way."""
-        assert self._have is not None
-        forwarded = forwarded_keys(self._have.get(NODE, Netns()))
-        shared = self._claims.keep(forwarded)
-        for key in shared.keys() - self._shared:
-            tell(shared_port(key, shared[key]))
-        self._shared = {key: str(shared_port(key, shared[key])) for key in shared}
 
     def _with_settings(self, name: str, have: Netns, want: Netns | None) -> Netns:
         if want is None:

@@ -32,11 +32,12 @@ class Sweeper:
         self._stands = stands
         self._unswept: set[str] = set()
         self._task: asyncio.Task[None] | None = None
+        self._closed = False
 
     def sweep(self, network_ids: Collection[str]) -> None:
         """Have swept what networks show in, soon."""
         self._unswept |= set(network_ids)
-        if self._task is None or self._task.done():
+        if not self._closed and (self._task is None or self._task.done()):
             self._task = asyncio.get_running_loop().create_task(self._sweep_all())
 
     async def settled(self) -> None:
@@ -46,6 +47,7 @@ class Sweeper:
 
     async def close(self) -> None:
         """Sweep no more."""
+        self._closed = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
