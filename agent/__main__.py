@@ -207,7 +207,8 @@ def _facts(config: NodeConfig) -> NodeFacts:
     path = Path(config.resolv_conf)
     text = path.read_text() if path.exists() else ""
     name = config.node_name or socket.gethostname()
-    return NodeFacts(config.node_id, name, upstreams_of(text), search_of(text), options_of(text))
+    resolving = upstreams_of(text), search_of(text), options_of(text)
+    return NodeFacts(config.node_id, name, *resolving, ipv6=has_ipv6())
 
 
 def _connect(config: NodeConfig, address: str) -> Channel:

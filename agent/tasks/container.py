@@ -78,7 +78,7 @@ def container_of(
         resolv_conf=resolv_conf(resolver)
         if resolver is not None
         else own_resolv_conf(spec, node, shared=shared),
-        hosts=hosts_file(hostname, sandbox, spec.hosts),
+        hosts=hosts_file(hostname, sandbox, spec.hosts, ipv6=node.ipv6),
         labels={**image.config.labels, **spec.labels, **_own_labels(task, revision)},
         stop_signal=stop_signal,
     )

@@ -8,12 +8,13 @@ from msgspec import Struct
 from agent.dns.feed import Resolver, ResolverNetwork, Upstream
 from agent.dns.resolv import ndots_of
 from agent.network.desired.task import has_way_out
+from agent.network.firewall import Family, family_of
 from agent.network.seam import Sandbox
 from covey.errors import InvalidArgument
 from covey.model.specs import ContainerSpec, DnsConfig
 
-_LOCAL = """\
-127.0.0.1\tlocalhost
+_LOCAL = "127.0.0.1\tlocalhost\n"
+_LOCAL_IPV6 = """\
 ::1\tlocalhost ip6-localhost ip6-loopback
 fe00::\tip6-localnet
 ff00::\tip6-mcastprefix
@@ -24,13 +25,14 @@ _NO_ADDRESS = "127.0.1.1"  # Debian's place for the own name of a host without a
 
 
 class NodeFacts(Struct, frozen=True):
-    """What a container is told of its node: its id and name, and the node's own resolver settings."""
+    """What a container is told of its node: its id and name, its resolver settings, and whether it has IPv6."""
 
     node_id: str = ""
     name: str = ""
     upstreams: tuple[Upstream, ...] = ()
     search: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
+    ipv6: bool = True
 
 
 def hostname_of(task_id: str, spec: ContainerSpec, node: NodeFacts | None = None) -> str:
@@ -41,17 +43,19 @@ def hostname_of(task_id: str, spec: ContainerSpec, node: NodeFacts | None = None
     return spec.hostname or (node.name if node is not None else "") or task_id[:12]
 
 
-def hosts_file(hostname: str, sandbox: Sandbox, extra: Iterable[str]) -> str:
+def hosts_file(hostname: str, sandbox: Sandbox, extra: Iterable[str], *, ipv6: bool = True) -> str:
     """The text of /etc/hosts: the loopback names, the user's lines, and the container's own name.
 
     Its own name stands for its address on its first network, as with Docker. An extra line is `IP NAME...`,
-    as in Swarm's API, or `NAME:IP`, as on Docker's command line.
+    as in Swarm's API, or `NAME:IP`, as on Docker's command line. Without `ipv6` on its host a container has none of
+    those addresses, whatever the managers gave it.
     """
     overlays = [a for a in sandbox.attachments if not a.network.spec.ingress]
-    own = overlays[0].endpoint.addresses if overlays else ()
+    given = overlays[0].endpoint.addresses if overlays else ()
+    own = [each for each in given if ipv6 or family_of(each) is Family.IPV4]
     lines = [_extra_line(text) for text in extra]
     lines += [f"{address}\t{hostname}" for address in own or (_NO_ADDRESS,)]
-    return _LOCAL + "\n".join(lines) + "\n"
+    return _LOCAL + (_LOCAL_IPV6 if ipv6 else "") + "\n".join(lines) + "\n"
 
 
 def _extra_line(text: str) -> str:

@@ -142,6 +142,11 @@ def test_hosts_has_the_own_name_in_each_family(own: tuple[str, ...]) -> None:
     assert hosts_file("web-1", there, ()).splitlines()[-len(own) :] == expected
 
 
+def test_hosts_has_no_address_that_the_host_gives_nobody() -> None:
+    there = Sandbox("t", (Attachment(FRONT, Endpoint(addresses=("10.0.0.5", "fd00::a00:5"))),))
+    assert hosts_file("web-1", there, (), ipv6=False) == "127.0.0.1\tlocalhost\n10.0.0.5\tweb-1\n"
+
+
 @pytest.mark.parametrize("bad", ["", "nonsense", "db:999.1.1.1", "10.0.0.1", ":10.0.0.1", "10.0.0 db"])
 def test_a_bad_host_is_refused_with_its_text(bad: str) -> None:
     with pytest.raises(InvalidArgument, match="host"):
