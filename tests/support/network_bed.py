@@ -10,10 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -26,6 +23,7 @@ from covey.model.objects import ClusterVersion, Endpoint, Network, Subnet
 from covey.model.specs import NetworkSpec, PortConfig
 from covey.model.states import Affinity, EndpointState, Protocol, PublishMode
 from covey.model.tables import EndpointRow, NetworkTable, ServiceRow
+from tests.support.network_traffic import Server
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -153,64 +151,6 @@ class Host:
         run_in(self.path, "nft", "flush", "ruleset")
 
 
-class Server:
-    """Answers in a task's namespace, TCP and UDP on port 80: its name and the caller's address."""
-
-    def __init__(self, name: str, path: Path) -> None:
-        self.name, self.path = name, path
-        self._tcp = [self._bound(family, socket.SOCK_STREAM) for family in (socket.AF_INET, socket.AF_INET6)]
-        self._udp = [self._bound(family, socket.SOCK_DGRAM) for family in (socket.AF_INET, socket.AF_INET6)]
-        for each in self._tcp:
-            each.listen(256)
-        self._open: list[socket.socket] = []
-        self._wake_out, self._wake_in = os.pipe()
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-
-    def _bound(self, family: int, kind: int) -> socket.socket:
-        opened = netns.socket_inside(self.path, family, kind)
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, kind == socket.SOCK_STREAM)
-        if family == socket.AF_INET6:
-            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        opened.bind(("::" if family == socket.AF_INET6 else "0.0.0.0", 80))
-        return opened
-
-    def _serve(self) -> None:
-        while True:
-            ready, _, _ = select.select([self._wake_out, *self._tcp, *self._udp, *self._open], [], [])
-            for each in ready:
-                if isinstance(each, int):
-                    return
-                if each in self._tcp:
-                    connection, peer = each.accept()
-                    connection.sendall(f"{self.name} {peer[0]}\n".encode())
-                    self._open.append(connection)
-                elif each in self._udp:
-                    _, peer = each.recvfrom(2000)
-                    each.sendto(f"{self.name} {peer[0]}".encode(), peer)
-                else:
-                    self._echo(each)
-
-    def _echo(self, connection: socket.socket) -> None:
-        try:
-            data = connection.recv(65536)
-        except ConnectionError:
-            data = b""
-        if data:
-            connection.sendall(data)
-        else:
-            self._open.remove(connection)
-            connection.close()
-
-    def close(self) -> None:
-        os.write(self._wake_in, b"x")
-        self._thread.join(10)
-        for each in (*self._tcp, *self._udp, *self._open):
-            each.close()
-        os.close(self._wake_in)
-        os.close(self._wake_out)
-
-
 class Bed:
     """Hosts h1 to h3, an `outside` client, one overlay with a service behind a VIP, and ingress."""
 
@@ -281,6 +221,15 @@ class Bed:
             number=number,
             addresses=addresses_of(network.subnets, number),
         )
+
+    def populate(self, caller: str = "") -> None:
+        """The service's t2 is on h1, t3 on h2; h3 has no task of it. A `caller` beside t2 is none of its tasks."""
+        first, second, *_ = self.hosts
+        if caller:
+            self.attach(first, caller, None, published=False)
+        self.attach(first, "t2", EndpointState.ACTIVE)
+        self.attach(second, "t3", EndpointState.ACTIVE)
+        self.push()
 
     def attach(self, host: Host, name: str, state: EndpointState | None, *, published: bool = True) -> None:
         """A task on `host`; with a `state`, it is an endpoint of the service and serves."""
@@ -379,58 +328,3 @@ def _network(network: Network, *, ipv4: bool, ipv6: bool) -> Network:
         return network
     subnets = (*(network.subnets if ipv4 else ()), IPV6_SUBNETS[network.id])
     return replace(network, spec=replace(network.spec, ipv4=ipv4, ipv6=ipv6), subnets=subnets)
-
-
-def _family(address: str) -> int:
-    return socket.AF_INET6 if is_ipv6(address) else socket.AF_INET
-
-
-def connect(path: Path, to: str, port: int = 80, timeout_s: float = 3.0) -> socket.socket:
-    opened = netns.socket_inside(path, _family(to), socket.SOCK_STREAM)
-    opened.settimeout(timeout_s)
-    try:
-        opened.connect((to, port))
-    except BaseException:
-        opened.close()
-        raise
-    return opened
-
-
-def greet(opened: socket.socket) -> tuple[str, str]:
-    """Who answered, and whom they saw."""
-    name, seen = opened.recv(100).decode().split()
-    return name, seen
-
-
-def ask_tcp(path: Path, to: str, port: int = 80, times: int = 1) -> Counter[tuple[str, str]]:
-    found: Counter[tuple[str, str]] = Counter()
-    for _ in range(times):
-        with connect(path, to, port) as opened:
-            found[greet(opened)] += 1
-    return found
-
-
-def ask_udp(path: Path, to: str, port: int = 80, times: int = 1) -> Counter[tuple[str, str]]:
-    found: Counter[tuple[str, str]] = Counter()
-    for _ in range(times):
-        with netns.socket_inside(path, _family(to), socket.SOCK_DGRAM) as opened:
-            opened.settimeout(3)
-            opened.connect((to, port))
-            opened.send(b"?")
-            name, seen = opened.recv(100).decode().split()
-            found[name, seen] += 1
-    return found
-
-
-def names_of(found: Counter[tuple[str, str]]) -> Counter[str]:
-    result: Counter[str] = Counter()
-    for (name, _), count in found.items():
-        result[name] += count
-    return result
-
-
-def eventually(check: Callable[[], bool], what: str, seconds: float = 5.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
@@ -14,7 +15,7 @@ import msgspec
 from agent.network.driver import NetlinkNetworks, Settings
 from agent.network.io.survey import survey
 from agent.network.probe import findings
-from agent.network.seam import Sandbox
+from agent.network.seam import Networks, Sandbox
 from covey.io import netns
 from covey.model.objects import Network
 from covey.model.tables import NetworkTable
@@ -37,7 +38,7 @@ class Answer(msgspec.Struct):
     ms: float = 0.0
 
 
-async def perform(driver: NetlinkNetworks, call: Call) -> str:
+async def perform(driver: Networks, call: Call) -> str:
     living = {id: netns.Process(*each) for id, each in call.processes.items()}
     match call.method:
         case "attach":
@@ -71,22 +72,26 @@ async def perform(driver: NetlinkNetworks, call: Call) -> str:
     return ""
 
 
-async def main() -> None:
-    directory, node_id, address, keeps = sys.argv[1:]
-    logging.basicConfig(level=logging.INFO, format=f"{node_id} %(message)s")
-    can = keeps == "keeps"
-    driver = NetlinkNetworks(Settings(Path(directory), node_id, address, keeps_client_address=can))
+async def serve(carry_out: Callable[[bytes], Awaitable[str]]) -> None:
+    """Carry out the calls on stdin until it ends, and say of each what came of it."""
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.buffer.readline):
-        call = msgspec.json.decode(line, type=Call)
         before = time.perf_counter()
         try:
-            answer = Answer(await perform(driver, call))
+            answer = Answer(await carry_out(line))
         except Exception as error:  # noqa: BLE001  told to the test
             answer = Answer(error=f"{type(error).__name__}: {error}")
         answer.ms = (time.perf_counter() - before) * 1000
         sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")
         sys.stdout.buffer.flush()
+
+
+async def main() -> None:
+    directory, node_id, address, keeps = sys.argv[1:]
+    logging.basicConfig(level=logging.INFO, format=f"{node_id} %(message)s")
+    can = keeps == "keeps"
+    driver = NetlinkNetworks(Settings(Path(directory), node_id, address, keeps_client_address=can))
+    await serve(lambda line: perform(driver, msgspec.json.decode(line, type=Call)))
     await driver.close()
 
 

@@ -15,7 +15,8 @@ from covey.model.specs import NetworkSpec
 from covey.model.tables import NetworkTable, PeerRow
 from covey.model.tunnels import tunnel_address
 from tests.support.leftovers import RUN, prefix
-from tests.support.network_bed import HERE, ROOT, Bed, Host, Server
+from tests.support.network_bed import HERE, ROOT, Bed, Host
+from tests.support.network_traffic import Server
 
 SECRET = Network(
     id="e" * 25,

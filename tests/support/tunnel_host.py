@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import sys
-import time
 from pathlib import Path
 
 import msgspec
@@ -17,7 +16,7 @@ from agent.tunnels.seam import Encrypted
 from covey import limits
 from covey.model.objects import TunnelKey
 from covey.model.tables import PeerRow
-from tests.support.network_host import Answer, Call, perform
+from tests.support.network_host import Call, perform, serve
 
 OVERLAP_S = 2.0  # tests do not wait as long as nodes do
 
@@ -56,21 +55,13 @@ async def main() -> None:
         run, node_id, address, keeps_client_address=True, tunnel_address=tunnels.address
     )
     networks = TunnelledNetworks(NetlinkNetworks(settings), tunnels)
-    loop = asyncio.get_running_loop()
-    while line := await loop.run_in_executor(None, sys.stdin.buffer.readline):
-        before = time.perf_counter()
-        try:
-            method = msgspec.json.decode(line)["method"]
-            if method in ("keys", "use", "notes"):
-                result = await perform_here(tunnels, msgspec.json.decode(line, type=TunnelCall))
-            else:
-                result = await perform(networks, msgspec.json.decode(line, type=Call))
-            answer = Answer(result)
-        except Exception as error:  # noqa: BLE001  told to the test
-            answer = Answer(error=f"{type(error).__name__}: {error}")
-        answer.ms = (time.perf_counter() - before) * 1000
-        sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")
-        sys.stdout.buffer.flush()
+
+    async def carry_out(line: bytes) -> str:
+        if msgspec.json.decode(line)["method"] in ("keys", "use", "notes"):
+            return await perform_here(tunnels, msgspec.json.decode(line, type=TunnelCall))
+        return await perform(networks, msgspec.json.decode(line, type=Call))
+
+    await serve(carry_out)
     await networks.close()
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from covey.io import netns
 from covey.model.states import EndpointState
-from tests.support.network_bed import NET, PUBLISHED, VIP, Bed, Host, ask_tcp, run_in
+from tests.support.network_bed import NET, PUBLISHED, VIP, Bed, Host, run_in
+from tests.support.network_traffic import ask_tcp
 
 pytestmark = pytest.mark.root
 

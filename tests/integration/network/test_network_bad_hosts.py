@@ -8,7 +8,8 @@ from msgspec.structs import replace
 
 from agent.network.seam import Attachment, Sandbox
 from covey.io import netns
-from tests.support.network_bed import INGRESS, NET, Bed, Host, eventually, run_in
+from tests.support.network_bed import INGRESS, NET, Bed, Host, run_in
+from tests.support.network_traffic import eventually
 
 pytestmark = pytest.mark.root
 

@@ -1,7 +1,6 @@
 """Three hosts, real namespaces, real packets: overlays, virtual addresses, the mesh, faults."""
 
 import socket
-import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -11,21 +10,15 @@ import pytest
 from agent.network.seam import Attachment, Sandbox
 from covey.io import netns
 from covey.model.states import EndpointState
-from tests.support.network_bed import (
-    INGRESS,
-    NET,
-    OUTSIDE,
-    PUBLISHED,
-    VIP,
-    Bed,
-    Host,
+from tests.support.network_bed import INGRESS, NET, OUTSIDE, PUBLISHED, VIP, Bed, Host, run_in
+from tests.support.network_traffic import (
     ask_tcp,
     ask_udp,
     connect,
     eventually,
     greet,
+    large_both_ways,
     names_of,
-    run_in,
 )
 
 pytestmark = pytest.mark.root
@@ -55,7 +48,7 @@ def test_overlay_and_virtual_address(bed: Bed) -> None:
     run_in(client, "ping", "-c1", "-W2", "-Mdo", f"-s{1450 - 28}", "10.7.0.3")
     with pytest.raises(AssertionError, match=r"mtu|too long"):
         run_in(client, "ping", "-c1", "-W2", "-Mdo", f"-s{1451 - 28}", "10.7.0.3")
-    _large_transfer(client)
+    large_both_ways(client, "10.7.0.3")
 
     # the virtual address: evenly, and the backend sees the caller itself
     assert ask_tcp(client, VIP, times=40) == {(f"t{each}", "10.7.0.1"): 10 for each in (2, 3, 4, 5)}
@@ -66,18 +59,6 @@ def test_overlay_and_virtual_address(bed: Bed) -> None:
     _draining_keeps_old_connections(bed, client)
     _a_removed_backend_is_let_go(bed, client)
     _an_empty_service_refuses_at_once(bed, client)
-
-
-def _large_transfer(client: Path) -> None:
-    sent, got = b"z" * 2_000_000, bytearray()
-    with connect(client, "10.7.0.3") as opened:
-        greet(opened)
-        sender = threading.Thread(target=lambda: opened.sendall(sent))
-        sender.start()
-        while len(got) < len(sent):
-            got += opened.recv(1 << 18)
-        sender.join(10)
-    assert bytes(got) == sent
 
 
 def _draining_keeps_old_connections(bed: Bed, client: Path) -> None:

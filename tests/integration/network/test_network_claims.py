@@ -12,7 +12,8 @@ import pytest
 from agent.network.io.claims import Claims
 from covey.io import netns
 from covey.model.states import EndpointState
-from tests.support.network_bed import OUTSIDE, PUBLISHED, Bed, ask_tcp, connect, names_of
+from tests.support.network_bed import OUTSIDE, PUBLISHED, Bed
+from tests.support.network_traffic import ask_tcp, connect, names_of
 from tests.support.ports import free_port
 
 pytestmark = pytest.mark.root

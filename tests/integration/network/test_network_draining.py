@@ -24,18 +24,8 @@ from agent.network.state import Address, Kind, Link, Port
 from agent.network.sweep import Flow
 from covey.io import netns
 from covey.model.states import EndpointState
-from tests.support.network_bed import (
-    NET,
-    PUBLISHED,
-    VIP,
-    Bed,
-    ask_tcp,
-    ask_udp,
-    connect,
-    eventually,
-    greet,
-    names_of,
-)
+from tests.support.network_bed import NET, PUBLISHED, VIP, Bed
+from tests.support.network_traffic import ask_tcp, ask_udp, connect, eventually, greet, names_of
 
 pytestmark = pytest.mark.root
 

@@ -1,8 +1,7 @@
 """Three hosts whose networks have IPv6, beside IPv4 or alone: what works there with IPv4 works here with real packets."""
 
 import socket
-import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,20 +10,16 @@ from agent.network.io.trial import cannot_keep_client_address
 from covey.io import netns
 from covey.model.specs import PortConfig
 from covey.model.states import Affinity, EndpointState, MeshMode, Protocol
-from tests.support.network_bed import (
-    OUTSIDE,
-    OUTSIDE_IPV6,
-    PUBLISHED,
-    VIP,
-    VIP_IPV6,
-    Bed,
+from tests.support.network_bed import OUTSIDE, OUTSIDE_IPV6, PUBLISHED, VIP, VIP_IPV6, Bed, run_in
+from tests.support.network_traffic import (
     ask_tcp,
     ask_udp,
     connect,
     eventually,
     greet,
+    large_both_ways,
     names_of,
-    run_in,
+    seen_by,
 )
 
 pytestmark = pytest.mark.root
@@ -43,26 +38,14 @@ def bed(scratch: Path, request: pytest.FixtureRequest) -> Iterator[Bed]:
         built.close()
 
 
-def populate(bed: Bed) -> None:
-    """t1 calls from h1; the service's t2 is beside it, t3 on h2; h3 has no task of it."""
-    bed.attach(bed.hosts[0], "t1", None, published=False)
-    bed.attach(bed.hosts[0], "t2", ACTIVE)
-    bed.attach(bed.hosts[1], "t3", ACTIVE)
-    bed.push()
-
-
 def address_of(bed: Bed, task: str, place: int = 0) -> str:
     """A task's IPv6 address on its first network, or on ingress (`place` 1)."""
     box = next(host.sandboxes[task] for host in bed.hosts if task in host.sandboxes)
     return box.attachments[place].endpoint.addresses[-1]
 
 
-def seen_by(answers: Iterable[tuple[str, str]]) -> set[str]:
-    return {seen for _, seen in answers}
-
-
 def test_tasks_and_services_are_reached(bed: Bed) -> None:
-    populate(bed)
+    bed.populate("t1")
     client, own = bed.hosts[0].task_path("t1"), address_of(bed, "t1")
     for task in ("t2", "t3"):
         assert ask_tcp(client, address_of(bed, task)) == {(task, own): 1}
@@ -86,7 +69,7 @@ def test_tasks_and_services_are_reached(bed: Bed) -> None:
 
 
 def test_removed_and_empty_services(bed: Bed) -> None:
-    populate(bed)
+    bed.populate("t1")
     client = bed.hosts[0].task_path("t1")
     with (
         netns.socket_inside(client, socket.AF_INET6, socket.SOCK_DGRAM) as flow,
@@ -126,7 +109,7 @@ def asked(flow: socket.socket) -> str:
 
 
 def test_a_published_port_answers_on_every_node_and_keeps_the_clients_address(bed: Bed) -> None:
-    populate(bed)
+    bed.populate("t1")
     both = {"t2": 2, "t3": 2}
     for host in bed.hosts:
         for ask in (ask_tcp, ask_udp):
@@ -143,19 +126,11 @@ def test_a_published_port_answers_on_every_node_and_keeps_the_clients_address(be
             assert names_of(ask_udp(host.task_path(task), to.ipv6, PUBLISHED, 4)) == both
     if bed.net.spec.ipv4:
         assert seen_by(ask_tcp(bed.outside, bed.hosts[2].address, PUBLISHED, 4)) == {OUTSIDE}
-    with connect(bed.outside, bed.hosts[2].ipv6, PUBLISHED) as opened:
-        opened.settimeout(30)
-        greet(opened)
-        sender = threading.Thread(target=lambda: opened.sendall(bytes(LARGE)))
-        sender.start()
-        got = 0
-        while got < LARGE:
-            got += len(opened.recv(1 << 18))
-        sender.join(30)
+    large_both_ways(bed.outside, bed.hosts[2].ipv6, PUBLISHED, LARGE)
 
 
 def test_loopback_and_the_way_out(bed: Bed) -> None:
-    populate(bed)
+    bed.populate("t1")
     first = bed.hosts[0]
     # where the host's firewall looks at bridged frames, the kernel takes answers to ::1 for nobody's
     run_in(first.path, "sysctl", "-qw", "net.bridge.bridge-nf-call-ip6tables=0")
@@ -188,7 +163,7 @@ def test_loopback_and_the_way_out(bed: Bed) -> None:
 
 def test_addresses_and_modes_of_published_ports(bed: Bed) -> None:
     first, second, third = bed.hosts
-    populate(bed)
+    bed.populate("t1")
 
     def port(number: int, **more: object) -> PortConfig:
         return PortConfig(target_port=80, published_port=number, **more)  # type: ignore[arg-type]
@@ -222,7 +197,7 @@ def test_addresses_and_modes_of_published_ports(bed: Bed) -> None:
 
 
 def test_what_a_host_holds_is_audited_and_put_right(bed: Bed) -> None:
-    populate(bed)
+    bed.populate("t1")
     first = bed.hosts[0]
     client = first.task_path("t1")
     assert first.ask("audit") == ""
@@ -282,7 +257,7 @@ def test_where_the_kernel_cannot_the_mesh_masquerades(bed: Bed, tmp_path: Path) 
     second.keeps = False
     second.start()
     second.call("reconcile", networks=[bed.ingress])
-    populate(bed)
+    bed.populate("t1")
     for host in bed.hosts:
         own = bed.endpoint(bed.ingress, host, "", host.ingress).addresses[-1]
         for ask in (ask_tcp, ask_udp):
@@ -321,7 +296,7 @@ def test_a_host_that_forwards_goes_on_listening_to_routers_and_its_agent_may_die
     assert shown == ["2", "1"], (
         "1 is taken for 0 by a host that forwards; whom no router spoke by is left alone"
     )
-    populate(bed)
+    bed.populate("t1")
     with (
         connect(bed.outside, first.ipv6, PUBLISHED) as opened,
         connect(first.task_path("t1"), VIP_IPV6) as inner,

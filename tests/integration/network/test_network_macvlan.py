@@ -8,7 +8,8 @@ from msgspec.structs import replace
 from agent.network.seam import Attachment, Sandbox
 from covey.model.objects import Network, Subnet
 from covey.model.specs import NetworkSpec
-from tests.support.network_bed import NET, OUTSIDE, Bed, Host, eventually, run_in
+from tests.support.network_bed import NET, OUTSIDE, Bed, Host, run_in
+from tests.support.network_traffic import eventually
 
 pytestmark = pytest.mark.root
 LAN = Network(

@@ -1,8 +1,6 @@
 """The routing mesh with real packets: what a task sees of its client, and who answers on which address."""
 
 import socket
-import threading
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -12,19 +10,8 @@ from agent.network.io.trial import cannot_keep_client_address
 from covey.io import netns
 from covey.model.specs import PortConfig
 from covey.model.states import Affinity, EndpointState, MeshMode, Protocol
-from tests.support.network_bed import (
-    INGRESS,
-    OUTSIDE,
-    PUBLISHED,
-    VIP,
-    Bed,
-    ask_tcp,
-    ask_udp,
-    connect,
-    greet,
-    names_of,
-    run_in,
-)
+from tests.support.network_bed import INGRESS, OUTSIDE, PUBLISHED, VIP, Bed, run_in
+from tests.support.network_traffic import ask_tcp, ask_udp, connect, greet, large_both_ways, names_of, seen_by
 
 pytestmark = pytest.mark.root
 
@@ -32,24 +19,13 @@ ACTIVE = EndpointState.ACTIVE
 LARGE = 20_000_000
 
 
-def populate(bed: Bed) -> None:
-    """t2 is on h1, t3 on h2; h3 has no task of the service."""
-    bed.attach(bed.hosts[0], "t2", ACTIVE)
-    bed.attach(bed.hosts[1], "t3", ACTIVE)
-    bed.push()
-
-
 def publish(bed: Bed, *ports: PortConfig) -> None:
     bed.ports = ports
     bed.push()
 
 
-def seen_by(answers: Iterable[tuple[str, str]]) -> set[str]:
-    return {seen for _, seen in answers}
-
-
 def test_a_task_sees_the_client_and_answers_through_the_node_that_was_asked(bed: Bed) -> None:
-    populate(bed)
+    bed.populate()
     both = {"t2": 2, "t3": 2}
     for host in bed.hosts:
         for ask in (ask_tcp, ask_udp):
@@ -67,25 +43,12 @@ def test_a_task_sees_the_client_and_answers_through_the_node_that_was_asked(bed:
         for to in bed.hosts:
             assert names_of(ask_tcp(host.task_path(task), to.address, PUBLISHED, 4)) == both
             assert names_of(ask_udp(host.task_path(task), to.address, PUBLISHED, 4)) == both
-    _large_both_ways(bed)
-
-
-def _large_both_ways(bed: Bed) -> None:
-    """By a node without a task, so that everything goes over the fabric twice."""
-    for host in bed.hosts:
-        with connect(bed.outside, host.address, PUBLISHED) as opened:
-            opened.settimeout(30)
-            greet(opened)
-            sender = threading.Thread(target=lambda to=opened: to.sendall(bytes(LARGE)))
-            sender.start()
-            got = 0
-            while got < LARGE:
-                got += len(opened.recv(1 << 18))
-            sender.join(30)
+    for host in bed.hosts:  # by the node without a task, everything goes over the fabric twice
+        large_both_ways(bed.outside, host.address, PUBLISHED, LARGE)
 
 
 def test_an_agent_that_comes_back_changes_nothing(bed: Bed) -> None:
-    populate(bed)
+    bed.populate()
     host = bed.hosts[0]
     shown = [
         ["nft", "-a", "list", "ruleset"],
@@ -124,7 +87,7 @@ def test_where_the_kernel_cannot_the_mesh_masquerades(bed: Bed, tmp_path: Path) 
     second.keeps = False
     second.start()
     second.call("reconcile", networks=[INGRESS])
-    populate(bed)
+    bed.populate()
     for host in (bed.hosts[0], bed.hosts[2]):
         for ask in (ask_tcp, ask_udp):
             found = ask(bed.outside, host.address, PUBLISHED, 4)
@@ -138,7 +101,7 @@ def test_where_the_kernel_cannot_the_mesh_masquerades(bed: Bed, tmp_path: Path) 
 
 
 def test_ports_that_masquerade_stay_local_or_have_an_address(bed: Bed) -> None:
-    populate(bed)
+    bed.populate()
     port = PortConfig(target_port=80, published_port=PUBLISHED)
     udp = replace(port, protocol=Protocol.UDP)
     first, second, third = bed.hosts
@@ -174,7 +137,7 @@ def test_ports_that_masquerade_stay_local_or_have_an_address(bed: Bed) -> None:
 
 def test_a_port_on_loopback_lets_nobody_in_from_the_link(bed: Bed) -> None:
     """A neighbour on the host's link can send it what is addressed to 127.0.0.1."""
-    populate(bed)
+    bed.populate()
     first = bed.hosts[0]
     publish(bed, PortConfig(target_port=80, published_port=PUBLISHED, published_address="127.0.0.1"))
     run_in(bed.outside, "sysctl", "-qw", "net.ipv4.conf.all.route_localnet=1")
@@ -186,7 +149,7 @@ def test_a_port_on_loopback_lets_nobody_in_from_the_link(bed: Bed) -> None:
 
 
 def test_no_task_speaks_to_its_node_as_if_from_loopback(bed: Bed) -> None:
-    populate(bed)
+    bed.populate()
     first = bed.hosts[0]
     task = first.task_path("t2")
     run_in(task, "sysctl", "-qw", "net.ipv4.conf.all.route_localnet=1")
@@ -206,7 +169,7 @@ def test_no_task_speaks_to_its_node_as_if_from_loopback(bed: Bed) -> None:
 
 
 def test_a_client_stays_with_its_task_if_that_is_asked_for(bed: Bed) -> None:
-    populate(bed)
+    bed.populate()
     client = bed.hosts[2].task_path("t1")
     bed.attach(bed.hosts[2], "t1", None, published=False)
     bed.affinity = Affinity.CLIENT

@@ -9,7 +9,8 @@ import pytest
 from covey import limits
 from covey.io import netns
 from covey.model.states import EndpointState
-from tests.support.network_bed import INGRESS, NET, OUTSIDE, Bed, Host, ask_tcp, eventually, run_in
+from tests.support.network_bed import INGRESS, NET, OUTSIDE, Bed, Host, run_in
+from tests.support.network_traffic import ask_tcp, eventually
 
 pytestmark = pytest.mark.root
 

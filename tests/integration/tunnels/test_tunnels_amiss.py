@@ -18,7 +18,8 @@ from covey.io import netns
 from covey.model.tunnels import tunnel_address
 from tests.integration.tunnels.test_tunnels_bed import eventually_clean, meets, served_by
 from tests.support.leftovers import prefix
-from tests.support.network_bed import eventually, run_in
+from tests.support.network_bed import run_in
+from tests.support.network_traffic import eventually
 from tests.support.tunnel_bed import TunnelBed, TunnelHost
 
 pytestmark = pytest.mark.root

@@ -11,7 +11,8 @@ import pytest
 from agent.tunnels.io.userspace import Userspace
 from covey import limits
 from covey.io import netns
-from tests.support.network_bed import ask_tcp, ask_udp, eventually, run_in
+from tests.support.network_bed import run_in
+from tests.support.network_traffic import ask_tcp, ask_udp, eventually
 from tests.support.tunnel_bed import TunnelBed, TunnelHost
 
 pytestmark = pytest.mark.root

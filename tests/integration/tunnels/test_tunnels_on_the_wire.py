@@ -16,7 +16,8 @@ import pytest
 from covey import limits
 from covey.io import netns
 from covey.model.objects import Network
-from tests.support.network_bed import Host, ask_tcp, eventually, run_in
+from tests.support.network_bed import Host, run_in
+from tests.support.network_traffic import ask_tcp, eventually
 from tests.support.tunnel_bed import PLAIN, SECRET, TunnelBed
 
 pytestmark = pytest.mark.root

@@ -17,7 +17,8 @@ import pytest
 from agent.tunnels.io import keys
 from covey.io import netns
 from tests.integration.tunnels.test_tunnels_bed import eventually_clean, meets, served_by
-from tests.support.network_bed import eventually, run_in
+from tests.support.network_bed import run_in
+from tests.support.network_traffic import eventually
 from tests.support.tunnel_bed import TunnelBed, TunnelHost
 
 pytestmark = pytest.mark.root
