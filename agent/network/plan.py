@@ -7,6 +7,7 @@ A veth pair counts as one thing in two namespaces: if either end is missing or u
 cannot be changed, both ends go and a new pair comes.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Set
 from dataclasses import replace
 
@@ -14,7 +15,7 @@ from . import names, ops
 from .firewall import Table, TableView
 from .lineage import difference
 from .ops import Operation
-from .state import FRESH, Kind, Link, Netns, Node
+from .state import FRESH, Kind, Link, Netns, Node, Route
 
 _PHASE = {kind: number for number, kinds in enumerate(ops.PHASES) for kind in kinds}
 
@@ -173,10 +174,7 @@ def _addressing(name: str, have: Netns, want: Netns) -> Iterator[Operation]:
         yield ops.RemoveAddress(name, address)
     for address in sorted(want.addresses - have.addresses):
         yield ops.AddAddress(name, address)
-    kept = {each.place for each in want.routes}
-    for route in sorted(have.routes - want.routes):
-        if route.place not in kept:  # IPv4's have gone with the address, IPv6's have not
-            yield ops.RemoveRoute(name, route)
+    yield from (ops.RemoveRoute(name, each) for each in _wrong_routes(have, want))
     for route in sorted(want.routes):
         if route not in have.routes or route.link in renumbered:
             yield ops.AddRoute(name, route)
@@ -184,6 +182,18 @@ def _addressing(name: str, have: Netns, want: Netns) -> Iterator[Operation]:
         yield ops.RemovePolicy(name, policy)
     for policy in sorted(want.policies - have.policies):
         yield ops.AddPolicy(name, policy)
+
+
+def _wrong_routes(have: Netns, want: Netns) -> list[Route]:
+    """The routes that must go before others come; one whose place is taken by what is wanted goes by that.
+
+    The kernel takes the metric that is not given for any: those with one go first. IPv4's have gone with their
+    addresses, IPv6's have not.
+    """
+    wrong = have.routes - want.routes
+    there = Counter(each.place for each in have.routes)
+    taken = {each.place for each in want.routes if there[each.place] == 1}
+    return sorted((each for each in wrong if each.place not in taken), key=lambda each: (-each.metric, each))
 
 
 def _bridging(name: str, have: Netns, want: Netns) -> Iterator[Operation]:

@@ -84,6 +84,7 @@ class Route:
 
     `onlink`: the gateway is there although no address of the link says so. `table` is the kernel's number.
     Without a gateway it is said of the destination that what comes in by the link for it is for this host.
+    Wishes have no `metric`, which is the kernel's own choice then (0 here, in either family); others' may.
     """
 
     cidr: str
@@ -91,11 +92,12 @@ class Route:
     link: str
     onlink: bool = False
     table: int = MAIN
+    metric: int = 0
 
     @property
-    def place(self) -> tuple[int, str, str]:
-        """What no two routes share: one by way of a gateway takes another's place, those without have each a link."""
-        return self.table, self.cidr, "" if self.via else self.link
+    def place(self) -> tuple[int, str, int, str]:
+        """In what a route that is put takes another's place: those without a gateway have each a link."""
+        return self.table, self.cidr, self.metric, "" if self.via else self.link
 
 
 @dataclass(frozen=True, slots=True, order=True)

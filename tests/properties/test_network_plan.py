@@ -128,8 +128,8 @@ class Kernel:
                 return replace(here, addresses=here.addresses - {address}, routes=routes)
             case ops.AddRoute(_, route):
                 assert here.links[route.link].up
-                kept_routes = frozenset(each for each in here.routes if each.place != route.place)
-                return replace(here, routes=kept_routes | {route})
+                replaced = [each for each in sorted(here.routes) if each.place == route.place][:1]
+                return replace(here, routes=here.routes - set(replaced) | {route})
             case ops.RemoveRoute(_, route):
                 return replace(here, routes=here.routes - {route})
             case ops.AddPolicy(_, policy):
@@ -353,7 +353,9 @@ def spoil(kernel: Kernel, picks: list[int]) -> None:
             case 2 if links:
                 first = links[pick // 6 % len(links)]
                 extra = here.addresses | {Address(first, "10.99.0.1/24")}
-                routes = here.routes | {Route("0.0.0.0/0", "10.99.0.9", first)}
+                strange = [Route("0.0.0.0/0", f"10.99.0.{9 - n}", first) for n in range(pick % 3 + 1)]
+                beside = [replace(each, metric=50) for each in here.routes][: pick % 2]
+                routes = here.routes.union(strange, beside)
                 kernel.node[name] = replace(here, addresses=extra, routes=routes)
             case 3 if name != NODE:
                 chains = {**here.tables[names.VIP_TABLE].chains} if names.VIP_TABLE in here.tables else {}

@@ -111,7 +111,7 @@ def routes(channel: Channel, names: Mapping[int, str]) -> frozenset[Route]:
     found = set()
     for each in _routes(channel):
         if (each.gateway or each.cidr == _LOOPBACK) and each.index in names:
-            found.add(Route(each.cidr, each.gateway, names[each.index], each.onlink, each.table))
+            found.add(Route(each.cidr, each.gateway, names[each.index], each.onlink, each.table, each.metric))
     return frozenset(found)
 
 
@@ -193,6 +193,7 @@ class _Route:
     onlink: bool
     table: int
     protocol: int
+    metric: int
 
 
 def _routes(channel: Channel) -> list[_Route]:
@@ -208,7 +209,7 @@ def _routes(channel: Channel) -> list[_Route]:
         cidr = f"{socket.inet_ntop(family, entry.get(rt.RTA_DST, anywhere))}/{prefix}"
         if kind == rt.RTN_LOCAL and cidr != _LOOPBACK:
             continue
-        gateway = entry.get(rt.RTA_GATEWAY)
+        gateway, metric = entry.get(rt.RTA_GATEWAY), _u32(entry.get(rt.RTA_PRIORITY, b""))
         found.append(
             _Route(
                 cidr,
@@ -217,6 +218,7 @@ def _routes(channel: Channel) -> list[_Route]:
                 bool(flags & rt.RTNH_F_ONLINK),
                 table,
                 protocol,
+                0 if metric == rt.IP6_RT_PRIO_USER and family == socket.AF_INET6 else metric,
             )
         )
     return found

@@ -78,9 +78,12 @@ IFA_F_NODAD = 2
 RTA_DST = 1
 RTA_OIF = 4
 RTA_GATEWAY = 5
+RTA_PRIORITY = 6
 RT_TABLE_MAIN = MAIN
 RT_TABLE_LOCAL = LOCAL
+IP6_RT_PRIO_USER = 1_024  # the metric of IPv6 routes that were given none
 RTPROT_STATIC = 4
+RTPROT_UNSPEC = 0
 RTPROT_RA = 9
 RTN_UNICAST = 1
 RTN_LOCAL = 2
@@ -213,12 +216,15 @@ def route(given: Route, index: int, *, remove: bool = False) -> Message:
     net = ip_network(given.cidr)
     flags = RTNH_F_ONLINK if given.onlink else 0
     kind = RTN_UNICAST if given.via else RTN_LOCAL
-    body = RTMSG.pack(_af(given.cidr), net.prefixlen, 0, 0, given.table, RTPROT_STATIC, 0, kind, flags)
+    made_by = RTPROT_UNSPEC if remove else RTPROT_STATIC  # whoever made it, it goes
+    body = RTMSG.pack(_af(given.cidr), net.prefixlen, 0, 0, given.table, made_by, 0, kind, flags)
     if net.prefixlen:
         body += attribute(RTA_DST, net.network_address.packed)
     if given.via:
         body += attribute(RTA_GATEWAY, ip_address(given.via).packed)
     body += u32(RTA_OIF, index)
+    if given.metric:
+        body += u32(RTA_PRIORITY, given.metric)
     # Those without a gateway stand side by side, one for each link: the kernel would replace another link's.
     make = _PUT if given.via else _BESIDE
     return Message(RTM_DELROUTE, _DO, body) if remove else Message(RTM_NEWROUTE, make, body)

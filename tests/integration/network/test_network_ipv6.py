@@ -209,10 +209,14 @@ def test_what_a_host_holds_is_audited_and_put_right(bed: Bed) -> None:
     run_in(client, "ip", "-6", "addr", "del", f"{address_of(bed, 't1')}/64", "dev", "eth0")
     run_in(first.task_path("t2"), "ip", "-6", "rule", "del", "pref", "100")
     run_in(first.path, "ip", "-6", "route", "del", "local", "::1", "dev", "covey_in0", "table", "local")
+    way = run_in(client, "ip", "-6", "route", "show", "default").split()[2]
+    for added in (f"add 2001:db8::/32 via {way}", f"add default via {way} metric 50"):
+        run_in(client, "ip", "-6", "route", *added.split())
     box = first.netns_dir / ("net-" + "n" * 25)
     run_in(box, "ip", "-6", "neigh", "del", address_of(bed, "t3"), "dev", "vx0")
     found = first.ask("audit")
-    for word in ("covey_vip6", address_of(bed, "t1"), "table 100", "::1/128", address_of(bed, "t3")):
+    missing = ("covey_vip6", address_of(bed, "t1"), "table 100", "::1/128", address_of(bed, "t3"))
+    for word in (*missing, "2001:db8::/32 by", f"::/0 by {way}"):
         assert word in found, found
     first.ask("audit", name="repair")
     assert first.ask("audit") == ""
