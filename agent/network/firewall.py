@@ -238,6 +238,11 @@ class Drop:
     """Drop the packet in silence."""
 
 
+@dataclass(frozen=True, slots=True)
+class Untrack:
+    """Have the kernel note no connection for the packet; before it is tracked only."""
+
+
 Statement = (
     FromAddress
     | ToAddress
@@ -264,6 +269,7 @@ Statement = (
     | Reject
     | Reset
     | Drop
+    | Untrack
 )
 Rule = tuple[Statement, ...]
 

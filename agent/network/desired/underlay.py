@@ -9,6 +9,9 @@ that tasks are on is dropped whoever it says it is from: no node is there.
 
 It is decided where packets have come for this host (not before: there they may still be in fragments, whose
 later ones say neither port nor VNI).
+
+Nor is VXLAN tracked: every connection inside has a UDP port of its own outside, and would take another place in
+the host's table of connections on each way, which knows nothing of it that anybody asks for.
 """
 
 from collections.abc import Iterable
@@ -27,6 +30,7 @@ from ..firewall import (
     SenderIn,
     Table,
     ToPort,
+    Untrack,
     VerdictMap,
     VniIn,
 )
@@ -41,17 +45,22 @@ def table(facts: Facts) -> Table | None:
     vnis = _vnis(facts)
     if not vnis:
         return None
-    strange = ToPort("udp", facts.host.vxlan_port), VniIn(VNIS), SenderIn(NODES, negated=True), Jump(STRANGE)
-    made_here = [
-        (InLink(bridge), ToPort("udp", facts.host.vxlan_port), VniIn(VNIS), Count(), Drop())
-        for bridge in (names.GATEWAY_BRIDGE, names.INGRESS_BRIDGE)
-    ]
+    ours = ToPort("udp", facts.host.vxlan_port), VniIn(VNIS)
+    bridges = names.GATEWAY_BRIDGE, names.INGRESS_BRIDGE
+    by_nodes = *(InLink(bridge, negated=True) for bridge in bridges), *ours, SenderIn(NODES), Untrack()
+    made_here = [(InLink(bridge), *ours, Count(), Drop()) for bridge in bridges]
+    strange = *ours, SenderIn(NODES, negated=True), Jump(STRANGE)
     # Who it was is noted on the side: the set may be full, and the packet is dropped all the same.
     dropped = ((NoteSender(STRANGERS),), (Count(), Drop()))
     nodes = (each for each in facts.others() if ":" not in each)
     return Table(
         names.UNDERLAY_TABLE,
-        (Chain("input", (*made_here, strange), Base("filter", Hook.INPUT, _EARLY)), Chain(STRANGE, dropped)),
+        (
+            Chain("arriving", (by_nodes,), Base("filter", Hook.PREROUTING, _EARLY)),
+            Chain("leaving", ((*ours, Untrack()),), Base("filter", Hook.OUTPUT, _EARLY)),
+            Chain("input", (*made_here, strange), Base("filter", Hook.INPUT, _EARLY)),
+            Chain(STRANGE, dropped),
+        ),
         (
             VerdictMap(NODES, KeyKind.ADDRESS, _set(sorted(nodes)), verdicts=False),
             VerdictMap(VNIS, KeyKind.VNI, _set(str(vni) for vni in sorted(vnis)), verdicts=False),

@@ -102,6 +102,25 @@ def test_what_no_node_sent_is_dropped_counted_and_named(bed: Bed) -> None:
     assert first.ask("audit") == ""
 
 
+def test_vxlan_takes_no_place_in_the_hosts_table_of_connections(bed: Bed) -> None:
+    first, second, _ = bed.hosts
+    bed.attach(first, "t1", EndpointState.ACTIVE, published=False)
+    bed.attach(second, "t2", EndpointState.ACTIVE, published=False)
+    bed.push()
+
+    def tracked() -> str:
+        entries = run_in(first.path, "cat", "/proc/net/nf_conntrack").splitlines()
+        return "\n".join(each for each in entries if f"dport={limits.vxlan_port} " in each)
+
+    assert ask_tcp(first.task_path("t1"), "10.7.0.2")
+    assert not tracked()
+    for host in (first, second):
+        run_in(host.path, "nft", "flush", "chain", "ip", "covey_underlay", "arriving")
+        run_in(host.path, "nft", "flush", "chain", "ip", "covey_underlay", "leaving")
+    assert ask_tcp(first.task_path("t1"), "10.7.0.2")
+    assert "192.0.2.2" in tracked(), "without these rules it does: the host tracks connections"
+
+
 def test_large_packets_in_fragments_are_no_way_in(bed: Bed) -> None:
     first, second, _ = bed.hosts
     bed.attach(first, "t1", EndpointState.ACTIVE, published=False)

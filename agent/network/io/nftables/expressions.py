@@ -43,6 +43,7 @@ from ...firewall import (
     ToThisHost,
     Translated,
     Unmarked,
+    Untrack,
     VniIn,
 )
 from ..wire import attribute, nested, text, u8, u32_big
@@ -141,6 +142,8 @@ def encode(statement: Statement, map_id: int, family: Family = Family.IPV4) -> b
         case Drop():
             verdict = nested(2, nested(2, u32_big(1, _NF_DROP)))
             return expression("immediate", u32_big(1, VERDICT_REGISTER), verdict)
+        case Untrack():
+            return expression("notrack")
         case Balance():
             return _balance(statement, map_id, _LAYOUT[family])
         case Dispatch():
@@ -186,7 +189,7 @@ def _of_sender(statement: SenderIn | VniIn | NoteSender | Count, layout: _Layout
             number = _payload(_TRANSPORT_HEADER, _VNI_OFFSET, 3, REGISTER)
             return number + expression("lookup", text(1, name), u32_big(2, REGISTER))
         case NoteSender(name):
-            until = attribute(6, struct.pack(">Q", int(limits.vxlan_strangers_kept_s * 1000)))
+            until = attribute(6, struct.pack(">Q", int(limits.dropped_named_s * 1000)))
             noted = text(1, name), u32_big(3, _UPDATE), u32_big(4, REGISTER), until
             return sender + expression("dynset", *noted)
         case Count():
