@@ -202,7 +202,7 @@ class Agent:
         """Tell the managers what on this host stands in the networks' way, whenever that is something else."""
         networks, told = self._parts.networks, talk.Remarked(())
         while True:
-            remarks = networks.remarks() + self._health_ports.remarks()
+            remarks = networks.remarks() + self._health_ports.remarks() + self._parts.names.remarks()
             if (now := talk.Remarked(remarks, networks.interfaces())) != told:
                 told = now
                 self._inbox.put_nowait(now)

@@ -244,16 +244,14 @@ network_mtu_bytes_max = 65_535 - vxlan_overhead_bytes
 ipv6_mtu_bytes_min = 1_280  # what every link with IPv6 must take (RFC 8200, 5)
 gateway_route_prefix_length_min = 8  # a wider route (the default one) is no claim on a subnet
 vxlan_strangers_max = 16  # senders of spoofed VXLAN packets that are remembered by name
-vxlan_strangers_kept_s = 3_600.0  # ... since their last packet
+dropped_named_s = 3_600.0  # how long those are named from whom something was dropped, since the last of it
 table_changes_kept = 64  # of each table, for agents whose streams broke
 encoded_table_kept_ms = 10_000  # a table as a message, since it was last sent to a node
 table_journal_rows_min = 500  # changed rows kept beside a table on disk before it is written whole again
 netlink_timeout_s = 10.0
 link_retry_ms = 20  # the kernel removes what was in a dropped namespace a moment later
 link_retries_max = 50
-audit_period_s = (
-    600.0  # about how often a node audits itself: reading everything back takes it a part of a second
-)
+audit_period_s = 600.0  # about how often a node audits itself: reading all back takes a part of a second
 audits_at_once = 4  # a leader carries out for people, and a node for managers, waiting ones included
 audit_settle_ms = 1_500  # what is amiss counts if it still is after that
 audit_node_s = 40.0  # a whole audit of a node, repair included
@@ -377,11 +375,10 @@ dns_datagrams_per_wakeup = 32
 dns_frame_bytes_max = 64 * 1024 * 1024
 dns_requests_in_flight_max = 64
 dns_ready_ms = 5_000
-dns_call_again_ms_max = (
-    400  # between two calls of the agent at its DNS server: a socket beside it, and tasks wait
-)
+dns_call_again_ms_max = 400  # between two calls of the agent at its DNS server: tasks wait for it
 dns_table_ms = 1_000  # how long saying that a table is followed waits for names; under `withdrawal_wait_ms`
 dns_alone_look_ms = 1_000  # how often the process looks whether coveyd has gone and the last container, too
+dns_dropped_named_max = 3  # containers that sent no questions; the others are counted
 dns_persist_delay_ms = 200
 
 # --- the command line (covey/client, covey/cli) ----------------------------------------------------

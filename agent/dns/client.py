@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from random import Random
@@ -13,6 +14,7 @@ from covey import limits
 from covey.errors import FailedPrecondition, PeerFault, Unavailable
 from covey.model.tables import NetworkTable
 
+from .dropped import Dropped
 from .feed import Deframer, Resolver, Verdict, frame
 from .outbox import Outbox
 from .seam import Names
@@ -36,21 +38,25 @@ class DnsFeed:
         self._news = asyncio.Event()  # something to send
         self._asking = asyncio.Lock()
         self._answer = asyncio.Event()  # replaced at each answer: a broadcast
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._dropped = Dropped()
 
     async def __aenter__(self) -> "DnsFeed":
         """Start calling."""
-        self._task = asyncio.create_task(self._run(), name="dns feed")
+        self._tasks = [
+            asyncio.create_task(self._run(), name="dns feed"),
+            asyncio.create_task(self._count_on(), name="dns tally"),
+        ]
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Hang up; the server serves on."""
-        if self._task is not None:
-            self._task.cancel()
+        for task in self._tasks:
+            task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+                await task
 
     def reset(self, tables: Iterable[NetworkTable], resolvers: Iterable[Resolver]) -> None:
         """See `Names.reset`."""
@@ -124,6 +130,25 @@ class DnsFeed:
         digests = await asyncio.to_thread(lambda: {id: wanted(table) for id, table in told.tables.items()})
         return judge(told, digests, serving)
 
+    def remarks(self) -> tuple[str, ...]:
+        """See `Names.remarks`."""
+        return tuple(self._dropped.remarks(_now_ms()))
+
+    async def count(self) -> None:
+        """Ask what was dropped, and take note of it."""
+        self._outbox.count()
+        self._news.set()
+        while (tally := self._outbox.tally) is None:
+            await self._answer.wait()
+        self._dropped.note(tally, _now_ms())
+
+    async def _count_on(self) -> None:
+        while True:
+            await asyncio.sleep(limits.network_look_s)
+            with contextlib.suppress(TimeoutError):  # it has lost its connection, and is asked again later
+                async with asyncio.timeout(limits.network_look_s):
+                    await self.count()
+
     async def settled(self) -> None:
         """Wait, without a bound of its own, until everything published was answered (for tests and demos)."""
         while not self._outbox.idle:
@@ -193,6 +218,10 @@ class DnsFeed:
             log.warning("the DNS server could not do %s: %s", type(body).__name__, verdict.error)
         self._answer.set()
         self._answer = asyncio.Event()
+
+
+def _now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
 
 
 _: type[Names] = DnsFeed

@@ -55,6 +55,10 @@ class FakeNames:
         if task_id in self.broken:
             raise Unavailable(f"no names for task {task_id}: {self.broken[task_id]}")
 
+    def remarks(self) -> tuple[str, ...]:
+        """Nothing is sent here."""
+        return ()
+
     async def audit(self, *, repair: bool = False) -> Look:
         """Give what was planted in `amiss`; a repair takes it away."""
         if repair:

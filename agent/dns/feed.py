@@ -102,7 +102,11 @@ class Ask(Message, frozen=True, tag="ask"):
     anew: bool = False
 
 
-Body = SetTable | ChangeTable | DropTable | SetResolver | DropResolver | Retain | Ask
+class Tally(Message, frozen=True, tag="tally"):
+    """Say what you have dropped."""
+
+
+Body = SetTable | ChangeTable | DropTable | SetResolver | DropResolver | Retain | Ask | Tally
 
 
 class Request(Message, frozen=True):
@@ -124,11 +128,15 @@ class Serving(Message, frozen=True):
 
 
 class Verdict(Message, frozen=True):
-    """The server's answer to request `seq`; an empty `error` means done. `serving` answers `Ask`."""
+    """The server's answer to request `seq`; an empty `error` means done. `serving` answers `Ask`.
+
+    `dropped` answers `Tally`: by container and reason, how much of what came from there was dropped since it was opened.
+    """
 
     seq: int
     error: str = ""
     serving: Serving | None = None
+    dropped: dict[str, dict[str, int]] | None = None
 
 
 Frame = TypeVar("Frame", Request, Verdict)

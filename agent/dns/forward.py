@@ -7,6 +7,7 @@ What a container asks again while it is being asked joins the first (RFC 5452 se
 circle, such as a name server in a container that the node itself asks, is closed once and then stands still.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
@@ -112,7 +113,7 @@ class Forwarder:
     now_ms: int = 0
     strays: int = 0
     joined: int = 0
-    refused: int = 0
+    crowded: Counter[str] = field(default_factory=Counter)  # refused for there were too many, by container
     _late: dict[tuple[str, Upstream], int] = field(default_factory=dict)
     _same: dict[_Same, int] = field(default_factory=dict)
     _pending: dict[int, _Pending] = field(default_factory=dict)
@@ -141,8 +142,10 @@ class Forwarder:
     def _asked(self, asked: Asked) -> Sequence[Effect]:
         upstreams = tuple(up for up in asked.upstreams if not _is_ourselves(up))[: limits.dns_upstreams_max]
         mine = self._per_task.get(asked.task_id, 0)
-        if not upstreams or mine >= self._share():
-            self.refused += 1
+        crowded = mine >= self._share()
+        if crowded:
+            self.crowded[asked.task_id] += 1
+        if crowded or not upstreams:
             return (Respond(asked.client, codec.refusal(asked.query, codec.SERVFAIL, asked.question)),)
         self._per_task[asked.task_id] = mine + 1
         self._waiting += 1
@@ -212,6 +215,7 @@ class Forwarder:
         theirs = [number for number, pending in self._pending.items() if pending.asked.task_id == task_id]
         for exchange in theirs:
             self._forget(exchange)
+        self.crowded.pop(task_id, None)
         return [Close(exchange) for exchange in theirs]
 
     def _expire(self, now_ms: int) -> Sequence[Effect]:

@@ -19,12 +19,14 @@ from .feed import (
     Serving,
     SetResolver,
     SetTable,
+    Tally,
     Verdict,
 )
 from .serving import Told
 
 _RETAIN = ("retain", "")
 _ASK = ("ask", "")
+_TALLY = ("tally", "")
 
 
 class Outbox:
@@ -50,6 +52,7 @@ class Outbox:
         self._anew = False
         self._told = Told({}, frozenset())
         self.serving: tuple[Told, Serving] | None = None
+        self.tally: dict[str, dict[str, int]] | None = None
 
     def ask(self, *, anew: bool) -> None:
         """Want to know what is served: `serving` has it, and what had been told by then, once it is answered.
@@ -62,6 +65,11 @@ class Outbox:
         self._anew, self.serving = anew, None
         self._waiting.pop(_ASK, None)
         self._want(_ASK)
+
+    def count(self) -> None:
+        """Want to know what was dropped: `tally` has it once it is answered."""
+        self.tally = None
+        self._want(_TALLY)
 
     def reset(self, tables: Iterable[NetworkTable], resolvers: Iterable[Resolver]) -> None:
         """Replace the wanted state by this one."""
@@ -135,6 +143,8 @@ class Outbox:
             self._verdicts[body.resolver.task_id] = verdict.error
         if isinstance(body, Ask) and verdict.serving is not None:
             self.serving = self._told, verdict.serving
+        if isinstance(body, Tally):
+            self.tally = verdict.dropped or {}
         if isinstance(body, SetTable | ChangeTable):
             self._answered_table(body, self._tables_in_flight.pop(verdict.seq), verdict.error)
         return body
@@ -186,6 +196,8 @@ class Outbox:
                 waiting = {id for kind, id in self._waiting if kind == "resolver"}
                 self._told = Told(dict(self._sent), frozenset(self.resolvers.keys() - waiting))
                 return Ask(self._anew)
+            case ("tally", _):
+                return Tally()
             case _:
                 return Retain(tuple(self.tables), tuple(self.resolvers))
 

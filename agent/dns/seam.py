@@ -51,6 +51,10 @@ class Names(Protocol):
         """
         ...
 
+    def remarks(self) -> tuple[str, ...]:
+        """Say which containers lately sent what had to be dropped, as far as it is known now: for people to read."""
+        ...
+
     async def audit(self, *, repair: bool = False) -> Look:
         """Ask the server what it serves and say what differs from what was published.
 

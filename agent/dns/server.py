@@ -27,6 +27,7 @@ from .feed import (
     Serving,
     SetResolver,
     SetTable,
+    Tally,
     Verdict,
     frame,
 )
@@ -218,7 +219,17 @@ class DnsServer:
             with suppress(OSError, asyncio.CancelledError):
                 await writer.wait_closed()
 
+    def _dropped(self) -> dict[str, dict[str, int]]:
+        assert self._upstreams is not None, "start comes first"
+        return {
+            task_id: {**container.dropped, **crowded}
+            for task_id, container in self._containers.items()
+            if (crowded := self._upstreams.crowded(task_id)) or container.dropped
+        }
+
     async def _verdict(self, request: Request) -> Verdict:
+        if isinstance(request.body, Tally):
+            return Verdict(request.seq, dropped=self._dropped())
         if not isinstance(request.body, Ask):
             return Verdict(request.seq, self.apply(request.body))
         if request.body.anew:

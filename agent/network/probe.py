@@ -200,12 +200,6 @@ def lost(interface: str, network: str) -> Finding:
     )
 
 
-def rounded(packets: int) -> int:
-    """The number's first digit as 1, 2 or 5, and zeros: at most `packets`."""
-    power = 10 ** (len(str(packets)) - 1)
-    return max((each * power for each in (1, 2, 5) if each * power <= packets), default=0)
-
-
 def port_of(key: str) -> str:
     """`tcp 8080`, as firewall maps have it, as people write it: `8080/tcp`, and `192.0.2.1:8080/tcp`."""
     protocol, number, *address = key.split()

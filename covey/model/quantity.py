@@ -35,3 +35,9 @@ def size_text(size: int) -> str:
 def cpus_text(nano_cpus: int) -> str:
     """Write billionths of a CPU as CPUs: `0.5`, `2`."""
     return f"{nano_cpus / 1e9:.9f}".rstrip("0").rstrip(".")
+
+
+def rounded(number: int) -> int:
+    """The number's first digit as 1, 2 or 5, and zeros: at most `number`."""
+    power = 10 ** (len(str(number)) - 1)
+    return max((each * power for each in (1, 2, 5) if each * power <= number), default=0)

@@ -50,6 +50,9 @@ class Container:
         self.listening = listening
         self._forward = forward
         self._counts = counts
+        self.dropped: Counter[str] = (
+            Counter()
+        )  # of this container alone, and only what nobody sends who means well
         self._streams: set[asyncio.Task[None]] = set()
         self._pause: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
@@ -85,7 +88,11 @@ class Container:
             elif isinstance(verdict, Forward):
                 self._forward(view, query, verdict.question, False, self._reply_to(query, verdict, asker))
             elif isinstance(verdict, Drop):
-                self._counts[verdict.reason] += 1
+                self._drop(verdict.reason)
+
+    def _drop(self, reason: str) -> None:
+        self._counts[reason] += 1
+        self.dropped[reason] += 1
 
     def _reply_to(self, query: bytes, verdict: Forward, asker: tuple[str, int]) -> Respond:
         def reply(data: bytes) -> None:
@@ -114,7 +121,7 @@ class Container:
             return
         free = limits.dns_tcp_connections_max - self._connections.open
         if len(self._streams) >= min(limits.dns_tcp_connections_per_container_max, free // 2):
-            self._counts["too many connections"] += 1
+            self._drop("too many connections")
             connection.close()
             return
         connection.setblocking(False)
@@ -143,8 +150,9 @@ class Container:
                 if reply is None:
                     return
                 writer.write(len(reply).to_bytes(_LENGTH_BYTES, "big") + reply)
-                async with asyncio.timeout(limits.dns_tcp_idle_ms / 1000):
-                    await writer.drain()
+                if not await _taken(writer):
+                    self._drop("answers that nobody takes")
+                    return
         except TimeoutError:
             self._counts["a connection that dawdles"] += 1
         except (asyncio.IncompleteReadError, OSError):
@@ -160,9 +168,19 @@ class Container:
             self._forward(self.view, query, verdict.question, True, lambda data: _resolve(reply, data))
             return await reply
         if isinstance(verdict, Drop):
-            self._counts[verdict.reason] += 1
+            self._drop(verdict.reason)
             return None
         return verdict
+
+
+async def _taken(writer: asyncio.StreamWriter) -> bool:
+    """Tell whether what was written is taken in time."""
+    try:
+        async with asyncio.timeout(limits.dns_tcp_idle_ms / 1000):
+            await writer.drain()
+    except TimeoutError:
+        return False
+    return True
 
 
 def _resolve(future: asyncio.Future[bytes], data: bytes) -> None:

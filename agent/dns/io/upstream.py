@@ -44,6 +44,11 @@ class Upstreams:
         self._tick()
         self._step(Asked(self._last_asker, resolver.task_id, query, question, resolver.upstreams, stream))
 
+    def crowded(self, task_id: str) -> dict[str, int]:
+        """How many questions of a container were refused because it had too many under way, by that reason."""
+        refused = self._machine.crowded[task_id]
+        return {"too many questions under way": refused} if refused else {}
+
     def forget(self, task_id: str) -> None:
         """The container is gone; nobody waits for its answers."""
         self._step(Gone(task_id))

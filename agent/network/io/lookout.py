@@ -15,6 +15,7 @@ from subprocess import SubprocessError
 
 from covey import limits
 from covey.errors import CoveyError
+from covey.model.quantity import rounded
 
 from ..probe import (
     Finding,
@@ -25,7 +26,6 @@ from ..probe import (
     findings,
     forged,
     lost,
-    rounded,
     smaller,
     strangers,
 )
@@ -59,7 +59,7 @@ class Tally:
 
     def recent(self, now_s: float) -> bool:
         """Tell whether it grew lately."""
-        return self.total > 0 and now_s - self.grew_s < limits.vxlan_strangers_kept_s
+        return self.total > 0 and now_s - self.grew_s < limits.dropped_named_s
 
 
 class Lookout:

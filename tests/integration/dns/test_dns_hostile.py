@@ -44,8 +44,23 @@ def two(node: Node) -> Iterator[tuple[Path, Path, int]]:
     yield bad, good, node.process.pid
     assert short(good, "web") == short(bad, "web") == ["10.7.9.2"]
     assert node.process.poll() is None
+    (remark,) = dropped(node)
+    assert "dropped of task bad (" in remark
+    assert "good" not in remark, "who asks well is not named"
     wait_until(lambda: node.process is not None and descriptors(node.process.pid) <= before)
     assert node.end(signal.SIGTERM) == 0
+
+
+def dropped(node: Node) -> tuple[str, ...]:
+    """What people are told of it."""
+    said: list[tuple[str, ...]] = []
+
+    async def play(feed: DnsFeed) -> None:
+        await feed.count()
+        said.append(feed.remarks())
+
+    with_feed(node, play)
+    return said[0]
 
 
 def descriptors(pid: int) -> int:

@@ -1,6 +1,7 @@
 """Findings: each names the trouble and the remedy."""
 
-from agent.network.probe import Severity, Survey, findings, rounded, strangers
+from agent.network.probe import Severity, Survey, findings, strangers
+from covey.model.quantity import rounded
 
 
 def test_a_sound_host_has_no_findings() -> None:
