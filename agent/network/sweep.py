@@ -5,7 +5,8 @@ we want; once its row has left the table, a UDP sender would talk to nobody for 
 TCP client would wait for its timeout. Forgetting the flow sends the next packet through the rules again: UDP
 reaches another backend, TCP is reset at once. The rule needs no memory of the past: a flow is stale if it
 was sent to one of our addresses and is answered by nobody in the table. So it also catches what was sent to
-a virtual address before there was a rule for it.
+a virtual address before there was a rule for it. Nor can who is only joining have been sent anything: where a subnet
+is full, he has the address of who has left in that moment.
 """
 
 from collections.abc import Collection, Container, Sequence
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
+from .desired.digest import joins
 from .desired.facts import Digest, Facts, overlays
 from .desired.node import ingress_network
 from .lineage import touched
@@ -102,5 +104,7 @@ class AnyOf:
 
 
 def _alive(facts: Facts, network_id: str) -> list[Container[str]]:
-    here = frozenset(ip for _, each in facts.attachments(network_id) for ip in each.endpoint.addresses)
-    return [facts.known(network_id).alive, here]
+    digest = facts.known(network_id)
+    here = (each.endpoint for _, each in facts.attachments(network_id))
+    used = (each for each in here if not joins(digest.rows.get(each.id)))
+    return [digest.alive, frozenset(ip for each in used for ip in each.addresses)]

@@ -39,10 +39,11 @@ class Digest:
     """What follows from a table.
 
     `forwards` and `neighbours` are the entries of the network's VXLAN device, for every endpoint that another
-    node holds; `reach` says whom new connections may reach in each family. `alive` are all addresses there are,
-    `virtual` those of services. `vteps` are where other nodes' packets come from, and `own` is this node's own
-    endpoint. `rows`, `members` and `held` are for the next digest, which is not made from this one if `ambiguous`:
-    two rows say something of one thing, and their order decides.
+    node holds; `reach` says whom new connections may reach in each family. `alive` are all addresses that may
+    have some (what goes to an endpoint that is only joining was sent to another), `virtual` those of services. `vteps`
+    are where other nodes' packets come from, and `own` is this node's own endpoint. `rows`, `members` and `held` are
+    for the next digest, which is not made from this one if `ambiguous`: two rows say something of one thing, and
+    their order decides.
     """
 
     table: NetworkTable
@@ -161,7 +162,8 @@ class _Ways:
 
     def come(self, rows: Iterable[EndpointRow]) -> None:
         for row in rows:
-            self.alive.put_all((each, row.endpoint_id) for each in row.addresses)
+            if not joins(row):
+                self.alive.put_all((each, row.endpoint_id) for each in row.addresses)
             usable = _usable(row, self._host)
             if self._is_remote(row):
                 own = mac(row.number)
@@ -173,6 +175,11 @@ class _Ways:
 
     def _is_remote(self, row: EndpointRow) -> bool:
         return row.node_id != self._host.node_id and bool(row.vtep) and row.vtep != self._host.vtep
+
+
+def joins(row: EndpointRow | None) -> bool:
+    """Tell whether a row is of an endpoint that nobody was sent to yet."""
+    return row is not None and row.state is EndpointState.JOINING
 
 
 def _takes(row: EndpointRow) -> bool:
