@@ -108,7 +108,8 @@ def take_address(draft: Draft, addresses: Addresses, network_id: str) -> tuple[s
     number = addresses.take(network_id, on_lan=network.spec.driver == MACVLAN)
     if number is None:
         subnets = ", ".join(subnet.ip_range or subnet.cidr for subnet in numbering(network.subnets))
-        why = f"every address of {subnets} is taken; remove tasks from it"
+        remedy = "remove some of them from it, or make one with a larger subnet"
+        why = f"every address of {subnets} is taken, by tasks and services; {remedy}"
         return f"network {network.spec.name}: {why}", 0, ()
     return "", number, addresses_of(network.subnets, number)
 

@@ -38,7 +38,7 @@ def test_tasks_stand_on_the_lan_of_their_nodes(stand: Stand) -> None:
         logs = ("service", "logs", "--raw", "client")
         stand.until("the name", lambda: len(ANSWER.findall(stand.covey(*logs))) == 9)
         assert "Nothing amiss" in stand.covey("system", "audit")
-        assert "have their settings from it" in stand.refused("network", "rm", "base")
+        assert "it holds the settings of" in stand.refused("network", "rm", "base")
     finally:
         for service in ("web", "peer", "client"):
             stand.covey("service", "rm", service)

@@ -132,7 +132,8 @@ def _range(text: str, whole: str) -> range:
         raise InvalidArgument(f"{whole!r}: {text!r} is not a port or a range of ports; {_EXAMPLE}")
     ports = range(int(first), int(last or first) + 1)
     if not ports or ports[0] < 1 or ports[-1] > _PORT_MAX:
-        raise InvalidArgument(f"{whole!r}: {text!r} is not between 1 and {_PORT_MAX}, in this order")
+        order = ", in this order" if last else ""
+        raise InvalidArgument(f"{whole!r}: {text!r} is not between 1 and {_PORT_MAX}{order}")
     return ports
 
 

@@ -74,9 +74,13 @@ def _check_subnets_free(present: Sequence[Network], spec: NetworkSpec) -> None:
         wanted = ip_network(config.subnet) if config.subnet else None
         for subnet, other in taken:
             if wanted is not None and wanted.overlaps(subnet):
+                remedy = "choose another one, or none at all"
+                if spec.config_from:
+                    remedy = (
+                        f"settings with a subnet, as {spec.config_from} has, are for one network at a time"
+                    )
                 raise FailedPrecondition(
-                    f"subnet: {config.subnet} overlaps {subnet} of network {other.spec.name}; "
-                    "choose another one, or none at all"
+                    f"subnet: {config.subnet} overlaps {subnet} of network {other.spec.name}; {remedy}"
                 )
 
 
@@ -132,7 +136,7 @@ def hindrance(view: View, network: Network) -> Refused | None:
     if names := takers(view, network):
         remedy = "remove those first"
         return FailedPrecondition(
-            f"network {network.spec.name}: {_some(names)} have their settings from it; {remedy}"
+            f"network {network.spec.name}: it holds the settings of {_some(names)}; {remedy}"
         )
     members = sorted({service.name for service in users(view, network)})
     if not members:

@@ -37,7 +37,7 @@ def check_predefined(spec: ServiceSpec) -> None:
         return
     for attachment in spec.task.networks:
         if attachment.target != kind:
-            remedy = f"goes with no other network such as {attachment.target!r}; leave one of them out"
+            remedy = "goes with no other network; leave it out, or the others"
             if kind == predefined.BRIDGE:
                 remedy = (
                     "is where tasks are that name no network, and the way out of the others; leave it out"

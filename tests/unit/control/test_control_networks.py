@@ -292,7 +292,7 @@ SYSCTL = ContainerSpec(image="web:1", sysctls={"net.core.somaxconn": "1"})
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
-        (joining("host", "net"), "network: 'host' goes with no other network such as 'net'"),
+        (joining("host", "net"), "network: 'host' goes with no other network; leave it out, or the others"),
         (joining("net", "bridge"), "network: 'bridge' is where tasks are that name no network"),
         (
             joining("HOST", ports=PORT),

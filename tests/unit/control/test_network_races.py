@@ -105,7 +105,7 @@ def test_settings_that_a_network_took_over_meanwhile_stay() -> None:
     create_network(draft, NetworkSpec(name="other", config_from="net"), Random(1))
     raced(tables, draft)
     ending = Draft(tables)
-    assert "have their settings from it" in str(end_removal(ending, "net"))
+    assert "it holds the settings of" in str(end_removal(ending, "net"))
     tables.commit(ending.transaction())
     assert [each.pending_delete for each in tables.all(Network)] == [False, False]
 

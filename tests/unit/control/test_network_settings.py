@@ -51,7 +51,8 @@ def test_settings_are_taken_over_and_no_network_themselves() -> None:
     assert (net.spec.internal, net.spec.ipam, net.spec.options) == (True, BASE.ipam, BASE.options)
     assert (net.spec.config_from, net.spec.config_only, net.spec.attachable) == ("base", False, True)
     with pytest.raises(
-        FailedPrecondition, match=r"subnet: 10\.7\.0\.0/24 overlaps 10\.7\.0\.0/24 of network net"
+        FailedPrecondition,
+        match=r"subnet: 10\.7\.0\.0/24 overlaps .* of network net; settings with a subnet, as base has, are for one",
     ):
         created(tables, NetworkSpec(name="other", config_from="base"))
 
@@ -60,7 +61,7 @@ def test_settings_stay_while_a_network_has_them() -> None:
     tables = Tables()
     base, net = created(tables, BASE), created(tables, NetworkSpec(name="net", config_from="base"))
     for network, says in (
-        (base, "network base: net have their settings from it; remove those first"),
+        (base, "network base: it holds the settings of net; remove those first"),
         (net, ""),
     ):
         draft = Draft(tables)
