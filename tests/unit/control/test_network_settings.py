@@ -52,7 +52,7 @@ def test_settings_are_taken_over_and_no_network_themselves() -> None:
     assert (net.spec.config_from, net.spec.config_only, net.spec.attachable) == ("base", False, True)
     with pytest.raises(
         FailedPrecondition,
-        match=r"subnet: 10\.7\.0\.0/24 overlaps .* of network net; settings with a subnet, as base has, are for one",
+        match=r"subnet: 10\.7\.0\.0/24 overlaps .* of network net; settings with a subnet, as base",
     ):
         created(tables, NetworkSpec(name="other", config_from="base"))
 
