@@ -104,6 +104,8 @@ class Auditor:
                 log.warning(
                     "%d things are amiss; `covey system audit --repair` puts right", len(told.findings)
                 )
+            else:
+                log.info("the node has audited itself: nothing amiss, %d things compared", told.compared)
             tell(told)
 
     async def _standing(self) -> Look:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import threading
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,13 @@ def kinds(stand: Stand, *options: str, node: str = "") -> list[tuple[str, str]]:
     return sorted(found)
 
 
+def counts(stand: Stand, node: str) -> dict[str, int]:
+    """What a node says of its last audit, by kind."""
+    told = json.loads(stand.covey("node", "inspect", node))[0]["description"]["audit"]
+    assert told["at"]
+    return {each["kind"]: each["number"] for each in told["counts"]}
+
+
 def test_nothing_is_amiss_whatever_people_do(stand: Stand) -> None:
     assert "Nothing amiss on 3 nodes" in audit(stand)
     stand.covey("network", "create", "shop")
@@ -91,9 +99,12 @@ def test_what_somebody_meddled_with_is_found_and_put_right(stand: Stand) -> None
     meddle(stand)
     assert kinds(stand) == MEDDLED
     assert kinds(stand) == MEDDLED, "looking changes nothing"
+    expected = dict(Counter(kind for kind, _ in MEDDLED))
+    stand.until("the node's counts", lambda: counts(stand, "w1") == expected)
 
     assert f"{len(MEDDLED)} repaired, 0 amiss on 3 nodes" in audit(stand, "--repair")
     assert "Nothing amiss on 3 nodes" in audit(stand)
+    stand.until("the node's counts", lambda: counts(stand, "w1") == {})
     assert {task.id for task in stand.running("web")} == before
     assert stand.answers("w1", 8088)
 

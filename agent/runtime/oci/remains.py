@@ -62,6 +62,7 @@ def look(ground: Ground, living: Mapping[str, Living], is_known: Callable[[str],
         findings.append(Finding("container", id, f"its state is left in {ground.runtime_root / id}"))
     mounts = _mounts(ground)
     findings += _amiss_mounts(mounts, living, is_known)
+    findings += _lacking(ground, living)
     boxes = list(_cgroups(ground, living, is_known))
     findings += [Finding("cgroup", path, _words(ground, path)) for _, path in boxes]
     for id, each in living.items():
@@ -98,13 +99,35 @@ def _names(folder: Path) -> list[str]:
 
 def _mounts(ground: Ground) -> Counter[str]:
     """How often the file systems of containers are mounted, by id."""
-    found: Counter[str] = Counter()
+    return Counter(id for id, _ in _mounted(ground))
+
+
+def _mounted(ground: Ground) -> Iterator[tuple[str, str]]:
+    """Whatever is mounted where containers have their files: the container's id, and the file system's options."""
     root = f"{os.path.realpath(ground.containers)}/"
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        place = _ESCAPED.sub(lambda match: chr(int(match[1], 8)), line.split(" ")[4])
+        words = line.split(" ")
+        place = _plain(words[4])
         if place.startswith(root):
-            found[place.removeprefix(root).split("/")[0]] += 1
-    return found
+            yield place.removeprefix(root).split("/")[0], words[-1]
+
+
+def _plain(text: str) -> str:
+    return _ESCAPED.sub(lambda match: chr(int(match[1], 8)), text)
+
+
+def _lacking(ground: Ground, living: Mapping[str, Living]) -> Iterator[Finding]:
+    """Layers of images that containers stand on, and that are gone: what was not read yet cannot be read any more."""
+    for id, options in _mounted(ground):
+        if id not in living:
+            continue
+        for option in options.split(","):
+            name, _, paths = option.partition("=")
+            for layer in paths.split(":") if name in ("lowerdir", "lowerdir+") else ():
+                path = _plain(layer)
+                if path.startswith("/") and not path.startswith("/proc/") and not os.path.isdir(path):
+                    remedy = "replace the task, and it is pulled again"
+                    yield Finding("image", id, f"layer {path} of its image is gone: {remedy}")
 
 
 def _amiss_mounts(

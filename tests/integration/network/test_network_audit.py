@@ -49,6 +49,10 @@ def leave_link(host: Host) -> None:
     inside(host, "", "ip link add covey_x type bridge")
 
 
+def leave_name(host: Host) -> None:
+    (host.netns_dir / "torn").touch()
+
+
 Planted = tuple[str, str | Fault, tuple[str, str]]
 SERVICES = "ip covey_vip services"
 RULE: tuple[str, str] = ("rule", "the node")
@@ -120,6 +124,7 @@ FAULTS: dict[str, Planted] = {
     "strange node": ("nft add element ip covey_underlay nodes { 192.0.2.99 }", "", RULE),
     "strange link": ("", leave_link, ("link", "the node")),
     "strange namespace": ("", leave_namespace, ("namespace", "nobody")),
+    "name of no namespace": ("", leave_name, ("namespace", "torn")),
 }
 
 

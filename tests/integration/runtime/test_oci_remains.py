@@ -1,14 +1,26 @@
 """What containers leave on a host is found and removed, and nothing of those that live is."""
 
 import asyncio
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from agent.audit.driver import Auditor
+from agent.audit.known import known
+from agent.dns.fake import FakeNames
+from agent.images.fake import FakeImages
+from agent.network.fake import FakeNetworks
 from agent.runtime.oci import cgroups
 from agent.runtime.oci.mounts import mount, unmount
+from agent.tasks.lifecycle import Box, Goal
+from agent.tasks.record import Record
 from covey.errors import Unavailable
 from covey.model.audit import Finding
+from covey.model.objects import Task, TaskStatus
+from covey.model.states import TaskState
+from devcluster.images.layout import Entry
 from tests.support.container_bed import ContainerBed
 
 pytestmark = pytest.mark.root
@@ -173,6 +185,83 @@ def test_cgroups_of_others_are_not_taken_for_containers(bed: ContainerBed) -> No
             assert cgroups.children(tree, bed.cgroup, "docker-") == [path]
         finally:
             cgroups.remove((tree,), path)
+
+    asyncio.run(work())
+
+
+def test_a_layer_that_is_gone_is_told_and_left(bed: ContainerBed) -> None:
+    """Somebody has cleared the image store by hand: only another container can have those files."""
+
+    async def work() -> None:
+        await bed.start_agent()
+        bed.add_layer(Entry("data/kept", data=b"x"))
+        await bed.runtime.create(bed.container("lives", "sleep", "600"))
+        await bed.runtime.start("lives")
+        assert (await bed.runtime.audit(lambda _id: True)).findings == ()
+        layer = bed.layers[0]
+        shutil.rmtree(layer)
+        for _ in range(2):
+            (found,) = (await bed.runtime.audit(lambda _id: True)).findings
+            assert (found.kind, found.place) == ("image", "lives")
+            assert f"layer {layer} of its image is gone: replace the task" in found.words
+            await bed.runtime.clear(lambda _id: True)
+
+    asyncio.run(work())
+
+
+def test_a_file_system_that_is_mounted_twice_is_told_and_left(bed: ContainerBed) -> None:
+    """Which of the two its processes see is not for an audit to say."""
+
+    async def work() -> None:
+        await bed.start_agent()
+        await bed.runtime.create(bed.container("lives", "sleep", "600"))
+        await bed.runtime.start("lives")
+        mount("none", bed.file("lives", "rootfs"), "tmpfs")
+        try:
+            for _ in range(2):
+                (found,) = (await bed.runtime.audit(lambda _id: True)).findings
+                assert (found.kind, found.place) == ("mount", "lives")
+                assert "is mounted 2 times" in found.words
+                await bed.runtime.clear(lambda _id: True)
+        finally:
+            unmount(bed.file("lives", "rootfs"))
+        assert (await bed.runtime.audit(lambda _id: True)).findings == ()
+
+    asyncio.run(work())
+
+
+def node_of(bed: ContainerBed, *records: Record) -> Auditor:
+    """The audits of a node that has these tasks; all but its containers is a fake."""
+    made = Auditor(
+        bed.runtime, FakeImages(anything=True), FakeNetworks(), FakeNames(), lambda: known(records)
+    )
+    made.settle_ms = 0
+    return made
+
+
+def test_containers_of_nobody_and_containers_that_are_gone(bed: ContainerBed) -> None:
+    async def work() -> None:
+        await bed.start_agent()
+        for id in ("mine", "stray", "lost"):
+            await bed.runtime.create(bed.container(id, "sleep", "600"))
+            await bed.runtime.start(id)
+        pid = bed.file("stray", "pid").read_text()
+        await bed.runtime.remove("lost")  # behind its task's back
+        running = [
+            Record(Task(id=id), Goal.RUN, TaskStatus(state=TaskState.RUNNING), box=Box.RUNNING)
+            for id in ("mine", "lost")
+        ]
+        auditor = node_of(bed, *running)
+        found = (await auditor.audit()).findings
+        assert [(each.place, each.words) for each in found] == [
+            ("stray", "belongs to no task of this node"),
+            ("lost", "is gone, and its task does not know it"),
+        ]
+        assert (await auditor.audit()).findings == found, "looking changes nothing"
+        mended = await auditor.audit(repair=True)
+        assert [(each.place, each.repaired) for each in mended.findings] == [("stray", True), ("lost", False)]
+        assert [each.id for each in await bed.runtime.list()] == ["mine"]
+        assert not os.path.exists(f"/proc/{pid}")  # noqa: ASYNC240
 
     asyncio.run(work())
 
