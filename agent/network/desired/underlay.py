@@ -27,6 +27,7 @@ from ..firewall import (
     Jump,
     KeyKind,
     NoteSender,
+    Rule,
     SenderIn,
     Table,
     ToPort,
@@ -47,7 +48,8 @@ def table(facts: Facts) -> Table | None:
         return None
     ours = ToPort("udp", facts.host.vxlan_port), VniIn(VNIS)
     bridges = names.GATEWAY_BRIDGE, names.INGRESS_BRIDGE
-    by_nodes = *(InLink(bridge, negated=True) for bridge in bridges), *ours, SenderIn(NODES), Untrack()
+    apart = [InLink(bridge, negated=True) for bridge in bridges]
+    by_nodes: Rule = (*apart, *ours, SenderIn(NODES), Untrack())
     made_here = [(InLink(bridge), *ours, Count(), Drop()) for bridge in bridges]
     strange = *ours, SenderIn(NODES, negated=True), Jump(STRANGE)
     # Who it was is noted on the side: the set may be full, and the packet is dropped all the same.
