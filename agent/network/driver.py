@@ -107,10 +107,10 @@ class NetlinkNetworks:
 
         def work() -> None:
             check(sandbox)
+            if self._facts is not None and lans(sandbox):
+                self._seen(interfaces(self._places))
             if (facts := self._facts) is not None:
-                if lans(sandbox):  # which interfaces there are changes
-                    facts = self._facts = facts.with_interfaces(interfaces(self._places))
-                    check_parents(sandbox, facts.host)
+                check_parents(sandbox, facts.host)
                 check_here(sandbox, facts)
             its_networks = [each.network.id for each in sandbox.attachments]
             self._ask_again(its_networks)

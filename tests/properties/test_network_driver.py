@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from agent.network import ops
 from agent.network.driver import NetlinkNetworks
 from agent.network.seam import Attachment, NetworkFault, Sandbox
 from covey.errors import CoveyError
@@ -134,6 +135,19 @@ def test_who_was_set_aside_has_all_his_networks_again(way: str) -> None:
             host.taken = set()
             await made.forget(id_of(C))
         await made.apply(table(A, row(A, 100)))
+
+    played(script)
+
+
+def test_an_interface_that_is_back_is_so_for_all_whoever_saw_it_first() -> None:
+    async def script(host: Host, made: NetlinkNetworks) -> None:
+        await made.attach(box("t1", LAN))
+        host.interfaces = frozenset()
+        host.kernel.step(ops.RemoveLink("t1", "eth0"))
+        await made._in_turn(made._lookout.look)
+        host.interfaces = frozenset({"eth7"})
+        await made.attach(box("t2", LAN, number=11))
+        await made._in_turn(made._lookout.look)
 
     played(script)
 

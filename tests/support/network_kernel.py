@@ -1,7 +1,7 @@
 """The real driver of networks on the model of a kernel, which can fail and have VNIs taken."""
 
 import errno
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from dataclasses import replace as with_
@@ -114,7 +114,7 @@ def networks(host: Host, *, keeps_client_address: bool = True) -> Iterator[Netli
         patch.setattr(driver.sysctl, "read", host.read)
         patch.setattr(driver, "Sweeper", lambda *_: host)
         patch.setattr(driver, "HostPorts", lambda: _Ports(host))
-        patch.setattr(driver, "Lookout", lambda *_: _NoLookout())
+        patch.setattr(driver, "Lookout", lambda *given: _Lookout(host, given[-1]))
         settings = Settings(Path("/nowhere/netns"), NODE_ID, VTEP, keeps_client_address=keeps_client_address)
         yield NetlinkNetworks(settings)
 
@@ -148,20 +148,24 @@ class _Ports:
         """There is nothing to close."""
 
 
-class _NoLookout:
-    """Looks at nothing."""
+@dataclass
+class _Lookout:
+    """Sees what interfaces there are, when it is told to look."""
 
+    host: Host
+    seen: Callable[[frozenset[str]], None]
     remarks = ()
     interfaces = ()
 
     def look(self) -> None:
-        """There is nothing to see."""
+        """Look once."""
+        self.seen(self.host.interfaces)
 
     def start(self, in_turn: object) -> None:
-        """There is nothing to see, ever."""
+        """It looks when a test says so."""
 
     def soon(self) -> None:
-        """There is nothing new, either."""
+        """It looks when a test says so."""
 
     async def close(self) -> None:
         """There is nothing to close."""
