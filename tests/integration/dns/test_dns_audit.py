@@ -4,6 +4,7 @@ import asyncio
 import socket
 import subprocess
 from collections.abc import Awaitable, Callable, Iterator
+from ipaddress import IPv4Address
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -13,8 +14,10 @@ from msgspec.structs import replace
 
 from agent.audit.look import Look
 from agent.dns.client import DnsFeed
+from agent.dns.codec import Records
 from agent.dns.feed import Request, Resolver, ResolverNetwork, SetTable, frame
 from agent.dns.server import DnsServer
+from agent.dns.zone import Zone
 from covey import limits
 from covey.errors import Unavailable
 from covey.io import netns
@@ -90,10 +93,29 @@ def test_nothing_is_amiss_also_after_changes(run: Path) -> None:
     served(run, work)
 
 
-def test_names_that_lead_elsewhere_are_found_and_worked_out_anew(run: Path) -> None:
+def lose(zone: Zone) -> None:
+    del zone.names[next(iter(zone.names))]
+
+
+def lose_address(zone: Zone) -> None:
+    del zone.reverse[next(iter(zone.reverse))]
+
+
+def keep_one_that_died(zone: Zone) -> None:
+    name, records = next(iter(zone.names.items()))
+    zone.names[name] = Records.of((*records.addresses, IPv4Address("10.7.0.99")), records.ttl_s)
+
+
+def name_twice(zone: Zone) -> None:
+    zone.names[b"\x03old"] = next(iter(zone.names.values()))
+
+
+@pytest.mark.parametrize("meddle", [lose, lose_address, keep_one_that_died, name_twice])
+def test_names_that_lead_elsewhere_are_found_and_worked_out_anew(
+    run: Path, meddle: Callable[[Zone], None]
+) -> None:
     async def work(server: DnsServer, names: DnsFeed) -> None:
-        zone = server._zones["net1"]
-        del zone.names[next(iter(zone.names))]
+        meddle(server._zones["net1"])
         assert places(await names.audit()) == [("DNS", "network net1")]
         assert places(await names.audit(repair=True)) == []
         assert places(await names.audit()) == []

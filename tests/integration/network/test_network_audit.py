@@ -9,7 +9,7 @@ import pytest
 from covey.io import netns
 from covey.model.states import EndpointState
 from tests.support.network_bed import NET, PUBLISHED, VIP, Bed, Host, run_in
-from tests.support.network_traffic import ask_tcp
+from tests.support.network_traffic import ask_tcp, eventually
 
 pytestmark = pytest.mark.root
 
@@ -243,4 +243,22 @@ def test_a_connection_to_nobody_is_found_and_forgotten(bed: Bed) -> None:
         assert amiss(first) == [("VIP", "t1"), ("conntrack", "t1")]
         assert amiss(first, repair=True) == []
         client.sendto(b"x", (VIP, 80))
+        assert client.recv(100).startswith(b"t2"), "the same socket, by another way"
+
+
+def test_a_connection_from_outside_to_nobody_is_found_and_forgotten(bed: Bed) -> None:
+    """By the host's published port to an address that no task has: as if the host had missed that somebody went."""
+    first, second, _ = bed.hosts
+    bed.attach(second, "t2", EndpointState.ACTIVE)
+    bed.push()
+    for change in ("flush chain", "add rule"):
+        to = " meta l4proto udp dnat to 10.255.1.77:80" if change == "add rule" else ""
+        inside(first, "", f"nft {change} ip covey_mesh udp-{PUBLISHED}{to}")
+    with netns.socket_inside(bed.outside, socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(5)
+        client.sendto(b"x", (first.address, PUBLISHED))
+        eventually(lambda: ("conntrack", "the node") in amiss(first), "the packet to have come")
+        assert sorted(amiss(first)) == [("conntrack", "the node"), ("rule", "the node")]
+        assert amiss(first, repair=True) == []
+        client.sendto(b"x", (first.address, PUBLISHED))
         assert client.recv(100).startswith(b"t2"), "the same socket, by another way"
