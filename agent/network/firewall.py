@@ -19,8 +19,9 @@ ENCODING = 1  # raise when the encoder makes other bytecode of the same statemen
 
 
 class Family(IntEnum):
-    """Which packets a table sees: IPv4's, IPv6's, or all that one link sends (NFPROTO_*)."""
+    """Which packets a table sees: IPv4's, IPv6's, both, or all that one link sends (NFPROTO_*)."""
 
+    INET = 1
     IPV4 = 2
     LINK = 5
     IPV6 = 10
@@ -52,6 +53,13 @@ class KeyKind(StrEnum):
     ADDRESS = "address"
     PORT = "port"
     VNI = "vni"
+
+
+@dataclass(frozen=True, slots=True)
+class OfFamily:
+    """Match packets of IPv4, or of IPv6. A rule on addresses begins with it where a table sees both (`INET`)."""
+
+    family: Family
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,34 +251,16 @@ class Untrack:
     """Have the kernel note no connection for the packet; before it is tracked only."""
 
 
-Statement = (
-    FromAddress
-    | ToAddress
-    | InLink
-    | OutLink
-    | ToPort
-    | OverTcp
-    | ToThisHost
-    | SentTo
-    | OverUdp
-    | Unmarked
-    | MarkBySender
-    | TakeMark
-    | SendToMark
-    | Translated
-    | SenderIn
-    | VniIn
-    | NoteSender
-    | Count
-    | Dispatch
-    | Jump
-    | Balance
-    | Masquerade
-    | Reject
-    | Reset
-    | Drop
-    | Untrack
-)
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """Let the packet pass this chain."""
+
+
+OfPacket = OfFamily | FromAddress | ToAddress | InLink | OutLink | ToPort | OverTcp | OverUdp | ToThisHost
+OfSender = SenderIn | VniIn | NoteSender | Count
+OfConnection = SentTo | Translated | Unmarked | MarkBySender | TakeMark | SendToMark | Untrack
+Verdict = Dispatch | Jump | Balance | Masquerade | Reject | Reset | Drop | Accept
+Statement = OfPacket | OfSender | OfConnection | Verdict
 Rule = tuple[Statement, ...]
 
 

@@ -49,6 +49,8 @@ def family_of(table_name: str) -> Family:
     """The family that a table of this name is of."""
     if table_name in LINK_TABLES:
         return Family.LINK
+    if table_name == TUNNELS_TABLE:
+        return Family.INET
     return Family.IPV6 if table_name.endswith("6") else Family.IPV4
 
 

@@ -242,7 +242,7 @@ class NodeTunnels:
     def _read(self) -> State:
         node = self._own.node_id
         try:
-            have, dropped = devices.read(names.devices(node), self._make, guard(self._own, self._vnis()))
+            have, dropped = devices.read(names.devices(node), self._make)
             size = mtu_of(self._settings.data_address)
         except OSError as error:
             raise TunnelFault(f"cannot read back the node's tunnels: {error}") from error

@@ -15,12 +15,35 @@ These ways are closed, each counted:
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Literal
 
+from agent.network.firewall import (
+    Accept,
+    Base,
+    Chain,
+    Count,
+    Drop,
+    Family,
+    FromAddress,
+    Hook,
+    InLink,
+    KeyKind,
+    OfFamily,
+    OutLink,
+    Rule,
+    Statement,
+    Table,
+    TableView,
+    ToAddress,
+    ToPort,
+    VerdictMap,
+    VniIn,
+)
+
+from . import names
 from .state import Guard
 
-ENCODING = 3  # raise when the encoder makes other bytecode of the same rules
-
+_EARLY = -310
+_ENCRYPTED = "encrypted"
 
 PASSING = "passing"
 
@@ -45,53 +68,38 @@ class Drops:
         return Drops(max(0, self.plaintext - before.plaintext), max(0, self.passing - before.passing))
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """Packets by this device are decided: they are in a tunnel."""
-
-    device: str
-
-
-@dataclass(frozen=True, slots=True)
-class Dropped:
-    """Packets of this kind are counted and dropped; what is empty or 0 matches all. `end`: which address is meant."""
-
-    family: Literal[4, 6]
-    prefix: str = ""
-    end: Literal["source", "destination"] = "destination"
-    port: int = 0
-    vni: int = 0
-
-
-Rule = Accepted | Dropped
-
-
-def incoming(guard: Guard) -> list[Rule]:
-    """The rules for what comes to this host, in their order."""
-    return [
-        *(Accepted(device) for device in guard.devices),
-        Dropped(6, prefix=guard.prefix, end="source"),
-        Dropped(6, prefix=guard.prefix),
-        Dropped(6, port=guard.vxlan_port),
-        *(Dropped(4, port=guard.vxlan_port, vni=vni) for vni in guard.vnis),
-    ]
-
-
-def outgoing(guard: Guard) -> list[Rule]:
-    """The rules for what leaves this host."""
-    return [*(Accepted(device) for device in guard.devices), Dropped(6, prefix=guard.prefix)]
-
-
-def passing(guard: Guard) -> list[Rule]:
-    """The rules for what this host only passes on."""
-    return [Dropped(6, prefix=guard.prefix, end="source"), Dropped(6, prefix=guard.prefix)]
-
-
-def chains(guard: Guard) -> dict[str, list[Rule]]:
-    """All rules, by the names of their chains."""
-    return {"incoming": incoming(guard), "outgoing": outgoing(guard), PASSING: passing(guard)}
+def table(guard: Guard) -> Table:
+    """The guard as a table of the family that sees IPv4 and IPv6."""
+    vxlan = ToPort("udp", guard.vxlan_port)
+    source = _dropped(Family.IPV6, FromAddress(guard.prefix))
+    destination = _dropped(Family.IPV6, ToAddress(guard.prefix))
+    ours = _dropped(Family.IPV4, vxlan, VniIn(_ENCRYPTED))
+    taken = tuple((InLink(each), Accept()) for each in guard.devices)
+    sent = tuple((OutLink(each), Accept()) for each in guard.devices)
+    chains = (
+        _chain("incoming", Hook.INPUT, *taken, source, destination, _dropped(Family.IPV6, vxlan), ours),
+        _chain("outgoing", Hook.POSTROUTING, *sent, destination),
+        _chain(PASSING, Hook.FORWARD, source, destination),
+    )
+    encrypted = VerdictMap(_ENCRYPTED, KeyKind.VNI, {str(vni): "" for vni in guard.vnis}, verdicts=False)
+    return Table(names.GUARD_TABLE, chains, (encrypted,), Family.INET)
 
 
 def digest(guard: Guard) -> str:
-    """By what the guard is recognised when it is read back."""
-    return blake2b(repr((ENCODING, guard)).encode(), digest_size=8).hexdigest()
+    """By what a guard is recognised when it is read back."""
+    return digest_of(table(guard).view())
+
+
+def digest_of(view: TableView) -> str:
+    """The digest of a guard that stands."""
+    said = sorted(view.chains.items()), sorted((name, sorted(each)) for name, each in view.maps.items())
+    return blake2b(repr(said).encode(), digest_size=8).hexdigest()
+
+
+def _chain(name: str, hook: Hook, *rules: Rule) -> Chain:
+    return Chain(name, rules, Base("filter", hook, _EARLY))
+
+
+def _dropped(family: Family, *which: Statement) -> Rule:
+    """Packets of this kind are counted and dropped."""
+    return OfFamily(family), *which, Count(), Drop()

@@ -15,8 +15,8 @@ from .userspace import Userspace
 from .wireguard import TunnelFault, WireGuard
 
 
-def read(wanted: Sequence[str], make: WireGuard | None, guard: Guard) -> tuple[State, Drops]:
-    """Read what stands of the devices `wanted` and of the guard; and what it has dropped."""
+def read(wanted: Sequence[str], make: WireGuard | None) -> tuple[State, Drops]:
+    """Read what stands of the devices `wanted` and of the guard; and what that has dropped."""
     devices, routes = dict[str, Device](), dict[str, str]()
     for name, found in links.read(wanted).items():
         tuned = make.read(name) if make is not None else None
@@ -27,7 +27,7 @@ def read(wanted: Sequence[str], make: WireGuard | None, guard: Guard) -> tuple[S
                 tuned.public_key, tuned.port, found.mtu, found.up, frozenset(found.addresses), tuned.peers
             )
         routes.update(dict.fromkeys(found.routes, name))
-    standing, dropped = guarding.read(guard)
+    standing, dropped = guarding.read()
     return State(devices, routes, standing), dropped
 
 

@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 
+from agent.network.firewall import Count, Drop, Family, OfFamily, ToAddress
 from agent.tunnels import names
 from agent.tunnels.calling import Calling
 from agent.tunnels.findings import findings
+from agent.tunnels.guard import digest, table
 from agent.tunnels.keeping import Keeping, Key, generation
 from agent.tunnels.plan import (
     CreateDevice,
@@ -18,7 +20,7 @@ from agent.tunnels.plan import (
 )
 from agent.tunnels.silence import Silence
 from agent.tunnels.state import NOTHING, Device, Peer, State
-from agent.tunnels.wish import Own, wish
+from agent.tunnels.wish import Own, guard, wish
 from covey import limits
 from covey.model.objects import TunnelKey
 from covey.model.tables import PeerRow
@@ -54,6 +56,14 @@ def test_the_guard_comes_first_and_a_route_after_its_device() -> None:
     assert isinstance(steps[-1], SetRoute)
     kinds = [type(step) for step in steps]
     assert kinds.index(CreateDevice) < kinds.index(SetPeer) < kinds.index(SetRoute)
+
+
+def test_the_guard_is_another_with_another_network_and_says_which() -> None:
+    one, two = (guard(OWN, vnis) for vnis in ((5,), (5, 6)))
+    assert digest(one) != digest(two)
+    assert {each.name: set(each.elements) for each in table(two).maps} == {"encrypted": {"5", "6"}}
+    outside = (OfFamily(Family.IPV6), ToAddress(OWN.prefix), Count(), Drop())
+    assert all(outside in chain.rules for chain in table(one).chains), "whatever way it goes"
 
 
 def test_a_device_goes_after_its_routes_and_the_guard_last() -> None:

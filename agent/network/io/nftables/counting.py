@@ -1,9 +1,11 @@
 """What rules have counted, and whom they have noted."""
 
 import socket
+from collections import Counter
 from dataclasses import dataclass
 
 from ...desired.underlay import STRANGE, STRANGERS
+from ...firewall import Family
 from ...names import GATEWAY_TABLE, UNDERLAY_TABLE
 from ..wire import Channel, attribute_list, attributes, string, text
 from .messages import GETRULE, GETSETELEM
@@ -24,15 +26,9 @@ class Strangers:
 
 def strangers(channel: Channel) -> Strangers:
     """What was dropped of VXLAN, and from whom; nothing if nothing keeps it out."""
-    packets = forged = 0
-    for table in (UNDERLAY_TABLE, GATEWAY_TABLE):
-        for rule in listed(channel, GETRULE, text(1, table)):
-            if string(rule[1]) != table:
-                continue
-            if string(rule[2]) == STRANGE:
-                packets += _counted(rule.get(4, b""))
-            else:
-                forged += _counted(rule.get(4, b""))
+    found = counted(channel, UNDERLAY_TABLE) + counted(channel, GATEWAY_TABLE)
+    packets = found.pop(STRANGE, 0)
+    forged = found.total()
     if not packets:
         return Strangers(forged=forged)
     asked = text(1, UNDERLAY_TABLE) + text(2, STRANGERS)
@@ -44,7 +40,16 @@ def strangers(channel: Channel) -> Strangers:
     return Strangers(packets, tuple(sorted(map(socket.inet_ntoa, senders))), forged)
 
 
-def _counted(expressions: bytes) -> int:
+def counted(channel: Channel, table: str, family: Family = Family.IPV4) -> Counter[str]:
+    """How many packets the rules of a table have counted, by chain; nothing if there is none."""
+    found = Counter[str]()
+    for rule in listed(channel, GETRULE, text(1, table), family):
+        if string(rule[1]) == table:
+            found[string(rule[2])] += _packets(rule.get(4, b""))
+    return found
+
+
+def _packets(expressions: bytes) -> int:
     """The packets counted by a rule's counters."""
     found = 0
     for _, each in attribute_list(expressions):

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from covey import limits
 
 from ...firewall import (
+    Accept,
     Balance,
     Count,
     Dispatch,
@@ -26,6 +27,9 @@ from ...firewall import (
     MarkBySender,
     Masquerade,
     NoteSender,
+    OfConnection,
+    OfFamily,
+    OfSender,
     OutLink,
     OverTcp,
     OverUdp,
@@ -45,6 +49,7 @@ from ...firewall import (
     Unmarked,
     Untrack,
     VniIn,
+    family_of,
 )
 from ..wire import attribute, nested, text, u8, u32_big
 
@@ -62,14 +67,13 @@ _DESTINATION_PORT_OFFSET = 2
 _VNI_OFFSET = 8 + 4  # after the UDP header and VXLAN's flags (RFC 7348, 5)
 _LOOKUP_INVERTED = 1
 _UPDATE = 1
-_META_IIFNAME, _META_OIFNAME, _META_L4PROTO = 6, 7, 16
+_META_IIFNAME, _META_OIFNAME, _META_NFPROTO, _META_L4PROTO = 6, 7, 15, 16
 _META_MARK = 3
 _CT_MARK, _CT_PROTOCOL, _CT_PROTO_DST, _ORIGINAL = 3, 10, 12, 0
 _CT_STATUS, _IPS_DST_NAT = 2, 1 << 5
 _FIB_RESULT_ADDRTYPE, _FIB_DADDR, _RTN_LOCAL = 3, 2, 2
 _NAT_DNAT = 1
-_NF_DROP = 0
-_NFT_JUMP = 0xFFFFFFFD
+_NF_DROP, _NF_ACCEPT, _NFT_JUMP = 0, 1, 0xFFFFFFFD
 _REJECT_BY_ICMP, _REJECT_BY_RESET = 0, 1
 _LINK_NAME_BYTES = 16
 
@@ -103,10 +107,12 @@ def expression(name: str, *data: bytes) -> bytes:
 def encode(statement: Statement, map_id: int, family: Family = Family.IPV4) -> bytes:
     """The expressions of one statement. `map_id` is the transaction's number for a `Balance`'s map."""
     match statement:
+        case OfFamily(wanted):
+            return _meta(_META_NFPROTO, REGISTER) + _compare(bytes((wanted,)))
         case FromAddress(cidr, negated):
-            return _address(_LAYOUT[family].source, cidr, negated)
+            return _address(_LAYOUT[family_of(cidr)].source, cidr, negated)
         case ToAddress(cidr, negated):
-            return _address(_LAYOUT[family].destination, cidr, negated)
+            return _address(_LAYOUT[family_of(cidr)].destination, cidr, negated)
         case InLink(name, negated):
             return _meta(_META_IIFNAME, REGISTER) + _compare(_link_name(name), negated)
         case OutLink(name, negated):
@@ -123,12 +129,11 @@ def encode(statement: Statement, map_id: int, family: Family = Family.IPV4) -> b
         case OverUdp():
             return _meta(_META_L4PROTO, REGISTER) + _compare(bytes((PROTOCOL_NUMBERS["udp"],)))
         case SenderIn() | VniIn() | NoteSender() | Count():
-            return _of_sender(statement, _LAYOUT[family])
-        case SentTo() | Translated() | Unmarked() | MarkBySender() | TakeMark() | SendToMark():
+            return _of_sender(statement, family)
+        case SentTo() | Translated() | Unmarked() | MarkBySender() | TakeMark() | SendToMark() | Untrack():
             return _of_connection(statement, family)
         case Jump(chain):
-            verdict = nested(2, nested(2, u32_big(1, _NFT_JUMP), text(2, chain)))
-            return expression("immediate", u32_big(1, VERDICT_REGISTER), verdict)
+            return _verdict(_NFT_JUMP, text(2, chain))
         case ToThisHost():
             loaded = (u32_big(1, REGISTER), u32_big(2, _FIB_RESULT_ADDRTYPE), u32_big(3, _FIB_DADDR))
             return expression("fib", *loaded) + _compare(struct.pack("=I", _RTN_LOCAL))
@@ -140,10 +145,9 @@ def encode(statement: Statement, map_id: int, family: Family = Family.IPV4) -> b
         case Masquerade():
             return expression("masq")
         case Drop():
-            verdict = nested(2, nested(2, u32_big(1, _NF_DROP)))
-            return expression("immediate", u32_big(1, VERDICT_REGISTER), verdict)
-        case Untrack():
-            return expression("notrack")
+            return _verdict(_NF_DROP)
+        case Accept():
+            return _verdict(_NF_ACCEPT)
         case Balance():
             return _balance(statement, map_id, _LAYOUT[family])
         case Dispatch():
@@ -153,7 +157,7 @@ def encode(statement: Statement, map_id: int, family: Family = Family.IPV4) -> b
 def dispatch_by_address(name: str, family: Family = Family.IPV4) -> bytes:
     """Jump to what the map holds for the destination address."""
     layout = _LAYOUT[family]
-    return _payload(_NETWORK_HEADER, layout.destination, layout.bytes, REGISTER) + _verdict(name)
+    return _payload(_NETWORK_HEADER, layout.destination, layout.bytes, REGISTER) + _verdict_of(name)
 
 
 def dispatch_by_port(name: str) -> bytes:
@@ -161,7 +165,7 @@ def dispatch_by_port(name: str) -> bytes:
     return (
         _meta(_META_L4PROTO, REGISTER)
         + _payload(_TRANSPORT_HEADER, _DESTINATION_PORT_OFFSET, 2, NEXT_REGISTER)
-        + _verdict(name)
+        + _verdict_of(name)
     )
 
 
@@ -177,13 +181,12 @@ def target(to: Target) -> bytes:
     return packed + struct.pack(">H", to.port) + b"\0\0" if to.port else packed
 
 
-def _of_sender(statement: SenderIn | VniIn | NoteSender | Count, layout: _Layout) -> bytes:
+def _of_sender(statement: OfSender, family: Family) -> bytes:
     """What keeps strangers out: who sent a packet and for which network, in which sets those are, and how often."""
-    sender = _payload(_NETWORK_HEADER, layout.source, layout.bytes, REGISTER)
     match statement:
         case SenderIn(name, negated):
             inverted = u32_big(5, _LOOKUP_INVERTED if negated else 0)
-            return sender + expression("lookup", text(1, name), u32_big(2, REGISTER), inverted)
+            return _sender(family) + expression("lookup", text(1, name), u32_big(2, REGISTER), inverted)
         case VniIn(name):
             # without the byte after it, which receivers are to ignore
             number = _payload(_TRANSPORT_HEADER, _VNI_OFFSET, 3, REGISTER)
@@ -191,14 +194,17 @@ def _of_sender(statement: SenderIn | VniIn | NoteSender | Count, layout: _Layout
         case NoteSender(name):
             until = attribute(6, struct.pack(">Q", int(limits.dropped_named_s * 1000)))
             noted = text(1, name), u32_big(3, _UPDATE), u32_big(4, REGISTER), until
-            return sender + expression("dynset", *noted)
+            return _sender(family) + expression("dynset", *noted)
         case Count():
             return expression("counter", attribute(1, bytes(8)), attribute(2, bytes(8)))
 
 
-def _of_connection(
-    statement: SentTo | Translated | Unmarked | MarkBySender | TakeMark | SendToMark, family: Family
-) -> bytes:
+def _sender(family: Family) -> bytes:
+    layout = _LAYOUT[family]
+    return _payload(_NETWORK_HEADER, layout.source, layout.bytes, REGISTER)
+
+
+def _of_connection(statement: OfConnection, family: Family) -> bytes:
     """What the routing mesh needs: how a connection began, and the mark that leads its replies back."""
     match statement:
         case SentTo(protocol, port, address):
@@ -234,6 +240,8 @@ def _of_connection(
         case SendToMark():
             # `ct` cannot be asked for in this family, so the packet's own mark has it
             return _meta(_META_MARK, REGISTER) + _compare(bytes(4), negated=True) + _write_mac()
+        case Untrack():
+            return expression("notrack")
 
 
 def _sent_to(address: str, family: Family) -> bytes:
@@ -277,7 +285,13 @@ def _balance(balance: Balance, map_id: int, layout: _Layout) -> bytes:
     )
 
 
-def _verdict(name: str) -> bytes:
+def _verdict(code: int, *chain: bytes) -> bytes:
+    return expression(
+        "immediate", u32_big(1, VERDICT_REGISTER), nested(2, nested(2, u32_big(1, code), *chain))
+    )
+
+
+def _verdict_of(name: str) -> bytes:
     return expression("lookup", text(1, name), u32_big(2, REGISTER), u32_big(3, VERDICT_REGISTER))
 
 
