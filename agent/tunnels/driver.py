@@ -198,6 +198,8 @@ class NodeTunnels:
         steps = plan.plan(have, want, self._told, again)
         private = {key.public_key: key.private_key for key in self._keeping.keys}
         devices.carry_out(self._make, steps, private, guard(self._own, self._vnis()))
+        for name in want.devices:
+            self._make.tend(name)
         self._note(steps)
         if denied:
             raise TunnelFault(denied)

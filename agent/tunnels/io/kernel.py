@@ -104,6 +104,9 @@ class Kernel:
         for first in range(0, len(packed), _PEERS_PER_MESSAGE):
             self._set(name, nested(DEVICE_PEERS, *packed[first : first + _PEERS_PER_MESSAGE]))
 
+    def tend(self, name: str) -> None:
+        """See `WireGuard.tend`: nothing."""
+
     def close(self) -> None:
         """See `WireGuard.close`."""
         if self._generic is not None:

@@ -26,6 +26,7 @@ from covey.io.process import find_program
 from ..plan import RemovePeer, SetPeer
 from ..state import Peer
 from .addressing import public_of
+from .receiving import make_room
 from .wireguard import Tuned, TunnelFault
 
 PROGRAM, PACKAGE = "wireguard-go", "wireguard-go"
@@ -42,6 +43,8 @@ class Userspace:
 
     def __init__(self) -> None:
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._roomy: dict[int, frozenset[str]] = {}  # by process, its sockets that have room
+        self._cramped = set[int]()  # processes whose sockets cannot be had
 
     def create(self, name: str) -> None:
         """See `WireGuard.create`: start a process, and wait until it answers."""
@@ -78,6 +81,8 @@ class Userspace:
         for each in {pid, child.pid if child is not None and child.poll() is None else None} - {None}:
             assert each is not None
             _end(each)
+            self._roomy.pop(each, None)
+            self._cramped.discard(each)
         if child is not None:
             child.wait(limits.tunnel_start_s)
         _socket_of(name).unlink(missing_ok=True)
@@ -98,6 +103,22 @@ class Userspace:
         """See `WireGuard.set_peers`."""
         if said := "".join(line for step in steps for line in _peer(step)):
             _tell(name, said)
+
+    def tend(self, name: str) -> None:
+        """See `WireGuard.tend`: room at its sockets, which are others each time its link comes up."""
+        pid = self._served_by(name)
+        if pid is None:
+            return
+        try:
+            self._roomy[pid] = make_room(pid, self._roomy.get(pid, frozenset()))
+        except (FileNotFoundError, ProcessLookupError):
+            pass  # it has ended: the next look makes another
+        except OSError as error:
+            if pid not in self._cramped:
+                _log.warning(
+                    "%s for %s loses packets when it is busy: no room for them (%s)", PROGRAM, name, error
+                )
+            self._cramped.add(pid)
 
     def close(self) -> None:
         """See `WireGuard.close`: the processes stay."""

@@ -52,6 +52,10 @@ class WireGuard(Protocol):
         """Make, change and remove peers, in this order."""
         ...
 
+    def tend(self, name: str) -> None:
+        """See to what a device's packets need but its settings do not say; cheap if it is as it should be."""
+        ...
+
     def close(self) -> None:
         """Let go of sockets; devices stay."""
         ...

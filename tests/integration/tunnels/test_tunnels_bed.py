@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 from pathlib import Path
@@ -83,6 +84,22 @@ def test_tunnels_outlive_the_agent_and_are_taken_over(tunnels: TunnelBed) -> Non
     meets(tunnels)
     assert first.reported() == before
     assert [served_by(host.devices[0]) for host in (first, second)] == pids
+
+
+def room(host: TunnelHost) -> set[int]:
+    """How many bytes may wait at the sockets of the host's tunnel, as the kernel counts."""
+    listed = run_in(host.path, "ss", "-Hnuam", "sport", "=", f":{limits.tunnel_port}")
+    return {int(each) for each in re.findall(r"skmem:\(r\d+,rb(\d+),", listed)}
+
+
+def test_packets_may_wait_for_a_wireguard_that_is_busy(tunnels: TunnelBed) -> None:
+    wanted = {2 * limits.tunnel_receive_buffer_bytes}
+    for host in tunnels.members:
+        eventually(lambda host=host: room(host) == wanted, "room")
+    first, _ = tunnels.members
+    run_in(first.path, "ip", "link", "set", first.devices[0], "down")  # the next sockets are others
+    eventually(lambda: room(first) == wanted, "room again")
+    meets(tunnels)
 
 
 def test_a_process_that_ends_is_started_again(tunnels: TunnelBed) -> None:
