@@ -135,6 +135,16 @@ def passes(filters: tuple[tuple[str, str], ...], values: Mapping[str, Callable[[
     return all(any(values[key](value) for value in choices) for key, choices in wanted.items())
 
 
+def labelled(labels: Mapping[str, str]) -> Callable[[str], bool]:
+    """Return what tells whether `KEY`, or `KEY=VALUE`, is among the labels."""
+
+    def is_there(text: str) -> bool:
+        key, equals, value = text.partition("=")
+        return key in labels and (not equals or labels[key] == value)
+
+    return is_there
+
+
 quiet_ids = click.option("-q", "--quiet", is_flag=True, help="Print only ids, one a line.")
 
 output_format = click.option(
@@ -145,6 +155,17 @@ output_format = click.option(
     show_default=True,
     help="Print a table, or one JSON array.",
 )
+
+
+def inspected(command: F) -> F:
+    """Add how what a command shows of single objects is printed: as one JSON array, or for reading."""
+    form = click.option(
+        "--format", "form", type=Form(["json"]), default="json", help="JSON is the only format."
+    )
+    return click.option("--pretty", "readable", is_flag=True, help="Print for reading instead of JSON.")(
+        form(command)
+    )
+
 
 no_trunc = click.option("--no-trunc", is_flag=True, help="Print ids and messages in full.")
 

@@ -1,6 +1,6 @@
 """Waiting at the end of what changes a service, with progress shown."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import click
@@ -11,7 +11,7 @@ from covey.client.cluster import connect
 from covey.client.host import Host
 from covey.client.views import Progress, ServiceDetail
 
-from ..app import INTERRUPTED, run
+from ..app import INTERRUPTED, SomeFailedError, run
 from ..show.converge import Asked
 from ..show.jobs import total
 from ..show.progress import screen
@@ -55,6 +55,20 @@ def wait_for(host: Host, services: Sequence[Waited], quiet: bool) -> None:
             raise click.exceptions.Exit(INTERRUPTED) from None
         if not quiet:
             echo(f"verify: {_reached(moment.detail)}")
+
+
+def run_and_wait(
+    host: Host, work: Callable[[], Awaitable[object]], waited: Sequence[Waited], *, quiet: bool, detach: bool
+) -> None:
+    """Run what changes services, and puts each into `waited`; then wait for those, though others were refused."""
+    try:
+        run(work)
+    except SomeFailedError:
+        if not detach:
+            wait_for(host, waited, quiet)
+        raise
+    if not detach:
+        wait_for(host, waited, quiet)
 
 
 def _reached(detail: ServiceDetail) -> str:

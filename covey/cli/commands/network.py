@@ -1,6 +1,5 @@
 """`covey network`: the networks of the cluster, and those that every node has."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -15,7 +14,18 @@ from covey.model.objects import Network
 
 from ..app import as_usage, each, run
 from ..habits import Family
-from ..options import Form, Parsed, example, filters, no_trunc, output_format, passes, quiet_ids, stale
+from ..options import (
+    Parsed,
+    example,
+    filters,
+    inspected,
+    labelled,
+    no_trunc,
+    output_format,
+    passes,
+    quiet_ids,
+    stale,
+)
 from ..parse.attachments import address, kept_address, subnet
 from ..parse.pairs import key_value
 from ..show import networks as show
@@ -189,11 +199,6 @@ async def _used(cluster: ClusterClient, listed: list[Network]) -> set[str]:
     return targets | kept | {item.id for item in others if await _tasks_on(cluster, item)}
 
 
-def _labelled(labels: Mapping[str, str], text: str) -> bool:
-    key, equals, value = text.partition("=")
-    return key in labels and (not equals or labels[key] == value)
-
-
 def _wanted(item: Network, filters: Filters, used: set[str]) -> bool:
     return passes(
         filters,
@@ -201,7 +206,7 @@ def _wanted(item: Network, filters: Filters, used: set[str]) -> bool:
             "id": item.id.startswith,
             "name": lambda name: name in item.spec.name,
             "driver": lambda driver: driver == item.spec.driver,
-            "label": lambda text: _labelled(item.spec.labels, text),
+            "label": labelled(item.spec.labels),
             "scope": lambda scope: show.scope(item) == scope.replace("swarm", "cluster"),
             "type": lambda kind: (kind == "builtin") is (show.scope(item) == "local"),
             "dangling": lambda truth: (truth == "true") is (item.id not in used),
@@ -219,8 +224,7 @@ def _wanted(item: Network, filters: Filters, used: set[str]) -> bool:
     is_flag=True,
     help="Show which nodes follow its newest table, and its services' backends.",
 )
-@click.option("--pretty", "readable", is_flag=True, help="Print for reading instead of JSON.")
-@click.option("--format", "form", type=Form(["json"]), default="json", help="JSON is the only format.")
+@inspected
 @stale
 @click.pass_obj
 def inspect(host: Host, networks: tuple[str, ...], verbose: bool, readable: bool, form: str) -> None:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterable, Mapping
-from functools import partial
 from typing import Any
 
 import click
@@ -18,12 +17,13 @@ from covey.model.states import Availability, NodeRole, NodeState, TaskState
 from ..app import anew_on_conflict, each, run
 from ..habits import Family
 from ..options import (
-    Form,
     Named,
     Parsed,
     example,
     filters,
     given,
+    inspected,
+    labelled,
     no_resolve,
     no_trunc,
     output_format,
@@ -86,17 +86,13 @@ def ls(host: Host, filters: Filters, form: str, quiet: bool) -> None:
 
 
 def _wanted(item: Node, filters: Filters) -> bool:
-    def labelled(labels: Mapping[str, str], text: str) -> bool:
-        key, equals, value = text.partition("=")
-        return key in labels and (not equals or labels[key] == value)
-
     return passes(
         filters,
         {
             "id": item.id.startswith,
             "name": item.description.hostname.startswith,
-            "label": partial(labelled, item.description.engine_labels),  # as Docker's: the host's own
-            "node.label": partial(labelled, item.spec.labels),
+            "label": labelled(item.description.engine_labels),  # as Docker's: the host's own
+            "node.label": labelled(item.spec.labels),
             "role": lambda text: word(item.role) == text,
             "membership": lambda text: text == "accepted",
         },
@@ -163,8 +159,7 @@ def _readable(item: Node, left: Mapping[str, int]) -> str:
 
 @node.command(epilog=example("covey node inspect self --pretty", "covey node inspect w1 w2"))
 @click.argument("nodes", nargs=-1, required=True, metavar="NODE...")
-@click.option("--pretty", "readable", is_flag=True, help="Print for reading instead of JSON.")
-@click.option("--format", "form", type=Form(["json"]), default="json", help="JSON is the only format.")
+@inspected
 @stale
 @click.pass_obj
 def inspect(host: Host, nodes: tuple[str, ...], readable: bool, form: str) -> None:

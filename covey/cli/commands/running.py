@@ -9,10 +9,10 @@ from covey.client.host import Host
 from covey.client.views import ServiceDetail
 from covey.errors import FailedPrecondition
 
-from ..app import SomeFailedError, anew_on_conflict, each, run
+from ..app import anew_on_conflict, each
 from ..options import detach, example
 from ..show.converge import Asked
-from .converging import Waited, stopping, wait_for
+from .converging import Waited, run_and_wait, stopping
 
 Act = Callable[[ClusterClient, ServiceDetail], Awaitable[Waited]]
 
@@ -86,11 +86,4 @@ def _act_on(host: Host, services: tuple[str, ...], act: Act, *, quiet: bool, det
 
             await each(services, one)
 
-    try:
-        run(work)
-    except SomeFailedError:
-        if not detach:
-            wait_for(host, waited, quiet)  # the others go on
-        raise
-    if not detach:
-        wait_for(host, waited, quiet)
+    run_and_wait(host, work, waited, quiet=quiet, detach=detach)

@@ -12,13 +12,14 @@ from covey.client.views import ServiceDetail
 from covey.model.objects import Task
 from covey.model.states import ServiceModeKind, TaskState
 
-from ..app import SomeFailedError, anew_on_conflict, as_usage, each, run
+from ..app import anew_on_conflict, as_usage, each, run
 from ..habits import Family
 from ..options import (
-    Form,
     detach,
     example,
     filters,
+    inspected,
+    labelled,
     no_resolve,
     no_trunc,
     output_format,
@@ -33,7 +34,7 @@ from ..show.jsonable import json_array
 from ..show.pretty import pretty
 from ..spec.change import scale_argument, scaled
 from . import change, history, logs, running
-from .converging import Waited, wait_for
+from .converging import Waited, run_and_wait
 from .planning import plan_option, tell_plan
 from .tasks import print_tasks_of
 
@@ -76,19 +77,13 @@ def ls(host: Host, filters: Filters, form: str, quiet: bool) -> None:
 
 
 def _wanted(item: ServiceDetail, filters: Filters) -> bool:
-    labels = item.revision.spec.labels
-
-    def labelled(label: str) -> bool:
-        key, equals, value = label.partition("=")
-        return key in labels and (not equals or labels[key] == value)
-
     return passes(
         filters,
         {
             "id": item.service.id.startswith,
             "name": item.service.name.startswith,
             "mode": lambda mode: mode == show.mode_word(item),
-            "label": labelled,
+            "label": labelled(item.revision.spec.labels),
         },
     )
 
@@ -146,8 +141,7 @@ def ps(host: Host, /, services: tuple[str, ...], **options: Any) -> None:
 
 @service.command(epilog=example("covey service inspect web", "covey service inspect --pretty web"))
 @click.argument("services", nargs=-1, required=True, metavar="SERVICE...")
-@click.option("--pretty", "readable", is_flag=True, help="Print for reading instead of JSON.")
-@click.option("--format", "form", type=Form(["json"]), default="json", help="JSON is the only format.")
+@inspected
 @stale
 @click.pass_obj
 def inspect(host: Host, services: tuple[str, ...], readable: bool, form: str) -> None:
@@ -187,14 +181,7 @@ def scale(host: Host, targets: tuple[str, ...], planned: bool, detach: bool, qui
 
             await each(wanted, lambda name: anew_on_conflict(lambda: act(name)))
 
-    try:
-        run(work)
-    except SomeFailedError:
-        if not detach:
-            wait_for(host, waited, quiet)  # the others were scaled
-        raise
-    if not detach:
-        wait_for(host, waited, quiet)
+    run_and_wait(host, work, waited, quiet=quiet, detach=detach)
 
 
 @service.command(epilog=example("covey service rm web", "covey service rm web worker"))
