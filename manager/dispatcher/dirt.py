@@ -36,6 +36,8 @@ class Dirt:
                         self.nodes.update(e.node_id for e in view.find(Endpoint, BY_NETWORK, item.id))
                     case Service():
                         self.networks.update(_networks_of(view, item))
+                    case Revision():  # the view may be ahead, and have no more of a service that has gone
+                        self.networks.update(attachment.target for attachment in item.spec.task.networks)
                     case Node() if _shown(change.before) != _shown(change.after):
                         self.nodes.add(item.id)
                         self.networks.update(e.network_id for e in view.find(Endpoint, BY_NODE, item.id))

@@ -9,6 +9,7 @@ from covey.model.assignments import Assignments, TaskReport
 from covey.model.objects import (
     ClusterVersion,
     Endpoint,
+    Meta,
     Node,
     NodeDescription,
     Revision,
@@ -304,3 +305,26 @@ def test_a_table_of_a_network_that_the_node_had_left_is_sent_whole() -> None:
     assert held_by(machine, "s2", whole.version) == []
     again = commit(machine, tables, endpoint("e2", "t1", "n1", "10.0.0.6"), now_ms=2000)
     assert any(isinstance(each, Send) and isinstance(each.message, NetworkTable) for each in again)
+
+
+def test_of_a_service_that_is_gone_before_anybody_heard_of_its_end_nothing_is_left() -> None:
+    """The store may be ahead of what is heard of its commits."""
+    tables = two_nodes_one_service()
+    first = tables.get(Revision, "r1")
+    assert first is not None
+    idle = Service(id="idle", name="idle", revision_id="r2")  # without tasks, and without a virtual address
+    change(tables, idle, replace(first, id="r2", service_id="idle", meta=Meta()))
+    machine = Sessions(tables)
+    (whole,) = held_by(machine, "s1")
+    assert isinstance(whole, NetworkTable)
+    assert [each.name for each in whole.services] == ["idle", "web"]
+    there = tables.get(Service, "idle")
+    assert there is not None
+    ending = change(tables, replace(there, pending_delete=True))
+    draft = Draft(tables)
+    draft.delete(Service, "idle")
+    draft.delete(Revision, "r2")
+    for each in (ending, tables.commit(draft.transaction())):
+        machine.step(Committed(each))
+    machine.step(Tick(1_000))
+    assert [each.name for each in machine.tables["net"].services] == ["web"]
