@@ -16,6 +16,7 @@ from pathlib import Path
 
 from covey import limits
 from covey.errors import Unavailable
+from covey.io.process import pin
 
 VARIABLE = "COVEYD_LOCK"
 
@@ -36,9 +37,9 @@ def find(own: str, commands: Sequence[Sequence[str]]) -> dict[int, int]:
         if not entry.name.isdecimal() or int(entry.name) == os.getpid():
             continue
         try:
-            pidfd = os.pidfd_open(int(entry.name))
-        except OSError:
-            continue  # gone, or not a thread group's leader
+            pidfd = pin(int(entry.name))
+        except ProcessLookupError:
+            continue
         if _is_ours(entry, own, commands):
             found[int(entry.name)] = pidfd
         else:

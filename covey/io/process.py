@@ -7,6 +7,7 @@ programs with vfork, which does not copy the caller's page tables.
 """
 
 import asyncio
+import errno
 import os
 import shutil
 import subprocess
@@ -105,10 +106,24 @@ async def run(
         os.close(err)
 
 
+def pin(pid: int) -> int:
+    """A pidfd of a process, which the caller closes; raises `ProcessLookupError` if there is none of that number.
+
+    A number that was a process's may be a thread's by now, which is no process either: the kernel says so in words
+    of its own (EINVAL, and ENOENT since Linux 6.15).
+    """
+    try:
+        return os.pidfd_open(pid)
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.ENOENT):
+            raise ProcessLookupError(errno.ESRCH, f"process {pid} is a thread of another") from None
+        raise
+
+
 async def ended(child: "subprocess.Popen[bytes]") -> int:
     """Wait for a child to end and reap it; returns its code."""
     try:
-        pidfd = os.pidfd_open(child.pid)
+        pidfd = pin(child.pid)
     except ProcessLookupError:  # somebody reaped it already
         return child.wait()
     try:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from covey import limits
+from covey.io.process import pin
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ def find(path: Path) -> Predecessor | None:
     if pid in (0, os.getpid()):
         return None
     try:
-        pidfd = os.pidfd_open(pid)
+        pidfd = pin(pid)
     except ProcessLookupError:
         return None
     if _listener(path) != pid:  # it ended before it was pinned, so the number may be another's by now

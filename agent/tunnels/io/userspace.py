@@ -21,7 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from covey import limits
-from covey.io.process import find_program
+from covey.io.process import find_program, pin
 
 from ..plan import RemovePeer, SetPeer
 from ..state import Peer
@@ -152,7 +152,7 @@ def _environment() -> dict[str, str]:
 
 def _end(pid: int) -> None:
     try:
-        pidfd = os.pidfd_open(pid)
+        pidfd = pin(pid)
     except ProcessLookupError:
         return
     try:

@@ -17,7 +17,7 @@ import pytest
 
 from agent.dns.client import DnsFeed
 from agent.dns.io import predecessor
-from covey.io import netns
+from covey.io import netns, process
 from tests.integration.dns.test_dns_server import (
     TABLE,
     Node,
@@ -145,7 +145,7 @@ def test_one_that_ends_as_it_is_found_is_not_mistaken_for_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its number can have gone to a program of the host's by the time that is pinned."""
-    place, pin = tmp_path / "dns.sock", os.pidfd_open
+    place, pin = tmp_path / "dns.sock", process.pin
     listens = (
         f"import socket; s = socket.socket(1); s.bind({str(place)!r}); s.listen(); print(flush=True); input()"
     )
@@ -168,7 +168,7 @@ def test_one_that_ends_as_it_is_found_is_not_mistaken_for_another(
                 old.wait()
                 return pin(stranger.pid)
 
-            monkeypatch.setattr(os, "pidfd_open", too_late)
+            monkeypatch.setattr(predecessor, "pin", too_late)
             assert predecessor.find(place) is None
             assert stranger.poll() is None
         finally:

@@ -2,13 +2,14 @@
 
 import asyncio
 import os
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from covey.errors import Unavailable
-from covey.io.process import require_program, run
+from covey.io.process import pin, require_program, run
 
 
 def test_code_and_both_outputs() -> None:
@@ -50,6 +51,21 @@ def test_cancelling_kills_it(tmp_path: Path) -> None:
     asyncio.run(scene())
     with pytest.raises(ProcessLookupError):
         os.kill(int(note.read_text()), 0)
+
+
+def test_a_thread_that_has_the_number_of_an_ended_process_is_no_process() -> None:
+    """Numbers come round: what was a container's first process may be any program's thread."""
+    enough = threading.Event()
+    thread = threading.Thread(target=enough.wait)
+    thread.start()
+    try:
+        assert thread.native_id is not None
+        with pytest.raises(ProcessLookupError, match=f"{thread.native_id} is a thread of another"):
+            pin(thread.native_id)
+    finally:
+        enough.set()
+        thread.join()
+    os.close(pin(os.getpid()))
 
 
 def test_what_is_not_there_is_named() -> None:

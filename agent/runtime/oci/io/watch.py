@@ -13,7 +13,7 @@ from agent.runtime.oci.cgroups import location, oom_kills
 from agent.runtime.oci.host import Host, process_start
 from agent.runtime.seam import Exit
 from covey import limits
-from covey.io.process import readable
+from covey.io.process import pin, readable
 
 _POLL_S = 0.002
 _POLL_S_MAX = 0.05
@@ -24,7 +24,7 @@ def open_process(pid: int, start: int, boot_matches: bool) -> int:
     if not boot_matches or pid <= 0:
         return -1
     try:
-        fd = os.pidfd_open(pid)
+        fd = pin(pid)
     except ProcessLookupError:
         return -1
     # Looked at after the pidfd holds it: what it is now, it stays.
