@@ -4,7 +4,7 @@ What it is told, and by whom: it holds a session with one manager (`session`), o
 its node and the tables of their networks. What it does with them: `tasks` decides each task's next step;
 `images` gets images, `network` builds namespaces, addresses and forwarding, `runtime` runs containers,
 `dns` (a process of its own) answers names. `logs` hands out what containers wrote, and `balancers` tells those
-outside whether a task is here.
+outside whether a task is here. `audit` compares what should be with what is, for managers, and for root on this host.
 
     manager -- session --> tasks --> images, network, runtime, dns
             <-- statuses, tables in force --

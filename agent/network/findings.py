@@ -159,8 +159,11 @@ def _rules(
                 words = f"{key} in map {each} of table {name} belongs to nothing here"
                 yield Finding(_kind(name), place, words)
     for each, elements in step.set.items():
+        there = now.tables[name].maps.get(each, {})
         for key, chain_name in elements.items():
-            words = f"leads not to {chain_name}" if chain_name else "is missing"
+            words = (
+                f"leads to {there[key] or 'nothing'}, not to {chain_name}" if key in there else "is missing"
+            )
             yield Finding(_kind(name), place, f"{key} in map {each} of table {name} {words}")
 
 
