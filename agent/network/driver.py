@@ -347,7 +347,9 @@ class NetlinkNetworks:
             )
         own = settings.node_id, settings.data_address, around.mtu, settings.vxlan_port
         kernel = around.ipv6, around.bridge_filter, settings.keeps_client_address
-        host = Host(*own, *kernel, around.advertised, around.interfaces, settings.tunnel_address)
+        host = Host(
+            *own, *kernel, around.advertised, around.interfaces, settings.tunnel_address, around.filtered
+        )
         taken = [*found.foreign_routes, *self._known().subnets]
         standing = gateway.recover(found.node, taken) or gateway.choose(taken)
         self._have, self._broken = dict(found.node), found.broken
@@ -361,13 +363,18 @@ class NetlinkNetworks:
         own, mtu = self._settings.data_address, self._facts.host.mtu if self._facts else 0
         return known(self._mentioned(), own, mtu, parents_of(self._sandboxes))
 
-    def _seen(self, there: frozenset[str]) -> None:
-        """Take up which interfaces the host has now: tasks' places on LANs go and come with them."""
-        if self._facts is not None and there != self._facts.host.interfaces:
+    def _seen(self, there: frozenset[str], filtered: frozenset[Family] | None = None) -> None:
+        """Take up what the host is like now: tasks' places on LANs go and come with its interfaces."""
+        if self._facts is None:
+            return
+        known = self._facts.host
+        if there != known.interfaces:
             self._facts = self._facts.with_interfaces(there)
-            if parents_of(self._sandboxes):
-                self._have = None
-                self._converge(None)
+        if filtered not in (None, known.filtered) or (
+            there != known.interfaces and parents_of(self._sandboxes)
+        ):
+            self._have = None
+            self._converge(None)
 
     def _current_facts(self) -> Facts:
         """The facts of now: gateway addresses for exactly the tasks that have a way out."""

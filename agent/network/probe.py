@@ -131,8 +131,8 @@ def _of_ipv6(survey: Survey, ingress: Iterable[str]) -> list[Finding]:
             Finding(
                 Severity.WARNING,
                 "loopback",
-                "this host's firewall looks at bridged frames of IPv6, and so the kernel drops answers to [::1]: "
-                "published ports do not answer there; ask 127.0.0.1 or the node's own address, or, where nothing needs "
+                "this host's firewall looks at bridged frames of IPv6, and so the kernel would drop answers to [::1]: "
+                "published ports refuse there; ask 127.0.0.1 or the node's own address, or, where nothing needs "
                 "that (Kubernetes may), set net.bridge.bridge-nf-call-ip6tables to 0",
             )
         ]

@@ -95,19 +95,19 @@ outside    mesh on loopback   other node    -           refused      refused    
 outside    host mode          other node    yes         outside      outside      the node
 outside    host mode          other node    no          refused      refused      the node
 """
-LOST = {"tcp": "silence", "udp": "silence", "icmp": "the node"}
+REFUSED = {"tcp": "refused", "udp": "refused", "icmp": "the node"}
 # Where the host's firewall looks at bridged frames (br_netfilter, as Docker and Kubernetes have it), the kernel bridges a
 # frame whose translated destination lies on the bridge it came by. There tasks are kept apart; and so lies ::1, to which
-# answers could not come by that bridge otherwise.
+# answers could not come by that bridge otherwise. So nodes refuse at once what would get no answer.
 BRIDGED_FRAMES_FILTERED = {
-    4: {("container", "host mode", "own node", "yes"): LOST},
+    4: {("container", "host mode", "own node", "yes"): REFUSED},
     6: {
-        ("container", "host mode", "own node", "yes"): LOST,
-        ("node", "mesh", "own loopback", "-"): LOST,
-        ("node", "mesh=masquerade", "own loopback", "-"): LOST,
-        ("node", "mesh=local", "own loopback", "yes"): LOST,
-        ("node", "mesh on loopback", "own loopback", "-"): LOST,
-        ("node", "host mode", "own loopback", "yes"): LOST,
+        ("container", "host mode", "own node", "yes"): REFUSED,
+        ("node", "mesh", "own loopback", "-"): REFUSED,
+        ("node", "mesh=masquerade", "own loopback", "-"): REFUSED,
+        ("node", "mesh=local", "own loopback", "yes"): REFUSED,
+        ("node", "mesh on loopback", "own loopback", "-"): REFUSED,
+        ("node", "host mode", "own loopback", "yes"): REFUSED,
     },
 }
 PROTOCOLS = ("tcp", "udp", "icmp")
@@ -313,6 +313,14 @@ def published(way: str, target: int, *more: str) -> list[str]:
     return ["--publish=" + ",".join((*port, f"protocol={each}", *more)) for each in ("tcp", "udp")]
 
 
+def refusing(town: Town, node: str, family: int) -> bool:
+    """Whether a node refuses what would get no answer where bridged frames are filtered."""
+    chain = ["ip", "covey_gateway", f"host-tcp-{PORTS['host mode']}"]
+    if family == 6:
+        chain = ["ip6", "covey_mesh6", f"tcp-{PORTS['mesh']}"]
+    return "reject" in namespaces.run(town.place.netns(node), ["nft", "list", "chain", *chain])
+
+
 def up_to_date(town: Town) -> bool:
     """Whether every node follows the newest table of both networks."""
     for network in (*NETWORKS, "ingress"):
@@ -332,6 +340,8 @@ def test_every_path_leads_where_the_table_says(town: Town, family: int, filtered
         namespaces.run(
             town.place.netns(node), ["sysctl", "-qw", f"net.bridge.bridge-nf-call-{tables}={filtered:d}"]
         )
+    concerned = WITH_TASKS if family == 4 else town.asked.nodes
+    town.until("nodes to see it", lambda: all(refusing(town, each, family) is filtered for each in concerned))
     asked = [each for each in paths.questions() if each.row in table]
     with Echoes(paths.servers, TARGETS, family) as echoes, ThreadPoolExecutor(AT_ONCE) as pool:
         answers = list(

@@ -28,9 +28,13 @@ from ..firewall import (
     KeyKind,
     Masquerade,
     OutLink,
+    OverTcp,
+    Reject,
     RejectCode,
+    Reset,
     Rule,
     SentTo,
+    Statement,
     Table,
     ToAddress,
     ToThisHost,
@@ -105,6 +109,22 @@ def loopback_guard(link: str, family: Family) -> Chain:
         ((InLink(link), ToAddress(own), Drop()), (InLink(link), FromAddress(own), Drop())),
         Base("filter", Hook.PREROUTING, _RAW),
     )
+
+
+def refused(*statements: Statement) -> tuple[Rule, ...]:
+    """Rules that refuse at once what all `statements` match."""
+    return ((*statements, OverTcp(), Reset()), (*statements, Reject(RejectCode.PORT_UNREACHABLE)))
+
+
+def unanswerable(facts: Facts, family: Family) -> tuple[Rule, ...]:
+    """Rules that refuse what is sent to ::1, where no answer would ever come from there: better than silence.
+
+    Where the host's firewall looks at bridged frames, answers have their destination translated back as they come by
+    the bridge, before the kernel looks at what comes in for ::1 by a link: that it drops.
+    """
+    if family is Family.IPV4 or family not in facts.host.filtered:
+        return ()
+    return refused(ToAddress(LOOPBACK[family]))
 
 
 def dispatching(family: Family) -> tuple[Chain, Chain]:
@@ -213,7 +233,7 @@ def _chain(facts: Facts, digest: Digest, family: Family, key: str, service_ids: 
             targets = all_of(chosen.get(service_id, ()), port.target_port)
             by_client = service.affinity is Affinity.CLIENT
             led = shared(targets, RejectCode.PORT_UNREACHABLE, facts.host.node_id, by_client=by_client)
-            rules += at_address(port, led)
+            rules += at_address(port, (*unanswerable(facts, family), *led))
     return Chain(_name(key), tuple(rules))
 
 

@@ -50,6 +50,8 @@ from .mesh import (
     loopback_route,
     loopback_settings,
     port_key,
+    refused,
+    unanswerable,
 )
 from .overlay import answering, task_port, uplink
 from .task import gateway_mac, has_way_out, places, shared
@@ -170,6 +172,7 @@ def _gateway_table(facts: Facts, leaving: Mapping[str, Sandbox], family: Family)
             if port.publish_mode is PublishMode.HOST and answers(port, family):
                 target = Target(facts.gateway.given_in(family, task), port.target_port)
                 led = shared((target,), RejectCode.PORT_UNREACHABLE, task)
+                led = (*_lost_on_the_bridge(facts, family), *led)
                 rules.setdefault(port_key(port), []).extend(at_address(port, led))
     chains = {key: Chain(f"host-{key.replace(' ', '-')}", tuple(led)) for key, led in rules.items()}
     return Table(
@@ -199,6 +202,16 @@ def _gateway_table(facts: Facts, leaving: Mapping[str, Sandbox], family: Family)
         (VerdictMap(PORTS, KeyKind.PORT, {key: chain.name for key, chain in chains.items()}),),
         family,
     )
+
+
+def _lost_on_the_bridge(facts: Facts, family: Family) -> tuple[Rule, ...]:
+    """Rules that refuse what would lead nowhere, where the host's firewall looks at bridged frames.
+
+    Then the kernel bridges what comes by a bridge and was translated to go back by it, and tasks are kept apart there.
+    """
+    if family not in facts.host.filtered:
+        return ()
+    return (*refused(InLink(names.GATEWAY_BRIDGE)), *unanswerable(facts, family))
 
 
 def ingress_network(facts: Facts) -> Network | None:

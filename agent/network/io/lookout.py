@@ -17,6 +17,7 @@ from covey import limits
 from covey.errors import CoveyError
 from covey.model.quantity import rounded
 
+from ..firewall import Family
 from ..probe import (
     Finding,
     Known,
@@ -32,7 +33,7 @@ from ..probe import (
 from ..state import NODE
 from . import dump, neighbours
 from .nftables import counting
-from .observe import interfaces
+from .observe import filtered, interfaces
 from .places import Places
 from .survey import survey
 
@@ -71,13 +72,13 @@ class Lookout:
         places: Places,
         vxlan_port: int,
         known: Callable[[], Known],
-        interfaces_seen: Callable[[frozenset[str]], None],
+        seen: Callable[[frozenset[str], frozenset[Family]], None],
     ) -> None:
         self._scratch = scratch
         self._places = places
         self._vxlan_port = vxlan_port
         self._known = known
-        self._interfaces_seen = interfaces_seen
+        self._seen = seen  # which interfaces there are, and of which families bridged frames are filtered
         self._dropped, self._forged = Tally(), Tally()  # packets of strangers, and of tasks here
         self._soon = asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
@@ -129,9 +130,9 @@ class Lookout:
         self._told = set(found)
         self.remarks = tuple(str(finding) for finding in found)
         try:
-            self._interfaces_seen(there)
+            self._seen(there, filtered())
         except CoveyError as error:
-            _log.warning("places on LANs are not as they should be: %s", error)
+            _log.warning("networks do not follow what has changed on this host: %s", error)
 
     def _judge(self, seen: Survey) -> list[Finding]:
         known = self._known()

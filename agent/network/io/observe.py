@@ -14,6 +14,10 @@ from .places import Places
 _LINKS = "net/ipv6/conf"
 _FORWARDING = f"{_LINKS}/all/forwarding"
 _NO_LINKS = ("all", "default", "lo")
+_FILTERED = {
+    "net/bridge/bridge-nf-call-iptables": Family.IPV4,
+    "net/bridge/bridge-nf-call-ip6tables": Family.IPV6,
+}
 _INNER = (Kind.BRIDGE, Kind.VETH, Kind.VXLAN, Kind.MACVLAN)
 
 
@@ -35,6 +39,7 @@ class Surroundings:
     bridge_filter: bool
     interfaces: frozenset[str]
     advertised: tuple[str, ...] = ()
+    filtered: frozenset[Family] = frozenset()
 
 
 def observe(places: Places) -> Observed:
@@ -58,7 +63,14 @@ def surroundings(places: Places, vtep: str) -> Surroundings:
         bridge_filter=sysctl.present("net/bridge/bridge-nf-call-iptables"),
         interfaces=interfaces(places),
         advertised=tuple(_advertised(places)),
+        filtered=filtered(),
     )
+
+
+def filtered() -> frozenset[Family]:
+    """The families of which the host's firewall looks at frames that bridges pass on."""
+    found = sysctl.read(None, _FILTERED)
+    return frozenset(family for path, family in _FILTERED.items() if found.get(path) == "1")
 
 
 def interfaces(places: Places) -> frozenset[str]:

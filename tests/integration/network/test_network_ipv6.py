@@ -133,7 +133,11 @@ def test_loopback_and_the_way_out(bed: Bed) -> None:
     bed.populate("t1")
     first = bed.hosts[0]
     # where the host's firewall looks at bridged frames, the kernel takes answers to ::1 for nobody's
-    run_in(first.path, "sysctl", "-qw", "net.bridge.bridge-nf-call-ip6tables=0")
+    for filtered in ("1", "0"):
+        run_in(first.path, "sysctl", "-qw", f"net.bridge.bridge-nf-call-ip6tables={filtered}")
+        first.reconcile()  # as the agent does by itself when it looks at the host
+        if filtered == "1":
+            refuses_what_would_get_no_answer(bed)
     assert names_of(ask_tcp(first.path, "::1", PUBLISHED, 4)) == {"t2": 2, "t3": 2}
     assert names_of(ask_udp(first.path, "::1", PUBLISHED, 4)) == {"t2": 2, "t3": 2}
     # host mode: on the task's node alone
@@ -159,6 +163,20 @@ def test_loopback_and_the_way_out(bed: Bed) -> None:
     )
     with pytest.raises(OSError, match=r"timed out|No route"):
         connect(client, other, timeout_s=0.7)
+
+
+def refuses_what_would_get_no_answer(bed: Bed) -> None:
+    """By bridged frames that are filtered: at once, instead of silence, and nothing else is lost."""
+    first = bed.hosts[0]
+    for number in (PUBLISHED, 9000):
+        with pytest.raises(ConnectionRefusedError):
+            connect(first.path, "::1", number)
+        assert ask_tcp(first.path, first.ipv6, number, 2)
+    with pytest.raises(ConnectionRefusedError):
+        connect(first.task_path("t1"), first.ipv6, 9000)  # the task that has it is beside
+    assert ask_tcp(bed.hosts[1].path, first.ipv6, 9000) == {("t2", bed.hosts[1].ipv6): 1}
+    assert names_of(ask_tcp(first.task_path("t1"), first.ipv6, PUBLISHED, 4)) == {"t2": 2, "t3": 2}
+    assert first.ask("audit") == ""
 
 
 def test_addresses_and_modes_of_published_ports(bed: Bed) -> None:
