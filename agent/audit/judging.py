@@ -27,10 +27,10 @@ def containers(known: Known, observed: Iterable[Observed]) -> Look:
 
 def standing(first: Look, second: Look) -> Look:
     """What both looks found: anything else was only under way."""
-    before = set(first.findings)
+    before = {_what(each) for each in first.findings}
     return Look(
         second.compared,
-        tuple(dict.fromkeys(each for each in second.findings if each in before)),
+        tuple(dict.fromkeys(each for each in second.findings if _what(each) in before)),
         tuple(dict.fromkeys(second.remarks)),
         tuple(dict.fromkeys(second.notes)),
     )
@@ -40,7 +40,8 @@ def report(found: Look, left: Look | None, known: Known, unused: tuple[int, int]
     """Put a report together. `left` is what remained after a repair, None if there was none."""
     remains = found if left is None else left
     remaining = dict.fromkeys(remains.findings)
-    repaired = [each for each in found.findings if each not in remaining]
+    still = {_what(each) for each in remaining}
+    repaired = [each for each in found.findings if _what(each) not in still]
     findings = [
         *(Finding(each.kind, each.place, each.words, repaired=True) for each in repaired),
         *remaining,
@@ -64,6 +65,11 @@ def report(found: Look, left: Look | None, known: Known, unused: tuple[int, int]
 def summary(told: AuditReport) -> AuditSummary:
     """What the node says of itself after an audit that nobody asked for."""
     return AuditSummary(told.at_ns, told.compared, told.counts, told.unused_images, told.unused_image_bytes)
+
+
+def _what(finding: Finding) -> tuple[str, str, str]:
+    """What makes two findings the same: which processes run in a cgroup may be others at each look."""
+    return finding.kind, finding.place, "" if finding.kind == "cgroup" else finding.words
 
 
 def _bounded(findings: Sequence[Finding]) -> tuple[Finding, ...]:

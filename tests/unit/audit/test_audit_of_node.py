@@ -164,6 +164,15 @@ def test_a_report_is_bounded_and_counts_what_it_leaves_out() -> None:
     assert report.counts == (AuditCount("FDB", len(many)),)
 
 
+def test_processes_that_come_and_go_do_not_hide_where_they_run() -> None:
+    looks = [
+        Look(1, (Finding("cgroup", "/covey/t1", f"1 processes run in it (such as {n})"),)) for n in (7, 8)
+    ]
+    assert judging.standing(*looks).findings == looks[1].findings
+    report = judging.report(looks[0], looks[1], Known(), (0, 0), 5)
+    assert report.findings == looks[1].findings, "not repaired: others run there now"
+
+
 def test_what_is_worth_knowing_is_told_beside_what_is_amiss() -> None:
     first, second = Look(notes=("2 packets were dropped",)), Look(notes=("3 packets were dropped",))
     seen = judging.standing(first, together([second, Look(1, (WRONG,))]))
