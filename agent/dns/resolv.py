@@ -33,13 +33,13 @@ def ndots_of(options: tuple[str, ...]) -> int | None:
     return None
 
 
-def upstreams_of(text: str, from_node: bool = True) -> tuple[Upstream, ...]:
-    """Return the servers a resolv.conf names, at most three; other lines are skipped, as libc does."""
+def upstreams_of(text: str) -> tuple[Upstream, ...]:
+    """Return the servers that the node's resolv.conf names, at most three; other lines are skipped, as libc does."""
     found = []
     for line in text.splitlines():
         words = line.split()
         if len(words) >= 2 and words[0] == "nameserver" and _is_address(words[1]):
-            found.append(Upstream(words[1], from_node=from_node))
+            found.append(Upstream(words[1], from_node=True))
     return tuple(dict.fromkeys(found))[: limits.dns_upstreams_max]
 
 

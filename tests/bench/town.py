@@ -25,7 +25,6 @@ from covey.model.specs import (
     ServiceMode,
     ServiceSpec,
     TaskSpec,
-    UpdateConfig,
 )
 from covey.model.states import TaskState
 from devcluster import cluster
@@ -198,11 +197,6 @@ class _Marks:
             if state == TaskState.RUNNING:
                 self.running.setdefault(task.id, at_s)
         return sum(task.status.state == TaskState.RUNNING for task in progress.tasks)
-
-
-def with_update(spec: ServiceSpec, update: UpdateConfig) -> ServiceSpec:
-    """The spec with another way to roll out changes."""
-    return replace(spec, update=update)
 
 
 async def wait_for(done: Callable[[], bool], what: str) -> None:

@@ -13,7 +13,6 @@ from devcluster.place import Place
 _PAUSE_S = 0.2
 _GET_ADDRESSES = struct.Struct("=IHHII BBBBi")  # nlmsghdr and ifaddrmsg
 _RTM_GETADDR = 22
-_RTM_NEWADDR = 20
 _DUMP = 0x301
 _DONE = 3
 _ERROR = 2

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from agent.network.firewall import Balance, Base, Chain, Hook, Table, Target, ToAddress, ToPort
 from agent.network.io.nftables import readback
-from agent.network.io.nftables.messages import BEGIN, END
-from agent.network.io.nftables.transactions import encode_operation
+from agent.network.io.nftables.transactions import commit
 from agent.network.io.wire import NETLINK_NETFILTER, Channel
 from agent.network.ops import ReplaceTable
 from covey import limits
@@ -23,8 +22,7 @@ _DNS_PORT = 53
 def redirect_port_53(path: Path, udp_port: int, tcp_port: int) -> None:
     """Replace the table in the namespace at `path`. Raises OSError with the kernel's reason."""
     with Channel(NETLINK_NETFILTER, path) as channel:
-        step = ReplaceTable(str(path), _table(udp_port, tcp_port))
-        failures = channel.transaction(BEGIN, encode_operation(step), END)
+        failures = commit(channel, ReplaceTable(str(path), _table(udp_port, tcp_port)))
     if failures:
         raise OSError(failures[0].number, f"nftables rules for port 53: {failures[0]}", str(path))
 

@@ -13,14 +13,12 @@ from ..findings import findings, things
 from ..plan import plan
 from ..state import NODE
 from . import conntrack, sysctl
-from .nftables.messages import BODY_OFFSET, GETTABLE, message
+from .nftables.messages import ANY_FAMILY, BODY_OFFSET, FAMILY_NAMES, GETTABLE, message
 from .observe import observe
 from .places import Places
 from .wire import attributes, string
 
 _OURS = "covey_"
-_ANY_FAMILY = 0
-_FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +85,8 @@ def _flows(places: Places, facts: Facts, name: str) -> Iterator[Finding | None]:
 def _strange_tables(places: Places) -> Iterator[Finding]:
     """Tables in the node's own namespace that bear our mark, and that nothing here makes."""
     known = names.TABLES | names.LINK_TABLES | {names.TUNNELS_TABLE}
-    asked = message(GETTABLE, b"")
-    every = asked._replace(body=bytes((_ANY_FAMILY,)) + asked.body[1:])
-    for _, body in places.filtering(NODE).dump(every):
-        family, name = _FAMILIES.get(body[0], ""), string(attributes(body[BODY_OFFSET:])[1])
+    for _, body in places.filtering(NODE).dump(message(GETTABLE, b"", family=ANY_FAMILY)):
+        family, name = FAMILY_NAMES.get(body[0], ""), string(attributes(body[BODY_OFFSET:])[1])
         if name.startswith(_OURS) and name.removesuffix("6") not in known:
             way = f"`nft delete table {family} {name}` removes it"
             yield Finding("rule", "the node", f"table {name} is nothing that this version makes: {way}")

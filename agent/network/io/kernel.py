@@ -22,8 +22,7 @@ from ..state import NODE, Kind, Link
 from . import rtnetlink as rt
 from . import sysctl
 from .claims import holder
-from .nftables.messages import BEGIN, END
-from .nftables.transactions import encode_operation
+from .nftables.transactions import commit
 from .places import Places
 from .wire import Failure, Message
 
@@ -103,9 +102,7 @@ def _one(places: Places, step: Operation) -> None:
             case ops.CreateLink(name, link, other):
                 _create_link(places, name, link, other)
             case ops.ReplaceTable() | ops.EditTable() | ops.RemoveTable():
-                messages = encode_operation(step)
-                failures = places.filtering(step.netns).transaction(BEGIN, messages, END)
-                _check(failures, [step] * len(messages))
+                _check(commit(places.filtering(step.netns), step), [step])
             case _:
                 raise AssertionError(f"{step} belongs in a batch")
     except OSError as error:

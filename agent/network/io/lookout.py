@@ -7,7 +7,7 @@ VPN with its routes), and so do networks. What the kernel can do does not change
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,9 +36,7 @@ from .nftables import counting
 from .observe import filtered, interfaces
 from .places import Places
 from .survey import survey
-
-InTurn = Callable[[Callable[[], None]], Coroutine[None, None, None]]
-"""Have something done on the networks' own thread, in its turn."""
+from .sweeping import InTurn
 
 _log = logging.getLogger(__name__)
 

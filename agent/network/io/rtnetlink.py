@@ -11,7 +11,7 @@ from ipaddress import IPv4Network, ip_address, ip_interface, ip_network
 
 from covey.model.network_options import MODES
 
-from ..state import LOCAL, MAIN, Address, Kind, Link, Policy, Port, Route
+from ..state import MAIN, Address, Kind, Link, Policy, Port, Route
 from .wire import (
     NLM_F_ACK,
     NLM_F_APPEND,
@@ -80,7 +80,6 @@ RTA_OIF = 4
 RTA_GATEWAY = 5
 RTA_PRIORITY = 6
 RT_TABLE_MAIN = MAIN
-RT_TABLE_LOCAL = LOCAL
 IP6_RT_PRIO_USER = 1_024  # the metric of IPv6 routes that were given none
 RTPROT_STATIC = 4
 RTPROT_UNSPEC = 0

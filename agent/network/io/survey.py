@@ -37,16 +37,15 @@ from ..probe import Survey
 from ..state import NODE, Kind, Link, Vxlan
 from . import dump, sysctl
 from .claims import holder
-from .nftables.messages import BEGIN, BODY_OFFSET, END, GETCHAIN, message
-from .nftables.transactions import encode_operation
+from .nftables.messages import ANY_FAMILY, BODY_OFFSET, FAMILY_NAMES, GETCHAIN, message
+from .nftables.transactions import commit
 from .places import Places
 from .rtnetlink import bridge, veth, vxlan
 from .wire import NETLINK_NETFILTER, Channel, Failure, attributes, string
 
 _SCRATCH = "scratch"
 _MISSING = {errno.EOPNOTSUPP, errno.ENOENT, errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT, errno.EINVAL}
-_ANY_FAMILY = 0
-_FAMILIES = {1: "inet", 2: "ip", 10: "ip6"}
+_WITH_ADDRESSES = (Family.INET, *FAMILIES)
 _NF_DROP = 0
 _BRIDGED = "net/bridge/bridge-nf-call-ip6tables"
 _ADDRESSES = {
@@ -78,7 +77,7 @@ def survey(
 
 def _forward_drops(places: Places) -> Iterator[str]:
     try:
-        chains = places.filtering(NODE).dump(message(GETCHAIN, b"", family=_ANY_FAMILY))
+        chains = places.filtering(NODE).dump(message(GETCHAIN, b"", family=ANY_FAMILY))
     except OSError:
         return  # no nf_tables: `_missing` says so
     for _, body in chains:
@@ -86,8 +85,8 @@ def _forward_drops(places: Places) -> Iterator[str]:
         hook = attributes(entry.get(4, b""))
         policy = int.from_bytes(entry.get(5, b"\0\0\0\1"), "big")
         forward = int.from_bytes(hook.get(1, b"\xff"), "big") == Hook.FORWARD
-        if forward and policy == _NF_DROP and body[0] in _FAMILIES:
-            yield f"nftables chain {string(entry[1])}/{string(entry[3])} ({_FAMILIES[body[0]]})"
+        if forward and policy == _NF_DROP and body[0] in _WITH_ADDRESSES:
+            yield f"nftables chain {string(entry[1])}/{string(entry[3])} ({FAMILY_NAMES[body[0]]})"
 
 
 def _legacy_forward_drop() -> Iterator[str]:
@@ -133,8 +132,7 @@ def _tried(places: Places) -> Iterator[tuple[str, str]]:
             yield "veth pairs", "CONFIG_VETH"
     for family in FAMILIES if sysctl.present("net/ipv6/conf") else (Family.IPV4,):
         try:
-            made_table = encode_operation(_all_of(family))
-            failures = places.filtering(_SCRATCH).transaction(BEGIN, made_table, END)
+            failures = commit(places.filtering(_SCRATCH), _all_of(family))
         except OSError as error:
             failures = [Failure(0, error.errno or errno.EINVAL)]
         if _lacks(failures):

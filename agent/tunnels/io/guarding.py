@@ -4,9 +4,8 @@ import errno
 
 from agent.network.firewall import Family
 from agent.network.io.nftables.counting import counted
-from agent.network.io.nftables.messages import BEGIN, END
 from agent.network.io.nftables.readback import tables
-from agent.network.io.nftables.transactions import encode_operation
+from agent.network.io.nftables.transactions import commit
 from agent.network.io.wire import NETLINK_NETFILTER, Channel
 from agent.network.ops import RemoveTable, ReplaceTable
 from agent.network.state import NODE
@@ -20,7 +19,7 @@ from .wireguard import TunnelFault
 def put(guard: Guard) -> None:
     """Put the guard in place of whatever stands of it."""
     with Channel(NETLINK_NETFILTER) as channel:
-        failures = channel.transaction(BEGIN, encode_operation(ReplaceTable(NODE, table(guard))), END)
+        failures = commit(channel, ReplaceTable(NODE, table(guard)))
     for failure in failures:
         raise TunnelFault(f"the kernel denies the firewall table {names.GUARD_TABLE}: {failure}")
 
@@ -28,8 +27,7 @@ def put(guard: Guard) -> None:
 def remove() -> None:
     """Take the guard away; fine if there is none."""
     with Channel(NETLINK_NETFILTER) as channel:
-        step = RemoveTable(NODE, names.GUARD_TABLE)
-        failures = channel.transaction(BEGIN, encode_operation(step), END)
+        failures = commit(channel, RemoveTable(NODE, names.GUARD_TABLE))
     for failure in failures:
         if failure.number != errno.ENOENT:
             raise TunnelFault(f"the firewall table {names.GUARD_TABLE} cannot be removed: {failure}")

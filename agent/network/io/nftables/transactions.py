@@ -10,7 +10,7 @@ from covey import limits
 from ... import names
 from ...firewall import Balance, Chain, Dispatch, Family, KeyKind, Rule, Table, VerdictMap
 from ...ops import EditTable, RemoveTable, ReplaceTable
-from ..wire import NLM_F_APPEND, Message, attribute, nested, text, u32_big
+from ..wire import NLM_F_APPEND, Channel, Failure, Message, attribute, nested, text, u32_big
 from .expressions import (
     PROTOCOL_NUMBERS,
     dispatch_by_address,
@@ -20,10 +20,12 @@ from .expressions import (
     target,
 )
 from .messages import (
+    BEGIN,
     DELCHAIN,
     DELRULE,
     DELSETELEM,
     DELTABLE,
+    END,
     NEWCHAIN,
     NEWRULE,
     NEWSET,
@@ -43,6 +45,11 @@ _TYPE_INTEGER, _TYPE_PROTOCOL, _TYPE_PORT = 4, 12, 13
 _ADDRESS_BYTES = {Family.IPV4: 4, Family.IPV6: 16}
 _KEYS = {KeyKind.PORT: (_TYPE_PROTOCOL << 6 | _TYPE_PORT, 8), KeyKind.VNI: (_TYPE_INTEGER, 3)}  # type, bytes
 _ELEMENTS_PER_MESSAGE = 1_000  # an attribute has at most 64 KiB
+
+
+def commit(channel: Channel, step: ReplaceTable | EditTable | RemoveTable) -> list[Failure]:
+    """Carry out one operation in a transaction of its own; return what the kernel said no to."""
+    return channel.transaction(BEGIN, encode_operation(step), END)
 
 
 def encode_operation(step: ReplaceTable | EditTable | RemoveTable) -> list[Message]:
