@@ -17,20 +17,19 @@ from agent.network.io.wire import (
     NLM_F_REPLACE,
     NLM_F_REQUEST,
     Channel,
-    Failure,
     Message,
     attribute,
     attributes,
     string,
     u32,
 )
+from agent.network.state import Address
 
 from .wireguard import TunnelFault
 
 _SETTINGS = Path("/proc/sys/net/ipv6/conf")
 _DO = NLM_F_REQUEST | NLM_F_ACK
 _PUT = _DO | NLM_F_CREATE | NLM_F_REPLACE
-_IFA_F_NODAD = 2
 _RT_SCOPE_LINK = 253
 _NO_LINK_LOCAL = "1"  # addr_gen_mode: IN6_ADDR_GEN_MODE_NONE
 
@@ -76,32 +75,20 @@ def bring_up(name: str, mtu: int) -> None:
     for setting, value in (("addr_gen_mode", _NO_LINK_LOCAL), ("disable_ipv6", "0")):
         with suppress(OSError):  # what does not work then says so by itself
             (_SETTINGS / name / setting).write_text(value)
-    with Channel(socket.NETLINK_ROUTE) as channel:
-        body = rt.IFINFO.pack(0, 0, _index(name), rt.IFF_UP, rt.IFF_UP) + u32(rt.IFLA_MTU, mtu)
-        _check(
-            channel.batch([Message(rt.RTM_NEWLINK, _DO, body)]), f"{name} cannot be brought up with MTU {mtu}"
-        )
+    body = rt.IFINFO.pack(0, 0, _index(name), rt.IFF_UP, rt.IFF_UP) + u32(rt.IFLA_MTU, mtu)
+    _carry_out(Message(rt.RTM_NEWLINK, _DO, body), f"{name} cannot be brought up with MTU {mtu}")
 
 
 def remove(name: str) -> None:
     """Remove a link, of whatever kind; fine if there is none."""
-    with Channel(socket.NETLINK_ROUTE) as channel:
-        failures = channel.batch([rt.remove_link(name)])
-    _check([each for each in failures if each.number != errno.ENODEV], f"{name} cannot be removed")
+    _carry_out(rt.remove_link(name), f"{name} cannot be removed", errno.ENODEV)
 
 
 def set_address(name: str, address: str, *, present: bool) -> None:
     """Put an address on a link, at once usable, or take it off."""
-    packed = IPv6Address(address).packed
-    body = rt.IFADDR.pack(socket.AF_INET6, 128, _IFA_F_NODAD, 0, _index(name))
-    body += attribute(rt.IFA_LOCAL, packed) + attribute(rt.IFA_ADDRESS, packed)
-    kind, flags = (rt.RTM_NEWADDR, _PUT) if present else (rt.RTM_DELADDR, _DO)
-    with Channel(socket.NETLINK_ROUTE) as channel:
-        failures = channel.batch([Message(kind, flags, body)])
+    asked = rt.address(Address(name, f"{address}/128"), _index(name), remove=not present)
     gone = () if present else (errno.EADDRNOTAVAIL,)
-    _check(
-        [each for each in failures if each.number not in gone], f"{name} cannot have the address {address}"
-    )
+    _carry_out(asked, f"{name} cannot have the address {address}", *gone)
 
 
 def set_route(name: str, address: str, *, present: bool) -> None:
@@ -111,10 +98,8 @@ def set_route(name: str, address: str, *, present: bool) -> None:
     )
     body += attribute(rt.RTA_DST, IPv6Address(address).packed) + u32(rt.RTA_OIF, _index(name))
     kind, flags = (rt.RTM_NEWROUTE, _PUT) if present else (rt.RTM_DELROUTE, _DO)
-    with Channel(socket.NETLINK_ROUTE) as channel:
-        failures = channel.batch([Message(kind, flags, body)])
     gone = () if present else (errno.ESRCH,)
-    _check([each for each in failures if each.number not in gone], f"{address} cannot be routed over {name}")
+    _carry_out(Message(kind, flags, body), f"{address} cannot be routed over {name}", *gone)
 
 
 def _addresses(channel: Channel) -> Iterator[tuple[int, str]]:
@@ -146,6 +131,9 @@ def _index(name: str) -> int:
         raise TunnelFault(f"the device {name} is gone") from error
 
 
-def _check(failures: list[Failure], what: str) -> None:
-    for failure in failures:
-        raise TunnelFault(f"{what}: {failure}")
+def _carry_out(message: Message, denied: str, *done: int) -> None:
+    """Have the kernel do one thing. Where it says one of `done`, it was so already."""
+    with Channel(socket.NETLINK_ROUTE) as channel:
+        for failure in channel.batch([message]):
+            if failure.number not in done:
+                raise TunnelFault(f"{denied}: {failure}")
