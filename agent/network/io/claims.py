@@ -98,9 +98,9 @@ def _bound(protocol: str, address: str, port: int, *, beside: bool) -> socket.so
 
 
 def holder(protocol: str, port: int) -> str:
-    """Which program listens on a port of the process's own namespace; nothing if none does."""
+    """Which program listens on a port of the thread's own namespace; nothing if none does."""
     for table in _TABLES[protocol]:
-        path = Path(f"/proc/self/net/{table}")
+        path = Path(f"/proc/thread-self/net/{table}")
         for line in path.read_text().splitlines()[1:] if path.exists() else ():
             fields = line.split()
             listens = int(fields[1].rpartition(":")[2], 16) == port and fields[3] == _LISTENING[protocol]

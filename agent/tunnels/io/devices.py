@@ -108,8 +108,8 @@ def _set_key(make: WireGuard, name: str, private_key: bytes, port: int) -> None:
         make.set_key(name, private_key, port)
     except (TunnelFault, OSError) as error:
         program = holder("udp", port)
-        if not program or program.startswith(f"{name} "):
-            raise
+        if not program:
+            raise TunnelFault(f"{name} cannot have its key and UDP port {port}: {error}") from error
         raise TunnelFault(
             f"UDP port {port} is taken by {program}, so no tunnel can be opened; stop that program: {error}"
         ) from error

@@ -1,5 +1,6 @@
 """Which WireGuard works on this host? Found out by passing a packet through a tunnel between two scratch namespaces."""
 
+import errno
 import socket
 import time
 from contextlib import suppress
@@ -19,9 +20,10 @@ from covey.io import netns
 from .. import names
 from ..keeping import Key
 from ..plan import SetPeer
-from . import keys, links
+from ..state import Guard
+from . import guarding, keys, links
 from .devices import MAKES
-from .userspace import PROGRAM
+from .userspace import PROGRAM, Userspace
 from .wireguard import TunnelFault, WireGuard
 
 _IPV6 = Path("/proc/sys/net/ipv6")
@@ -30,6 +32,7 @@ _UNDERLAY = (
     "192.0.2.1/24",
     "192.0.2.2/24",
 )  # TEST-NET-1 (RFC 5737); it is nobody's, and never leaves the namespaces
+_PREFIX = "fd00::/48"
 _INSIDE = ("fd00::1", "fd00::2")
 _PORT = 9
 _SAID = b"a packet of Covey's probe of tunnels"
@@ -54,7 +57,7 @@ def find(
             f"the link to other nodes takes {mtu} bytes at most, and tunnels need {least}; raise its MTU",
         )
     for port in range(limits.tunnel_port, limits.tunnel_port + names.SLOTS):
-        if (program := holder("udp", port)) and not program.startswith(PROGRAM):
+        if program := _taken(port):
             return None, f"UDP port {port} is taken by {program}; stop that, and restart coveyd"
     for kind in MAKES:
         make = kind()
@@ -74,6 +77,31 @@ def find(
         "no packet came through a tunnel of WireGuard; use a kernel with CONFIG_WIREGUARD, or install the "
         f"package wireguard-go ({'; '.join(refusals)})"
     )
+
+
+def _taken(port: int) -> str:
+    """What else on this host has the port of a tunnel; "" if it is free, or tunnels of a former agent have it."""
+    standing = [name for name in links.names() if names.is_device(name)]
+    program = holder("udp", port)
+    if program:
+        ours = {f"{PROGRAM} (pid {Userspace().server(name)})" for name in standing}
+        return "" if program in ours else program
+    if not standing and not _is_free(port):
+        return "the kernel, for another WireGuard device perhaps (ip -d link show type wireguard)"
+    return ""
+
+
+def _is_free(port: int) -> bool:
+    for family in (socket.AF_INET, socket.AF_INET6):
+        with socket.socket(family, socket.SOCK_DGRAM) as tried:
+            if family == socket.AF_INET6:
+                tried.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            try:
+                tried.bind(("", port))
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    return False
+    return True
 
 
 def _pass_a_packet(directory: Path, node_id: str, makes: tuple[WireGuard, WireGuard]) -> None:
@@ -114,6 +142,9 @@ def _underlay() -> list[ops.Operation]:
 def _open(make: WireGuard, devices: list[str], made: list[Key], place: int) -> None:
     """Make one end of the tunnel, in its namespace."""
     name, other = devices[place], 1 - place
+    guarding.put(
+        Guard((name,), _PREFIX, limits.vxlan_port, (1,))
+    )  # it must let tunnels through, and nothing else
     make.create(name)
     make.set_key(name, made[place].private_key, limits.tunnel_port)
     endpoint = f"{IPv4Interface(_UNDERLAY[other]).ip}:{limits.tunnel_port}"

@@ -76,7 +76,7 @@ class Userspace:
 
     def remove(self, name: str) -> None:
         """See `WireGuard.remove`: end the process that listens there, whoever started it."""
-        pid = self._served_by(name)
+        pid = self.server(name)
         child = self._children.pop(name, None)
         for each in {pid, child.pid if child is not None and child.poll() is None else None} - {None}:
             assert each is not None
@@ -106,7 +106,7 @@ class Userspace:
 
     def tend(self, name: str) -> None:
         """See `WireGuard.tend`: room at its sockets, which are others each time its link comes up."""
-        pid = self._served_by(name)
+        pid = self.server(name)
         if pid is None:
             return
         try:
@@ -133,8 +133,8 @@ class Userspace:
             _log.warning("%s for %s (pid %d) has ended with %d", PROGRAM, name, child.pid, child.returncode)
             del self._children[name]
 
-    def _served_by(self, name: str) -> int | None:
-        """The process that listens on a device's socket, if it is a wireguard-go."""
+    def server(self, name: str) -> int | None:
+        """Say which process listens on a device's socket, if it is a wireguard-go."""
         try:
             with _connected(name) as channel:
                 credentials = channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)

@@ -1,19 +1,25 @@
 """What audits find of tunnels and put right, and hosts that are set up otherwise than most."""
 
 import os
+import re
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from agent.tunnels import names
+from agent.tunnels.io import keys, links
 from agent.tunnels.io.kernel import Kernel
 from agent.tunnels.io.probe import find
 from agent.tunnels.io.userspace import Userspace
 from agent.tunnels.io.wireguard import TunnelFault
+from covey import limits
 from covey.io import netns
 from covey.model.tunnels import tunnel_address
 from tests.integration.tunnels.test_tunnels_bed import eventually_clean, meets, served_by
@@ -94,6 +100,47 @@ def test_the_probe_says_which_wireguard_works_and_leaves_nothing(tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
     assert not list(Path("/run/wireguard").glob(f"{'covey_t0'}*p.sock"))
     assert not [child for child in children() if child == "wireguard-go"]  # not even one to be waited for
+
+
+FIND = """
+import sys
+from pathlib import Path
+from agent.tunnels.io.probe import find
+make, why = find(Path(sys.argv[1]), "probing")
+print(make.kind if make is not None else why)
+"""
+
+
+def probed(path: Path, directory: Path) -> str:
+    """What a node finds out that begins in a namespace."""
+    return run_in(path, sys.executable, "-c", FIND, str(directory)).strip()
+
+
+def test_a_port_that_others_have_is_named_by_the_probe(tmp_path: Path) -> None:
+    """Also if they are a wireguard-go of somebody else's; one of a former agent's of this host is none of them."""
+    path, foreign, former = tmp_path / "host", f"wg{os.getpid()}", names.device(str(tmp_path), 1)
+    port = limits.tunnel_port + 1
+    netns.create(path)
+    make = Userspace()
+    try:
+        for name, words in (
+            (foreign, rf"UDP port {port} is taken by wireguard-go \(pid \d+\)"),
+            (former, ""),
+        ):
+            netns.call_inside(path, partial(make.create, name))
+            make.set_key(name, keys.make(1).private_key, port)
+            netns.call_inside(path, partial(links.bring_up, name, 1420))
+            eventually(lambda: bool(run_in(path, "ss", "-Hnul")), "it listens")
+            found = probed(path, tmp_path / "trial")
+            assert re.match(words, found) if words else found in ("kernel", "wireguard-go"), found
+            make.remove(name)
+        kernels = ("vxlan", "id", "7", "local", "127.0.0.1", "dstport", str(port))
+        run_in(path, "ip", "link", "add", "vx7", "up", "type", *kernels)
+        assert f"UDP port {port} is taken by the kernel" in probed(path, tmp_path / "trial")
+    finally:
+        make.remove(foreign)
+        make.remove(former)
+        netns.delete(path)
 
 
 def children() -> Iterator[str]:

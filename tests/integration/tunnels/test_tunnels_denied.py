@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import socket
 import subprocess
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
@@ -11,15 +12,19 @@ from pathlib import Path
 
 import pytest
 
+from agent.network.fake import FakeNetworks
 from agent.tunnels import names
 from agent.tunnels.driver import NodeTunnels, Settings
 from agent.tunnels.io import keys
+from agent.tunnels.io.networks import TunnelledNetworks
 from agent.tunnels.io.userspace import Userspace
 from agent.tunnels.io.wireguard import TunnelFault, Unguarded
 from agent.tunnels.seam import Encrypted
+from covey import limits
 from covey.io import netns
-from covey.model.objects import ClusterVersion, TunnelKey
-from covey.model.tables import PeerRow
+from covey.model.objects import ClusterVersion, Network, TunnelKey
+from covey.model.specs import NetworkSpec
+from covey.model.tables import NetworkTable, PeerRow
 from tests.integration.tunnels.test_tunnels_bed import served_by
 from tests.support.leftovers import prefix
 from tests.support.network_bed import run_in
@@ -228,5 +233,36 @@ def test_keys_are_told_though_nobody_waited_for_their_making(place: Place) -> No
             await starting
         place.keys.write_bytes(b"")
         assert [each.generation for each in await asyncio.wait_for(hearing, _BOUND_S)] == [0]
+
+    place.play(story, _OFTEN_S)
+
+
+def test_a_taken_port_is_named_and_other_networks_go_on(place: Place) -> None:
+    plain, secret = (
+        Network(id="p", vni=8),
+        Network(id="s", spec=NetworkSpec(options={"encrypted": ""}), vni=7),
+    )
+
+    def table(network: Network) -> NetworkTable:
+        return NetworkTable(network.id, ClusterVersion(1, 1), peers=(place.row(),))
+
+    async def story(tunnels: NodeTunnels) -> None:
+        below = FakeNetworks()
+        networks = TunnelledNetworks(below, tunnels)
+        with netns.socket_inside(None, socket.AF_INET, socket.SOCK_DGRAM) as taken:
+            taken.bind(("", limits.tunnel_port))
+            await networks.learn(secret)
+            with pytest.raises(
+                TunnelFault, match=rf"UDP port {limits.tunnel_port} is taken by python.*\(pid"
+            ):
+                await networks.apply(table(secret))
+            await networks.learn(plain)
+            await networks.apply(table(plain))
+            assert below.tables.keys() == {"p"}
+            await networks.forget("p")
+            assert "is taken by python" in networks.remarks()[0]
+        await becomes(lambda: networks.remarks() == ())
+        await networks.apply(table(secret))
+        assert below.tables.keys() == {"s"}
 
     place.play(story, _OFTEN_S)
