@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from random import Random
 from types import TracebackType
+from typing import TypeVar
 
 from agent.audit.look import Look
 from covey import limits
@@ -20,6 +21,7 @@ from .outbox import Outbox
 from .seam import Names
 from .serving import judge, wanted
 
+R = TypeVar("R")
 log = logging.getLogger(__name__)
 
 _READ_BYTES = 64 * 1024
@@ -86,29 +88,16 @@ class DnsFeed:
     async def ready(self, task_id: str, timeout_ms: int | None = None) -> None:
         """See `Names.ready`."""
         bound_ms = limits.dns_ready_ms if timeout_ms is None else timeout_ms
-        try:
-            async with asyncio.timeout(bound_ms / 1000):
-                error = await self._verdict(task_id)
-        except TimeoutError:
-            raise Unavailable(
-                f"the DNS server at {self._socket} did not open a resolver for task {task_id} within "
-                f"{bound_ms} ms; coveyd restarts it if it died, its log says more"
-            ) from None
+        undone = f"did not open a resolver for task {task_id} within {bound_ms} ms"
+        error = await self._answered(lambda: self._verdict(task_id), bound_ms / 1000, undone)
         if error:
             raise Unavailable(f"no names for task {task_id}: {error}")
 
     async def follows(self, network_id: str, timeout_ms: int | None = None) -> None:
         """See `Names.follows`."""
         bound_ms = limits.dns_table_ms if timeout_ms is None else timeout_ms
-        try:
-            async with asyncio.timeout(bound_ms / 1000):
-                while (error := self._outbox.table_verdict(network_id)) is None:
-                    await self._answer.wait()
-        except TimeoutError:
-            raise Unavailable(
-                f"the DNS server at {self._socket} did not take the newest table of network {network_id} within "
-                f"{bound_ms} ms; coveyd restarts it if it died, its log says more"
-            ) from None
+        undone = f"did not take the newest table of network {network_id} within {bound_ms} ms"
+        error = await self._answered(lambda: self._outbox.table_verdict(network_id), bound_ms / 1000, undone)
         if error:
             raise Unavailable(f"names of network {network_id} may be old: {error}")
 
@@ -117,16 +106,8 @@ class DnsFeed:
         async with self._asking:
             self._outbox.ask(anew=repair)
             self._news.set()
-            try:
-                async with asyncio.timeout(limits.dns_audit_s):
-                    while self._outbox.serving is None:
-                        await self._answer.wait()
-            except TimeoutError:
-                raise Unavailable(
-                    f"the DNS server at {self._socket} did not say within {limits.dns_audit_s:g} s what it serves; "
-                    "coveyd restarts it if it died, its log says more"
-                ) from None
-            told, serving = self._outbox.serving
+            undone = f"did not say within {limits.dns_audit_s:g} s what it serves"
+            told, serving = await self._answered(lambda: self._outbox.serving, limits.dns_audit_s, undone)
         digests = await asyncio.to_thread(lambda: {id: wanted(table) for id, table in told.tables.items()})
         return judge(told, digests, serving)
 
@@ -154,14 +135,22 @@ class DnsFeed:
         while not self._outbox.idle:
             await self._answer.wait()
 
-    async def _verdict(self, task_id: str) -> str:
-        while True:
-            if task_id not in self._outbox.resolvers:
-                raise FailedPrecondition(f"task {task_id} has no resolver: call set_resolver before ready")
-            verdict = self._outbox.verdict(task_id)
-            if verdict is not None:
-                return verdict
-            await self._answer.wait()
+    def _verdict(self, task_id: str) -> str | None:
+        if task_id not in self._outbox.resolvers:
+            raise FailedPrecondition(f"task {task_id} has no resolver: call set_resolver before ready")
+        return self._outbox.verdict(task_id)
+
+    async def _answered(self, asked: Callable[[], R | None], bound_s: float, undone: str) -> R:
+        """Wait until what is asked is no longer None. Raises Unavailable, with what was left undone, if it stays so."""
+        try:
+            async with asyncio.timeout(bound_s):
+                while (found := asked()) is None:
+                    await self._answer.wait()
+        except TimeoutError:
+            raise Unavailable(
+                f"the DNS server at {self._socket} {undone}; coveyd restarts it if it died, its log says more"
+            ) from None
+        return found
 
     async def _run(self) -> None:
         pause_ms = limits.reconnect_backoff_ms_min
