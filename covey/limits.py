@@ -237,6 +237,7 @@ tunnel_retry_s_max = 8.0  # the pause after many failures in a row; it begins wi
 tunnel_start_s = 5.0  # for wireguard-go to answer
 tunnel_receive_buffer_bytes = 2 << 20  # at wireguard-go's sockets; each packet counts twice its size, or more
 tunnel_probe_s = 5.0  # for a packet to come through one, before a node says that it can encrypt
+tunnel_clock_back_s = 60.0  # a clock set back by less is there again before a WireGuard session ends
 tunnel_silence_s = 10.0  # a peer whose tunnel has not answered for so long is named
 tunnel_call_s = 0.05  # and while there are peers that have not answered yet
 tunnel_keepalive_s = 1  # while a peer has not answered with its newest key

@@ -22,6 +22,7 @@ from covey.model.tunnels import tunnel_address, tunnel_prefix
 
 from . import names, plan
 from .calling import Calling
+from .clock import Clock
 from .findings import findings
 from .guard import Drops, digest
 from .io import devices, guarding, keys
@@ -53,7 +54,13 @@ class Settings:
 class NodeTunnels:
     """See `Tunnels`. `make` is the WireGuard that works here; if none does, `why` says why not."""
 
-    def __init__(self, settings: Settings, make: WireGuard | None, why: str = "") -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        make: WireGuard | None,
+        why: str = "",
+        day_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
         self._settings = settings
         self._make, self._why = make, why
         address = tunnel_address(settings.cluster_id, settings.node_id)
@@ -61,6 +68,7 @@ class NodeTunnels:
         self._own = Own(settings.node_id, address, prefix, 0, settings.vxlan_port)
         self._keeping = Keeping(settings.node_id)
         self._loaded = False
+        self._set_back = False  # the clock, so that keys must be others
         self._asked: Mapping[str, Encrypted] = {}  # what we were asked for last; replaced, never changed
         self._networks: Mapping[str, Encrypted] = {}  # the thread's: what it makes, or has made, so
         self._settled = True  # what was asked for stands, as far as we know
@@ -72,6 +80,7 @@ class NodeTunnels:
         self._announced: tuple[TunnelKey, ...] = ()
         self._silence = Silence()
         self._calling = Calling(address)
+        self._clock, self._day_ms = Clock(), day_ms
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tunnels")
         self._turn = asyncio.Lock()
         self._changed = asyncio.Event()  # replaced whenever keys change: a broadcast
@@ -231,7 +240,10 @@ class NodeTunnels:
     def _load(self) -> None:
         """Take up the keys on the disk, before anything can fail: peers that had to do without would cut us off."""
         if not self._loaded:
-            self._keep_only(keys.load(self._settings.keys), save=False)
+            path = self._settings.keys
+            kept = keys.load(path)
+            self._set_back = bool(kept) and self._clock.is_before(self._day_ms(), keys.made_ms(path))
+            self._keep_only(kept, save=False)
             self._loaded = True
 
     def _keep_only(self, kept: tuple[Key, ...], *, save: bool = True) -> None:
@@ -270,6 +282,9 @@ class NodeTunnels:
         If the disk denies that the keys there are serve on, and why is said.
         """
         rows, before = self._rows(), self._keeping.keys
+        if self._clock.was_set_back(self._day_ms(), _now_ms()) or self._set_back:
+            self._keeping.keys = tuple(keys.make(key.generation) for key in before)
+            self._set_back = True  # until they are kept
         if (lacking := self._keeping.lacks(rows.values())) is not None:
             self._keeping.add(keys.make(lacking))
             _log.info("this node's tunnels get a key of generation %d", lacking)
@@ -279,6 +294,11 @@ class NodeTunnels:
         try:
             if kept != before:
                 self._keep_only(kept)
+            if self._set_back and before:
+                _log.warning(
+                    "this host's clock was set back: its tunnels have new keys, for nobody heeds the old now"
+                )
+            self._set_back = False
         except OSError as error:
             return f"the keys of this node's tunnels cannot be changed: {error}"
         return ""

@@ -41,6 +41,11 @@ def load(path: Path) -> tuple[Key, ...]:
     return tuple(sorted(keys, key=lambda key: key.generation))
 
 
+def made_ms(path: Path) -> int:
+    """The time of day when the file was written last."""
+    return path.stat().st_mtime_ns // 1_000_000
+
+
 def save(path: Path, keys: Iterable[Key]) -> None:
     """Write the keys, durably; with none, remove the file."""
     stored = [_Stored(key.generation, b64encode(key.private_key).decode()) for key in keys]

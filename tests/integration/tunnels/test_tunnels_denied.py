@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import subprocess
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -63,13 +64,16 @@ class Place:
         self.node_id = f"{prefix()}{directory.name}"
         self.device = names.device(self.node_id, 0)
         self.make = Denying()
+        self.back_ms = 0  # by how much its clock is set back
 
     def play(self, story: Callable[[NodeTunnels], Awaitable[None]], period_s: float = _FOREVER_S) -> None:
         """Have an agent's tunnels there as long as the story lasts."""
 
         async def main() -> None:
             tunnels = NodeTunnels(
-                Settings("c", self.node_id, "127.0.0.1", self.keys, period_s=period_s), self.make
+                Settings("c", self.node_id, "127.0.0.1", self.keys, period_s=period_s),
+                self.make,
+                day_ms=lambda: time.time_ns() // 1_000_000 - self.back_ms,
             )
             try:
                 async with asyncio.timeout(2 * _BOUND_S):
@@ -266,3 +270,42 @@ def test_a_taken_port_is_named_and_other_networks_go_on(place: Place) -> None:
         assert below.tables.keys() == {"s"}
 
     place.play(story, _OFTEN_S)
+
+
+HOURS_MS = 3 * 3_600_000
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_a_node_whose_clock_is_set_back_has_other_keys(place: Place, running: bool) -> None:
+    """With the old ones nobody would shake hands with it until its clock is there again."""
+    network = Encrypted("n", 7, ClusterVersion(1, 1), (place.row(3),))
+    before: list[TunnelKey] = []
+
+    async def begins(tunnels: NodeTunnels) -> None:
+        await tunnels.reconcile([network])
+        before.extend(await tunnels.keys(()))
+        if running:
+            place.back_ms = HOURS_MS
+            await renewed(tunnels)
+
+    async def renewed(tunnels: NodeTunnels) -> None:
+        (key,) = await tunnels.keys(tuple(before))
+        assert (key.generation, key.port) == (3, before[0].port)
+        assert [each.public_key for each in keys.load(place.keys)] == [key.public_key]
+        await becomes(lambda: tuned_by(place) == key.public_key)
+        await asyncio.sleep(4 * _OFTEN_S)
+        assert await tunnels.keys() == (key,), "once is enough"
+
+    async def begins_again(tunnels: NodeTunnels) -> None:
+        await tunnels.reconcile([network])
+        await renewed(tunnels)
+
+    place.play(begins, _OFTEN_S)
+    if not running:
+        place.back_ms = HOURS_MS
+        place.play(begins_again, _OFTEN_S)
+
+
+def tuned_by(place: Place) -> str:
+    tuned = Userspace().read(names.device(place.node_id, 1))
+    return tuned.public_key if tuned is not None else ""

@@ -5,6 +5,7 @@ from dataclasses import replace
 from agent.network.firewall import Count, Drop, Family, OfFamily, ToAddress
 from agent.tunnels import names
 from agent.tunnels.calling import Calling
+from agent.tunnels.clock import Clock
 from agent.tunnels.findings import findings
 from agent.tunnels.guard import digest, table
 from agent.tunnels.keeping import Keeping, Key, generation
@@ -231,3 +232,14 @@ def test_to_be_called_again_a_peer_is_added_anew() -> None:
     made = SetPeer(name, "k2", "192.0.2.2:4793", "fd00::2", limits.tunnel_keepalive_s, new=True)
     assert steps == [RemovePeer(name, "k2"), made]
     assert carried_out(stands, steps, want) == stands
+
+
+def test_a_clock_is_set_back_if_sessions_do_not_last_that_long() -> None:
+    clock, most_ms = Clock(), int(limits.tunnel_clock_back_s * 1000)
+    assert not clock.was_set_back(1_000_000, 0)
+    assert not clock.was_set_back(1_000_000 - most_ms, 0)
+    assert clock.was_set_back(1_000_000 - most_ms - 1, 0), "little by little"
+    assert not clock.was_set_back(1_000_000 - most_ms - 1, 0), "it is told once"
+    assert not clock.was_set_back(9_000_000, 500_000), "the host slept, or its clock was set on"
+    assert not clock.was_set_back(9_500_000, 1_000_000)
+    assert clock.was_set_back(9_500_000, 1_000_000 + most_ms + 1)
