@@ -25,10 +25,10 @@ the one of now.
 
 How it is decided, and done
 ---------------------------
-`keeping` decides which keys there are, `clock` whether they must be others, `calling` who begins to shake hands; `wish` computes what should stand, from
-keys, peers and who has answered; `plan` compares it with what stands. `io/` reads and carries out. `driver` does this
-at each change, and every second: so the end of a wireguard-go is seen, and mended. `io/networks` puts the tunnels
-under `agent.network`.
+`keeping` decides which keys there are, `clock` whether they must be others, `calling` who begins to shake hands; `wish`
+computes what should stand, from keys, peers and who has answered; `plan` compares it with what stands. `io/` reads and
+carries out. `driver` does this at each change, and every second: so the end of a wireguard-go is seen, and mended.
+`io/networks` puts the tunnels under `agent.network`.
 
 The rule inside: what cannot be encrypted is not sent. Each failure leaves the guard standing.
 """
