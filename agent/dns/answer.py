@@ -16,6 +16,7 @@ from .message import (
     address_records,
     pointer_record,
     read_edns,
+    refusal,
     service_record,
     udp_room,
 )
@@ -66,7 +67,7 @@ def answer(query: bytes, view: View, turn: int, stream: bool = False) -> bytes |
     if question is None:
         return Drop("malformed question")
     if question.qclass != codec.CLASS_IN:
-        return codec.refusal(query, codec.REFUSED, question)
+        return refusal(query, codec.REFUSED, question)
     records = view.lookup(question.name)
     if records is not None:
         return _careful_answer(query, question, _Found(_addresses(question, records, turn)), stream)
@@ -75,7 +76,7 @@ def answer(query: bytes, view: View, turn: int, stream: bool = False) -> bytes |
     targets = view.targets(question.name)
     if targets is not None:
         if not targets:  # the service is ours: nobody else is asked about its ports
-            return codec.refusal(query, codec.NXDOMAIN, question, authoritative=True)
+            return refusal(query, codec.NXDOMAIN, question, authoritative=True)
         found = _services(targets, turn) if question.qtype in (codec.SRV, codec.ANY) else _Found()
         return _careful_answer(query, question, found, stream)
     return _elsewhere(query, question, view)
@@ -85,9 +86,9 @@ def _elsewhere(query: bytes, question: Question, view: View) -> bytes | Forward:
     resolver = view.resolver
     single_label = question.name.find(b"\0") == question.name[0] + 1
     if single_label and (resolver.ndots is not None or not resolver.upstreams):
-        return codec.refusal(query, codec.NXDOMAIN, question)
+        return refusal(query, codec.NXDOMAIN, question)
     if not resolver.upstreams:
-        return codec.refusal(query, codec.SERVFAIL, question)
+        return refusal(query, codec.SERVFAIL, question)
     return Forward(question)
 
 

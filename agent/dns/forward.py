@@ -19,6 +19,7 @@ from covey.machine.machine import Machine, Tick
 from . import codec
 from .codec import Question
 from .feed import Upstream
+from .message import refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,7 @@ class Forwarder:
         if crowded:
             self.crowded[asked.task_id] += 1
         if crowded or not upstreams:
-            return (Respond(asked.client, codec.refusal(asked.query, codec.SERVFAIL, asked.question)),)
+            return (Respond(asked.client, refusal(asked.query, codec.SERVFAIL, asked.question)),)
         self._per_task[asked.task_id] = mine + 1
         self._waiting += 1
         exchange = self._same.get(_same(asked))
@@ -205,7 +206,7 @@ class Forwarder:
             again = self._attempt(pending.asked, pending.also, pending.upstreams, refused)
             return (Close(exchange), again)
         asked = pending.asked
-        return self._done(exchange, refused or codec.refusal(asked.query, codec.SERVFAIL, asked.question))
+        return self._done(exchange, refused or refusal(asked.query, codec.SERVFAIL, asked.question))
 
     def _done(self, exchange: int, reply: bytes) -> Sequence[Effect]:
         askers = self._forget(exchange)

@@ -18,7 +18,9 @@ from .codec import (
     A,
     Question,
     Records,
+    our_opt,
 )
+from .codec import refusal as bare_refusal
 
 _POINTER = 0xC0
 _TO_QUESTION = b"\xc0\x0c"
@@ -35,6 +37,16 @@ class Edns:
     room: int
     version: int
     dnssec_ok: bool
+
+
+def refusal(query: bytes, rcode: int, question: Question, authoritative: bool = False) -> bytes:
+    """Return the answer that has no records, only a code; who asks with EDNS is answered with it (RFC 6891, 6.1.1)."""
+    bare = bare_refusal(query, rcode, question, authoritative)
+    try:
+        edns = read_edns(query, question)
+    except MalformedError:
+        return bare
+    return bare if edns is None else bare[:10] + b"\0\1" + bare[12:] + our_opt(edns.dnssec_ok)
 
 
 def read_edns(query: bytes, question: Question) -> Edns | None:

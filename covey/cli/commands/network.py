@@ -267,7 +267,8 @@ def rm(host: Host, networks: tuple[str, ...], force: bool) -> None:
                     return None
                 await cluster.remove_network(detail.network.id)
                 if tasks := _tasks(detail):
-                    echo(f"Note: {name} goes once {show.counted(len(tasks))} on it have ended.", err=True)
+                    have = "has" if len(tasks) == 1 else "have"
+                    echo(f"Note: {name} goes once {show.counted(len(tasks))} on it {have} ended.", err=True)
                 return name
 
             await each(networks, remove)

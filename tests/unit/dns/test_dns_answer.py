@@ -97,6 +97,17 @@ def test_edns_is_answered_by_edns_and_a_newer_version_refused() -> None:
     assert (reply.ar[0].edns_rcode, reply.rr) == (1, [])
 
 
+def test_refusals_answer_edns_by_edns_too() -> None:
+    """Resolvers take who does not for one that knows nothing of it (RFC 6891, 6.1.1)."""
+    for name, kind in (("_nope._tcp.web", "SRV"), ("nowhere", "A")):
+        for edns in (None, 1232):
+            packed = answer(bytes(question(name, kind, edns=edns).pack()), view(upstreams=()), 0)
+            assert isinstance(packed, bytes)
+            reply = dnslib.DNSRecord.parse(packed)
+            assert (reply.header.rcode, reply.rr) == (dnslib.RCODE.NXDOMAIN, [])
+            assert [rr.rtype for rr in reply.ar] == ([codec.OPT] if edns else [])
+
+
 def test_backwards() -> None:
     assert data(ask(question("2.0.9.10.in-addr.arpa", "PTR"))) == ["web.net."]
     assert isinstance(answer(bytes(question("9.9.9.9.in-addr.arpa", "PTR").pack()), view(), 0), Forward)
