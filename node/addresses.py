@@ -55,7 +55,7 @@ def parse(text: str, flag: str) -> str:
         raise InvalidArgument(
             f"{flag} {text!r} is neither an address nor an interface of this host; write it without a port"
         ) from None
-    if address.is_unspecified or address.is_multicast or address.is_loopback:
+    if address.is_unspecified or address.is_multicast or address.is_loopback or "%" in text:
         raise InvalidArgument(f"{flag} {text} is no address that other hosts can reach")
     return str(address)
 

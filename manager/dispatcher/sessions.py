@@ -43,6 +43,7 @@ from manager.dispatcher.events import (
 from manager.dispatcher.liveness import Expected, Forgotten, Heard, Left, Liveness, heartbeat_period_ms
 from manager.dispatcher.past import Past
 from manager.dispatcher.tables import network_table
+from manager.dispatcher.underlay import apart
 from manager.dispatcher.withdrawals import Key, Withdrawals
 from manager.store.transaction import Commit
 from manager.store.view import BY_NODE, View
@@ -225,6 +226,9 @@ class Sessions:
         if event.last_seen.epoch > epoch:
             reason = f"the node has seen epoch {event.last_seen.epoch}, and this manager is at {epoch}"
             return [*effects, EndSession(event.session_id, reason)]
+        if why := apart(self.view, event.node_id, event.description.data_address):
+            down = WriteNode(event.node_id, NodeState.DOWN, why)
+            return [*effects, down, EndSession(event.session_id, why)]
         session = _Session(event.session_id, event.node_id, event.last_seen, held=dict(event.tables))
         self.sessions[session.id] = session
         self.by_node[session.node_id] = session.id

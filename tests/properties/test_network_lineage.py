@@ -42,7 +42,7 @@ def row(dice: Random, place: int, id: int) -> EndpointRow:
         number=(10 << 24) + (place << 16) + number,
         addresses=dice.choice([(), (v4,), (v4, v6), (v4, v6), (v6,)]),
         node_id=f"n{node}",
-        vtep=f"192.0.2.{node}",
+        vtep=dice.choice([f"192.0.2.{node}"] * 8 + [f"fd00::{node}", f"fe80::{node}%eth0"]),
         state=dice.choice([EndpointState.ACTIVE, EndpointState.ACTIVE, EndpointState.DRAINING]),
         task_id=f"t{id}" if dice.random() < 0.9 else "",
         service_id=dice.choice(["s1", "s2", "s3", ""]),

@@ -148,7 +148,9 @@ class Kernel:
             case ops.RemoveStatic(_, link, mac):
                 return replace(here, statics=here.statics - {(link, mac)})
             case ops.SetForward(_, link, mac, vtep):
-                assert here.links[link].kind is Kind.VXLAN
+                vxlan = here.links[link].vxlan
+                assert vxlan is not None
+                assert ip_address(vtep).version == ip_address(vxlan.local).version
                 return replace(here, forwards={**here.forwards, (link, mac): vtep})
             case ops.RemoveForward(_, link, mac):
                 kept = {key: value for key, value in here.forwards.items() if key != (link, mac)}

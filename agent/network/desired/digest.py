@@ -36,7 +36,7 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """What follows from a table.
+    """What follows from a table, on a node whose packets of this network come from `local`.
 
     `forwards` and `neighbours` are the entries of the network's VXLAN device, for every endpoint that another
     node holds; `reach` says whom new connections may reach in each family. `alive` are all addresses that may
@@ -59,6 +59,7 @@ class Digest:
     members: Members = field(default_factory=Members)
     held: Derived[str, int] = field(default_factory=Derived[str, int])
     ambiguous: bool = False
+    local: str = ""
 
     def services_since(self, before: "Digest", family: Family) -> set[str]:
         """The services that may be led elsewhere in a family than by `before`."""
@@ -70,15 +71,15 @@ class Digest:
         }
 
 
-def digest(table: NetworkTable, host: Host, device: str, before: Digest | None = None) -> Digest:
+def digest(table: NetworkTable, host: Host, device: str, local: str, before: Digest | None = None) -> Digest:
     """What follows from `table`, made from what followed from one before it, if that is known."""
-    if before is None or before.ambiguous:
+    if before is None or before.ambiguous or before.local != local:
         before = Digest(NetworkTable(network_id=table.network_id))
     delta = table_delta(before.table, table)
     ids = (*delta.endpoints_removed, *(row.endpoint_id for row in delta.endpoints))
     gone = [row for id in ids if (row := before.rows.get(id)) is not None]
     rows = before.rows.changed({row.endpoint_id: row for row in delta.endpoints}, delta.endpoints_removed)
-    ways = _Ways(host, device)
+    ways = _Ways(host, device, local)
     ways.away(gone)
     ways.come(delta.endpoints)
     virtual = _Change[str, str]()
@@ -102,10 +103,11 @@ def digest(table: NetworkTable, host: Host, device: str, before: Digest | None =
         rows,
         members,
         held,
+        local=local,
     )
     if not (ways.ambiguous or virtual.ambiguous):
         return found
-    return replace(found if not before.rows else digest(table, host, device), ambiguous=True)
+    return replace(found if not before.rows else digest(table, host, device, local), ambiguous=True)
 
 
 @dataclass(slots=True)
@@ -130,11 +132,16 @@ class _Change(Generic[K, V]):
 
 
 class _Ways:
-    """The ways to endpoints: what each row adds, and takes away when it goes."""
+    """The ways to endpoints: what each row adds, and takes away when it goes.
 
-    def __init__(self, host: Host, device: str) -> None:
+    A VXLAN device sends to addresses of the family of its own: there is no way to who has none of that, and asking the
+    kernel for one would stop all that is asked for with it.
+    """
+
+    def __init__(self, host: Host, device: str, local: str) -> None:
         self._host = host
         self._device = device
+        self._family = family_of(local)
         self.forwards = _Change[tuple[str, str], str]()
         self.neighbours = _Change[tuple[str, str], str]()
         self.unkept = {each: _Change[str, str]() for each in FAMILIES}
@@ -174,7 +181,8 @@ class _Ways:
                     self.unkept[family_of(each)].put_all([(each, UNKEPT)])
 
     def _is_remote(self, row: EndpointRow) -> bool:
-        return row.node_id != self._host.node_id and bool(row.vtep) and row.vtep != self._host.vtep
+        elsewhere = row.node_id != self._host.node_id and bool(row.vtep) and row.vtep != self._host.vtep
+        return elsewhere and family_of(row.vtep) is self._family and "%" not in row.vtep
 
 
 def joins(row: EndpointRow | None) -> bool:

@@ -56,9 +56,11 @@ class Facts:
     def digest(self, network_id: str, device: str = names.SANDBOX_VXLAN) -> Digest:
         """What follows from the network's table: the same object for the same table."""
         table = self.tables.get(network_id) or _NO_TABLE
+        network = self.networks.get(network_id)
+        local = vtep(network, self.host) if network is not None else self.host.vtep
         known = self.memory.digests.get((network_id, device))
-        if known is None or known.table is not table:
-            known = self.memory.digests[network_id, device] = digest(table, self.host, device, known)
+        if known is None or known.table is not table or known.local != local:
+            known = self.memory.digests[network_id, device] = digest(table, self.host, device, local, known)
         return known
 
     def known(self, network_id: str) -> Digest:
