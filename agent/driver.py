@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 import agent.session.events as talk
 import agent.tasks.events as work
-from agent.audit import judging
 from agent.audit.driver import Auditor
 from agent.audit.known import known, processes
 from agent.audit.server import AuditServer
@@ -34,7 +33,7 @@ from agent.tasks.tables import Wish, Wished
 from agent.tunnels.seam import Tunnels
 from covey import limits
 from covey.errors import CoveyError, Unavailable
-from covey.model.audit import AuditReport
+from covey.model.audit import AuditReport, summary
 from covey.model.objects import ClusterVersion
 from covey.wire.client import Channel
 
@@ -193,7 +192,7 @@ class Agent:
         return answer
 
     def _tell_counts(self, report: AuditReport) -> None:
-        self._inbox.put_nowait(talk.AuditedItself(judging.summary(report)))
+        self._inbox.put_nowait(talk.AuditedItself(summary(report)))
 
     def _answer_balancers(self) -> None:
         self._health_ports.follow(self._answers.of(self.session.tables.values()))

@@ -106,6 +106,7 @@ class _Manager:
             self._kept.silent_ms,
             lambda: self._kept.kept_out_by,
             self._kept.alive,
+            lambda: self._audit.last,
         )
         control = ControlServer(
             self._store,
@@ -190,6 +191,7 @@ class _Manager:
                 parts.create_task(lead(self._store, self._dice, self._planning), name="planners")
                 parts.create_task(run_roles(self._store, self._kept.group), name="roles")
                 parts.create_task(run_turns(self._store), name="turns of keys")
+                parts.create_task(self._audit.periodic(), name="audits")
                 parts.create_task(self._kept.watch_current(self._store), name="epoch")
                 self._dispatcher = dispatcher  # from here on this manager takes what only a leader may
         finally:

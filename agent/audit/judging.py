@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from agent.runtime.seam import Observed
 from covey import limits
 from covey.model.audit import AuditReport, Finding, counts
-from covey.model.objects import AuditSummary
 
 from .known import Known
 from .look import Look
@@ -60,11 +59,6 @@ def report(found: Look, left: Look | None, known: Known, unused: tuple[int, int]
         omitted_tasks=max(0, len(known.held) - limits.audit_tasks_max),
         notes=tuple(_short(each) for each in remains.notes[: limits.audit_remarks_max]),
     )
-
-
-def summary(told: AuditReport) -> AuditSummary:
-    """What the node says of itself after an audit that nobody asked for."""
-    return AuditSummary(told.at_ns, told.compared, told.counts, told.unused_images, told.unused_image_bytes)
 
 
 def _what(finding: Finding) -> tuple[str, str, str]:

@@ -4,7 +4,7 @@ from enum import IntEnum
 
 from covey.model.audit import AuditReport
 from covey.model.difference import FieldChange
-from covey.model.objects import ClusterVersion, Endpoint, Network, Part, Revision, Service, Task
+from covey.model.objects import AuditSummary, ClusterVersion, Endpoint, Network, Part, Revision, Service, Task
 from covey.model.specs import PortConfig
 from covey.model.states import Affinity, EndpointMode, EndpointState
 
@@ -200,7 +200,10 @@ class ManagerStatus(Part, frozen=True):
 
 
 class ClusterStatus(Part, frozen=True):
-    """How the managers stand, as the one that was asked knows. `advice` says what is wrong and what to do."""
+    """How the managers stand, as the one that was asked knows. `advice` says what is wrong and what to do.
+
+    `audit` is the leader's last of what the managers keep.
+    """
 
     managers: tuple[ManagerStatus, ...] = ()
     answered_by: str = ""
@@ -211,3 +214,4 @@ class ClusterStatus(Part, frozen=True):
     epoch: int = 0
     store: str = ""
     advice: tuple[str, ...] = ()
+    audit: AuditSummary = AuditSummary()

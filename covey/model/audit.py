@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from covey.model.objects import AuditCount, Part
+from covey.model.objects import AuditCount, AuditSummary, Part
 
 
 class Finding(Part, frozen=True):
@@ -44,3 +44,8 @@ class AuditReport(Part, frozen=True):
 def counts(findings: Iterable[Finding]) -> tuple[AuditCount, ...]:
     """How many there are of each kind, in the order of kinds."""
     return tuple(AuditCount(*each) for each in sorted(Counter(f.kind for f in findings).items()))
+
+
+def summary(told: AuditReport) -> AuditSummary:
+    """What is kept of an audit, and shown to whoever asks later."""
+    return AuditSummary(told.at_ns, told.compared, told.counts, told.unused_images, told.unused_image_bytes)

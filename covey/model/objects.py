@@ -110,7 +110,7 @@ class AuditCount(Part, frozen=True):
 
 
 class AuditSummary(Part, frozen=True):
-    """What a node found when it last audited itself. `compared` things were looked at, 0 if none ever were."""
+    """What a node (or who manages) found in the last audit. `compared` things were looked at, 0 if none ever were."""
 
     at_ns: int = 0
     compared: int = 0

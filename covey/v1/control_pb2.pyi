@@ -74,7 +74,7 @@ class GetClusterStatusRequest(_message.Message):
     def __init__(self, local: _Optional[bool] = ...) -> None: ...
 
 class GetClusterStatusResponse(_message.Message):
-    __slots__ = ("managers", "answered_by", "has_quorum", "term", "applied_index", "leader_silent_ms", "epoch", "store", "advice")
+    __slots__ = ("managers", "answered_by", "has_quorum", "term", "applied_index", "leader_silent_ms", "epoch", "store", "advice", "audit")
     MANAGERS_FIELD_NUMBER: _ClassVar[int]
     ANSWERED_BY_FIELD_NUMBER: _ClassVar[int]
     HAS_QUORUM_FIELD_NUMBER: _ClassVar[int]
@@ -84,6 +84,7 @@ class GetClusterStatusResponse(_message.Message):
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     STORE_FIELD_NUMBER: _ClassVar[int]
     ADVICE_FIELD_NUMBER: _ClassVar[int]
+    AUDIT_FIELD_NUMBER: _ClassVar[int]
     managers: _containers.RepeatedCompositeFieldContainer[ManagerStatus]
     answered_by: str
     has_quorum: bool
@@ -93,7 +94,8 @@ class GetClusterStatusResponse(_message.Message):
     epoch: int
     store: str
     advice: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, managers: _Optional[_Iterable[_Union[ManagerStatus, _Mapping]]] = ..., answered_by: _Optional[str] = ..., has_quorum: _Optional[bool] = ..., term: _Optional[int] = ..., applied_index: _Optional[int] = ..., leader_silent_ms: _Optional[int] = ..., epoch: _Optional[int] = ..., store: _Optional[str] = ..., advice: _Optional[_Iterable[str]] = ...) -> None: ...
+    audit: _objects_pb2.AuditSummary
+    def __init__(self, managers: _Optional[_Iterable[_Union[ManagerStatus, _Mapping]]] = ..., answered_by: _Optional[str] = ..., has_quorum: _Optional[bool] = ..., term: _Optional[int] = ..., applied_index: _Optional[int] = ..., leader_silent_ms: _Optional[int] = ..., epoch: _Optional[int] = ..., store: _Optional[str] = ..., advice: _Optional[_Iterable[str]] = ..., audit: _Optional[_Union[_objects_pb2.AuditSummary, _Mapping]] = ...) -> None: ...
 
 class ManagerStatus(_message.Message):
     __slots__ = ("node_id", "hostname", "address", "leader", "voter", "reachability", "behind_entries", "raft_id", "silent_ms", "departs")

@@ -5,6 +5,8 @@ not answer is named. `judging` compares, purely: the store with its own rules (`
 allocator's cache and the dispatcher's tables with the store, tables in force with those sent, and the tasks that
 nodes say they have with those they were given.
 
+The leader audits what managers keep now and then, too, and `covey cluster status` has the counts.
+
 Managers are never at rest either: they look before the nodes are asked and after, and what counts is what is found
 both times. They repair nothing that planners would not do by themselves: the store is what everything else is
 repaired from.

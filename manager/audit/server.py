@@ -1,6 +1,7 @@
 """`Control.AuditCluster`: asks the agents, looks at what the managers keep, and hands on what comes."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
@@ -10,8 +11,8 @@ from typing import Protocol
 from covey import limits
 from covey.errors import CoveyError, NotLeader, ResourceExhausted
 from covey.ids import new_id
-from covey.model.audit import AuditReport, Finding, counts
-from covey.model.objects import Node
+from covey.model.audit import AuditReport, Finding, counts, summary
+from covey.model.objects import AuditSummary, Node
 from covey.model.states import NodeState
 from covey.v1 import audit_pb2
 from covey.v1 import control_pb2 as pb
@@ -26,6 +27,8 @@ from manager.control.lookup import find_node
 from manager.dispatcher.sessions import Sessions
 from manager.store.driver import Store
 from manager.store.io.aside import Aside
+
+log = logging.getLogger(__name__)
 
 _LOOK_S = 1.0  # how often it is seen whether a node that was asked has gone
 
@@ -73,6 +76,7 @@ class AuditServer:
         self._aside = Aside(store)
         self._under_way: dict[str, _Asked] = {}
         self.settle_ms = limits.audit_settle_ms
+        self.last = AuditSummary()
 
     def bindings(self) -> list[Binding]:
         """List the methods this serves."""
@@ -117,7 +121,9 @@ class AuditServer:
             *judging.standing(self._store, first, second),
             *judging.reported(self._store, first, second, reports),
         ]
-        yield pb.AuditClusterResponse(managers=to_message(_report(findings, second), audit_pb2.AuditReport))
+        report = _report(findings, second)
+        self.last = summary(report)
+        yield pb.AuditClusterResponse(managers=to_message(report, audit_pb2.AuditReport))
 
     def _leader(self) -> Leading:
         dispatcher = self._leading()
@@ -134,6 +140,32 @@ class AuditServer:
         wrong = allocator.differences(found.allocator) if allocator is not None else ()
         cached = (Finding("allocator", "the managers", words) for words in wrong)
         return replace(found, findings=(*found.findings, *cached), behind=dict(dispatcher.machine.behind()))
+
+    async def periodic(self) -> None:
+        """Audit what the managers keep, now and then, for as long as this one leads; `last` has the counts."""
+        self.last = AuditSummary()
+        while True:
+            await asyncio.sleep(limits.audit_period_s * self._dice.uniform(0.5, 1.5))
+            try:
+                told = await self._audit_kept()
+            except CoveyError as error:
+                log.warning("what the managers keep cannot be audited now: %s", error)
+                continue
+            except Exception:  # whoever leads goes on leading
+                log.exception("the audit of what the managers keep failed by our own fault")
+                continue
+            self.last = summary(told)
+            for each in told.findings:
+                log.warning("amiss: %s %s: %s", each.kind, each.place, each.words)
+            log.info(
+                "what the managers keep: %d amiss, %d things compared", len(told.findings), told.compared
+            )
+
+    async def _audit_kept(self) -> AuditReport:
+        first = await self._look(self._leader())
+        await asyncio.sleep(self.settle_ms / 1000)
+        second = await self._look(self._leader())
+        return _report(list(judging.standing(self._store, first, second)), second)
 
     # --- asking ---
 

@@ -6,9 +6,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from covey import limits
 from covey.errors import CoveyError, Unavailable
 from covey.identity import NodeIdentity
-from covey.model.objects import Cluster
+from covey.model.objects import AuditSummary, Cluster
 from covey.v1 import control_pb2 as pb
+from covey.v1 import objects_pb2
 from covey.wire.client import connect_control
+from covey.wire.codec import to_message
 from covey.wire.service import Binding, Caller, bind
 from covey.wire.services import Control
 from manager.roles.seam import Group, facts_of
@@ -26,7 +28,8 @@ class StatusServer:
 
     `group` is None where no Raft group keeps the log. `leader_silent_ms` says how long ago this manager last
     heard from the leader (0 on the leader, -1: never); `kept_out_by` why the others have not let it in yet;
-    `alive` gives the addresses of the managers that answer, by node id, where there is no group.
+    `alive` gives the addresses of the managers that answer, by node id, where there is no group; `audit` what this
+    manager found in its last one, while it leads.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class StatusServer:
         leader_silent_ms: Callable[[], int],
         kept_out_by: Callable[[], str] = lambda: "",
         alive: Callable[[], Mapping[str, str]] = dict,
+        audit: Callable[[], AuditSummary] = AuditSummary,
     ) -> None:
         self._store = store
         self._node_id = node_id
@@ -46,6 +50,7 @@ class StatusServer:
         self._leader_silent_ms = leader_silent_ms
         self._kept_out_by = kept_out_by
         self._alive = alive
+        self._audit = audit
 
     def bindings(self) -> list[Binding]:
         """List the methods this serves."""
@@ -58,8 +63,9 @@ class StatusServer:
         standing = self._store.standing
         group = facts_of(self._group) if self._group is not None else None
         managers = managers_of(self._store, group, standing, self._node_id, self._alive())
+        audit = to_message(self._audit(), objects_pb2.AuditSummary) if standing.leads else None
         if not request.local and self._group is not None and not standing.leads:
-            managers = await self._with_others(managers, standing.address)
+            managers, audit = await self._with_others(managers, standing.address)
         facts = ClusterFacts(managers, self._node_id, "raft" if self._group is not None else "etcd")
         cluster = next(iter(self._store.all(Cluster)), None)
         return pb.GetClusterStatusResponse(
@@ -72,9 +78,12 @@ class StatusServer:
             epoch=cluster.epoch if cluster is not None else 0,
             store=facts.store,
             advice=advise(facts, self._kept_out_by()),
+            audit=audit,
         )
 
-    async def _with_others(self, managers: tuple[Manager, ...], leader: str) -> tuple[Manager, ...]:
+    async def _with_others(
+        self, managers: tuple[Manager, ...], leader: str
+    ) -> tuple[tuple[Manager, ...], objects_pb2.AuditSummary | None]:
         """Take the leader's word for how the others do; if there is none, ask each whether it is there."""
         if leader:
             try:
@@ -83,10 +92,11 @@ class StatusServer:
                 pass
             else:
                 if any(manager.leader and manager.node_id == told.answered_by for manager in told.managers):
-                    return tuple(_manager(message) for message in told.managers)
+                    return tuple(_manager(message) for message in told.managers), told.audit
         others = [manager for manager in managers if manager.address and manager.node_id != self._node_id]
         answers = await asyncio.gather(*(self._answers(manager.address) for manager in others))
-        return tuple(asked(managers, dict(zip((other.node_id for other in others), answers, strict=True))))
+        known = dict(zip((other.node_id for other in others), answers, strict=True))
+        return tuple(asked(managers, known)), None
 
     async def _answers(self, address: str) -> bool:
         try:

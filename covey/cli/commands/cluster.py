@@ -1,6 +1,8 @@
 """`covey cluster`: how the managers stand, backups, and coming back from one."""
 
 import asyncio
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from covey.client.host import Host
 from covey.client.views import ClusterStatus, ManagerStatus, Reachability
 from covey.errors import CoveyError, FailedPrecondition
 from covey.io import files
+from covey.model.objects import AuditSummary
 from covey.model.quantity import duration_text, size_text
 from covey.model.specs import ClusterSpec
 
@@ -126,6 +129,7 @@ def _status_text(told: ClusterStatus) -> str:
         f"Store: {told.store}, term {told.term}, epoch {told.epoch}",
         f"Answered by: {own.hostname if own else told.answered_by}, at entry {told.applied_index}"
         + _silence(told, leader),
+        *_audit(told.audit),
         "",
         text.table(
             ("ID", "HOSTNAME", "ADDRESS", "MANAGER STATUS", "BEHIND"),
@@ -138,6 +142,14 @@ def _status_text(told: ClusterStatus) -> str:
     if told.advice:
         lines += ["", *(f"- {sentence}" for sentence in told.advice)]
     return "\n".join(lines)
+
+
+def _audit(last: AuditSummary) -> Iterator[str]:
+    if last.at_ns:
+        amiss = ", ".join(f"{each.number} {each.kind}" for each in last.counts)
+        found = f"amiss: {amiss} (`covey system audit` says what)" if amiss else "nothing amiss"
+        when = text.ago(last.at_ns, time.time_ns())
+        yield f"Audit of what managers keep: {found}, {last.compared} things compared, {when}"
 
 
 def _silence(told: ClusterStatus, leader: ManagerStatus | None) -> str:

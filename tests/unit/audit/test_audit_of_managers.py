@@ -13,6 +13,8 @@ from covey.errors import NotFound, NotLeader, ResourceExhausted
 from covey.model.audit import AuditReport, Finding
 from covey.model.objects import (
     KINDS,
+    AuditCount,
+    AuditSummary,
     Cluster,
     ClusterVersion,
     Endpoint,
@@ -322,5 +324,46 @@ def test_only_the_leader_audits() -> None:
         stand.leads = False
         with pytest.raises(NotLeader):
             await stand.audit()
+
+    run(work)
+
+
+def test_what_managers_keep_is_audited_now_and_then_and_its_counts_are_kept(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(limits, "audit_period_s", 0.001)
+
+    async def work(stand: Stand) -> None:
+        def break_it(draft: Draft) -> None:
+            draft.put(Network(id="a", spec=NetworkSpec(name="a"), vni=5001))
+            draft.put(Network(id="b", spec=NetworkSpec(name="b"), vni=5001))
+
+        async def until(counts: tuple[AuditCount, ...]) -> None:
+            async with asyncio.timeout(30):
+                while not stand.server.last.at_ns or stand.server.last.counts != counts:
+                    await asyncio.sleep(0.001)
+
+        assert stand.server.last == AuditSummary()
+        running = asyncio.create_task(stand.server.periodic())
+        await until(())
+        await stand.store.update(break_it)
+        await until((AuditCount("store", 1),))
+        assert stand.server.last.compared == 5
+        stand.leads = False  # for a moment: it goes on
+        await asyncio.sleep(0.01)
+        stand.leads = True
+        await stand.store.update(lambda draft: draft.delete(Network, "b"))
+        await until(())
+        running.cancel()
+        assert not stand.asked, "nodes audit themselves"
+
+    run(work)
+    assert "VNI 5001" in caplog.text
+
+
+def test_whoever_asks_has_the_counts_kept() -> None:
+    async def work(stand: Stand) -> None:
+        await stand.audit("n1")
+        assert (stand.server.last.compared, stand.server.last.counts) == (3, ())
 
     run(work)

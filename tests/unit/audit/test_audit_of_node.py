@@ -22,7 +22,7 @@ from agent.tasks.lifecycle import Act, Box, Goal
 from agent.tasks.record import Record
 from covey import limits
 from covey.errors import Unavailable
-from covey.model.audit import AuditReport, Finding
+from covey.model.audit import AuditReport, Finding, summary
 from covey.model.objects import AuditCount, Task, TaskStatus
 from covey.model.states import TaskState
 
@@ -251,5 +251,5 @@ def test_audits_that_nobody_asks_for_are_told_with_their_counts() -> None:
 
 def test_the_summary_has_the_counts() -> None:
     report = AuditReport(at_ns=5, compared=9, counts=(AuditCount("FDB", 2),), unused_images=1)
-    told = judging.summary(replace(report, findings=(WRONG,)))
+    told = summary(replace(report, findings=(WRONG,)))
     assert (told.at_ns, told.compared, told.counts, told.unused_images) == (5, 9, (AuditCount("FDB", 2),), 1)

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 from covey.errors import CoveyError, PermissionDenied, Unavailable
-from covey.model.objects import Cluster, Node, NodeDescription
+from covey.model.objects import AuditSummary, Cluster, Node, NodeDescription
 from covey.model.specs import NodeSpec
 from covey.model.states import NodeRole
 from covey.v1 import control_pb2 as pb
+from covey.v1 import objects_pb2
 from covey.wire.service import Caller, Role
 from manager.raft.entry import Member
 from manager.roles import quorum
@@ -54,7 +55,9 @@ def ask(
     async def story() -> pb.GetClusterStatusResponse:
         store = await Store.start(log)
         try:
-            server = StatusServer(store, "n1", group, ask_other, lambda: 1234)
+            server = StatusServer(
+                store, "n1", group, ask_other, lambda: 1234, audit=lambda: AuditSummary(at_ns=7, compared=3)
+            )
             return await server.status(pb.GetClusterStatusRequest(local=local), Caller(Role.LOCAL))
         finally:
             await store.close()
@@ -96,6 +99,7 @@ def test_the_leader_answers_from_its_own_view() -> None:
     assert told.managers[2].silent_ms >= 1_500
     assert (told.answered_by, told.has_quorum, told.epoch, told.store) == ("n1", True, 5, "raft")
     assert told.leader_silent_ms == 0
+    assert (told.audit.at_ns, told.audit.compared) == (7, 3)
     assert "m3 (10.0.0.3:2377)" in told.advice[0]
 
 
@@ -108,6 +112,7 @@ def test_left_alone_it_asks_each_of_the_others() -> None:
     assert reachability(told) == [REACHABLE, UNREACHABLE, UNREACHABLE]
     assert not told.has_quorum
     assert told.leader_silent_ms == 1234
+    assert not told.HasField("audit"), "nobody leads who would know"
     assert "2 of 3 managers do not answer" in told.advice[0]
 
 
@@ -147,13 +152,14 @@ def test_behind_a_leader_it_takes_the_leaders_word() -> None:
                     node_id="n3", voter=True, reachability=UNREACHABLE, silent_ms=9_000, raft_id=3
                 ),
             ],
+            audit=objects_pb2.AuditSummary(at_ns=5, compared=9),
         )
 
         async def ask_other(address: str, local: bool) -> pb.GetClusterStatusResponse:
             assert (address, local) == ("10.0.0.2:2377", True)
             return word
 
-        server = StatusServer(store, "n1", group, ask_other, lambda: 50)
+        server = StatusServer(store, "n1", group, ask_other, lambda: 50, audit=lambda: AuditSummary(at_ns=1))
         told = await server.status(pb.GetClusterStatusRequest(), Caller(Role.LOCAL))
         assert told.answered_by == "n1"
         assert list(told.managers) == [
@@ -161,6 +167,7 @@ def test_behind_a_leader_it_takes_the_leaders_word() -> None:
             word.managers[2],
         ]
         assert "n3 for 9 s does not answer" in told.advice[0]
+        assert (told.audit.at_ns, told.audit.compared) == (5, 9), "whoever leads audits"
         await store.close()
 
     asyncio.run(story())
