@@ -11,8 +11,10 @@ import errno
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -118,6 +120,27 @@ def pin(pid: int) -> int:
         if error.errno in (errno.EINVAL, errno.ENOENT):
             raise ProcessLookupError(errno.ESRCH, f"process {pid} is a thread of another") from None
         raise
+
+
+def sockets_of(pid: int) -> Iterator[tuple[str, int]]:
+    """A process's sockets: what the kernel calls each (`socket:[123]`), and its number there.
+
+    Raises OSError if there is no such process, or it is not ours to look into.
+    """
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            name = os.readlink(each)
+            if name.startswith("socket:"):
+                yield name, int(each.name)
+
+
+def holder_of(sockets: Container[str]) -> int:
+    """The process that has one of these sockets open, by the kernel's names; 0 if there is none that we see."""
+    for pid in sorted(int(each.name) for each in Path("/proc").glob("[0-9]*")):
+        with suppress(OSError):  # it ended while we looked
+            if any(name in sockets for name, _ in sockets_of(pid)):
+                return pid
+    return 0
 
 
 async def ended(child: "subprocess.Popen[bytes]") -> int:

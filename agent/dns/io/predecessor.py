@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from covey import limits
-from covey.io.process import pin
+from covey.io.process import holder_of, pin, readable
 
 log = logging.getLogger(__name__)
 
@@ -44,16 +44,11 @@ class Predecessor:
             os.close(self._pidfd)
 
     async def _ended(self) -> bool:
-        loop = asyncio.get_running_loop()
-        ended = asyncio.Event()
-        loop.add_reader(self._pidfd, ended.set)
         try:
             async with asyncio.timeout(limits.child_stop_ms / 1000):
-                await ended.wait()
+                await readable(self._pidfd)
         except TimeoutError:
             return False
-        finally:
-            loop.remove_reader(self._pidfd)
         return True
 
 
@@ -78,7 +73,7 @@ def _listener(path: Path) -> int:
         try:
             sock.connect(str(path))
         except BlockingIOError:  # it is there, but takes no connections, as one that hangs
-            return _holder(path)
+            return holder_of({f"socket:[{inode}]" for inode in _inodes(path)})
         except OSError:
             return 0  # no socket, or its owner is dead
         said = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
@@ -86,17 +81,8 @@ def _listener(path: Path) -> int:
     return int(pid)
 
 
-def _holder(path: Path) -> int:
-    """The pid of a process that has the listening socket open; 0 if there is none. It looks at every process's files."""
-    listening = {f"socket:[{inode}]" for inode in _inodes(path)}
-    for folder in sorted(Path("/proc").glob("[0-9]*/fd")):
-        with suppress(OSError):  # it ended, or is not ours to look into
-            if any(os.readlink(each) in listening for each in folder.iterdir()):
-                return int(folder.parent.name)
-    return 0
-
-
 def _inodes(path: Path) -> Iterator[str]:
+    """The listening sockets at a path."""
     for line in Path("/proc/net/unix").read_text().splitlines()[1:]:
         _, _, _, flags, _, _, inode, *bound = line.split(maxsplit=7)
         if bound == [str(path)] and int(flags, 16) & _LISTENS:

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from covey.io.process import holder_of
+
 _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 _TABLES = {"tcp": ("tcp", "tcp6"), "udp": ("udp", "udp6")}
 _LISTENING = {"tcp": "0A", "udp": "07"}
@@ -111,15 +113,7 @@ def holder(protocol: str, port: int) -> str:
 
 def _program_of(inode: str) -> str:
     """The process that has a socket. The kernel's own sockets (VXLAN's) belong to none, and can be shared."""
-    for process in Path("/proc").glob("[0-9]*"):
+    if pid := holder_of({f"socket:[{inode}]"}):
         with suppress(OSError):  # it ended while we looked
-            if any(_leads_to(each, f"socket:[{inode}]") for each in (process / "fd").iterdir()):
-                return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
+            return f"{Path(f'/proc/{pid}/comm').read_text().strip()} (pid {pid})"
     return ""
-
-
-def _leads_to(link: Path, target: str) -> bool:
-    try:
-        return str(link.readlink()) == target
-    except OSError:
-        return False  # closed while we looked

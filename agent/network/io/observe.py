@@ -59,7 +59,7 @@ def surroundings(places: Places, vtep: str) -> Surroundings:
     """Look at the host: the MTU of the link that has the VTEP address, and kernel features."""
     return Surroundings(
         mtu=dump.mtu_of(places.routing(NODE), vtep),
-        ipv6=sysctl.present("net/ipv6/conf/default/disable_ipv6"),
+        ipv6=sysctl.has_ipv6(),
         bridge_filter=sysctl.present("net/bridge/bridge-nf-call-iptables"),
         interfaces=interfaces(places),
         advertised=tuple(_advertised(places)),

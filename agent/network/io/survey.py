@@ -39,6 +39,7 @@ from . import dump, sysctl
 from .claims import holder
 from .nftables.messages import ANY_FAMILY, BODY_OFFSET, FAMILY_NAMES, GETCHAIN, message
 from .nftables.transactions import commit
+from .observe import filtered
 from .places import Places
 from .rtnetlink import bridge, veth, vxlan
 from .wire import NETLINK_NETFILTER, Channel, Failure, attributes, string
@@ -47,7 +48,6 @@ _SCRATCH = "scratch"
 _MISSING = {errno.EOPNOTSUPP, errno.ENOENT, errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT, errno.EINVAL}
 _WITH_ADDRESSES = (Family.INET, *FAMILIES)
 _NF_DROP = 0
-_BRIDGED = "net/bridge/bridge-nf-call-ip6tables"
 _ADDRESSES = {
     Family.IPV4: ("10.0.0.0/8", "127.0.0.1", "127.0.0.2"),
     Family.IPV6: ("fd00::/8", "fd00::1", "fd00::2"),
@@ -68,8 +68,8 @@ def survey(
             routes=_routes(places),
             udp_port_taken_by=holder("udp", vxlan_port),
             missing=_missing(places) if missing is None else missing,
-            ipv6=sysctl.present("net/ipv6/conf"),
-            filters_bridged_ipv6=sysctl.read(None, [_BRIDGED]).get(_BRIDGED) == "1",
+            ipv6=sysctl.has_ipv6(),
+            filters_bridged_ipv6=Family.IPV6 in filtered(),
         )
     finally:
         places.close()
@@ -130,7 +130,7 @@ def _tried(places: Places) -> Iterator[tuple[str, str]]:
         pair = Link("v", Kind.VETH), Link("w", Kind.VETH)
         if _lacks(channel.batch([veth(*pair, descriptor, 0)])):
             yield "veth pairs", "CONFIG_VETH"
-    for family in FAMILIES if sysctl.present("net/ipv6/conf") else (Family.IPV4,):
+    for family in FAMILIES if sysctl.has_ipv6() else (Family.IPV4,):
         try:
             failures = commit(places.filtering(_SCRATCH), _all_of(family))
         except OSError as error:

@@ -42,3 +42,8 @@ def entries(path: str) -> list[str]:
 def present(path: str) -> bool:
     """Tell whether the kernel has this setting, in the process's own namespace."""
     return (_ROOT / path).exists()
+
+
+def has_ipv6() -> bool:
+    """Tell whether this kernel has IPv6: it may be built without, or told to do without when it was started."""
+    return present("net/ipv6/conf")

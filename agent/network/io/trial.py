@@ -33,7 +33,7 @@ def cannot_keep_client_address(directory: Path) -> str:
     assert path is not None
     try:
         netns.delete(path)
-        spoken = tuple(_SUBNETS) if has_ipv6() else (Family.IPV4,)
+        spoken = tuple(_SUBNETS) if sysctl.has_ipv6() else (Family.IPV4,)
         subnets = {family: _SUBNETS[family] for family in spoken}
         carry_out(
             places, _steps(way_back(_LINK, subnets, {family: _WAY_OUT[family] for family in spoken}), spoken)
@@ -47,11 +47,6 @@ def cannot_keep_client_address(directory: Path) -> str:
         places.close()
         netns.delete(path)
     return ""
-
-
-def has_ipv6() -> bool:
-    """Tell whether this kernel has IPv6: it may be built without, or told to do without when it was started."""
-    return sysctl.present("net/ipv6/conf")
 
 
 def _steps(back: Return, spoken: tuple[Family, ...]) -> list[Operation]:

@@ -8,11 +8,9 @@ Here the sockets are taken out of the process for a moment (pidfd_getfd(2), Linu
 import ctypes
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import suppress
-from pathlib import Path
 
 from covey import limits
+from covey.io.process import sockets_of
 
 _PIDFD_GETFD = 438  # on every architecture
 _SO_RCVBUFFORCE = 33
@@ -21,7 +19,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 def make_room(pid: int, done: frozenset[str]) -> frozenset[str]:
     """Have room at a process's UDP sockets, but those of `done`; returns all that are open. Raises OSError."""
-    open_now = dict(_sockets(pid))
+    open_now = dict(sockets_of(pid))
     new = {name: number for name, number in open_now.items() if name not in done}
     if new:
         process = os.pidfd_open(pid)
@@ -31,15 +29,6 @@ def make_room(pid: int, done: frozenset[str]) -> frozenset[str]:
         finally:
             os.close(process)
     return frozenset(open_now)
-
-
-def _sockets(pid: int) -> Iterator[tuple[str, int]]:
-    """A process's sockets: what the kernel calls each, and its number there."""
-    for each in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(FileNotFoundError):  # closed meanwhile
-            name = os.readlink(each)
-            if name.startswith("socket:"):
-                yield name, int(each.name)
 
 
 def _enlarge(process: int, number: int) -> None:

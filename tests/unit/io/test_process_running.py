@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import threading
 import time
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from covey.errors import Unavailable
-from covey.io.process import pin, require_program, run
+from covey.io.process import holder_of, pin, require_program, run, sockets_of
 
 
 def test_code_and_both_outputs() -> None:
@@ -66,6 +67,14 @@ def test_a_thread_that_has_the_number_of_an_ended_process_is_no_process() -> Non
         enough.set()
         thread.join()
     os.close(pin(os.getpid()))
+
+
+def test_who_has_a_socket_is_found_while_it_is_open() -> None:
+    with socket.socket() as opened:
+        name = os.readlink(f"/proc/self/fd/{opened.fileno()}")
+        assert dict(sockets_of(os.getpid()))[name] == opened.fileno()
+        assert holder_of({name}) == os.getpid()
+    assert holder_of({name}) == 0
 
 
 def test_what_is_not_there_is_named() -> None:
