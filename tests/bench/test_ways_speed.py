@@ -1,7 +1,6 @@
 """What networks cost: throughput and round trips of each way, as shares of a bare veth's in the same run."""
 
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,18 +11,19 @@ import pytest
 from msgspec.structs import replace
 
 from agent.tunnels.io.probe import find
-from covey.io import netns
 from covey.model.specs import PortConfig
 from covey.model.states import EndpointState, MeshMode
 from tests.bench.figures import QUICK
 from tests.bench.ways import SENT_BYTES, Way, compare, sink
 from tests.support.network_bed import OUTSIDE, PUBLISHED, VIP, Bed, run_in
+from tests.support.network_traffic import ask_tcp, seen_by
 from tests.support.tunnel_bed import TunnelBed
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
 
 TARGET, BARE = 5201, 5202
 PORT = PortConfig(target_port=TARGET, published_port=PUBLISHED)
+ASKED = PortConfig(target_port=80, published_port=PUBLISHED + 1)
 AnyBed = TypeVar("AnyBed", bound=Bed)
 
 
@@ -38,20 +38,6 @@ def built(make: type[AnyBed]) -> Iterator[AnyBed]:
             bed.close()
 
 
-def seen_by(bed: Bed, task: Path) -> str:
-    """Whom a task takes a client from outside for."""
-    with netns.socket_inside(task, socket.AF_INET, socket.SOCK_STREAM) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("0.0.0.0", TARGET))
-        listener.listen()
-        with netns.socket_inside(bed.outside, socket.AF_INET, socket.SOCK_STREAM) as opened:
-            opened.settimeout(10)
-            opened.connect((bed.hosts[0].address, PUBLISHED))
-            taken, peer = listener.accept()
-            taken.close()
-    return str(peer[0])
-
-
 def test_ways() -> None:
     with built(Bed) as bed:
         first, second = bed.hosts
@@ -60,13 +46,14 @@ def test_ways() -> None:
         near, far = first.task_path("t1"), second.task_path("t2")
 
         def publish(mesh: MeshMode) -> None:
-            if bed.ports != (port := replace(PORT, mesh=mesh),):
-                bed.ports = (port,)
+            if bed.ports != (ports := tuple(replace(each, mesh=mesh) for each in (PORT, ASKED))):
+                bed.ports = ports
                 bed.push()
 
         for mesh in (MeshMode.MASQUERADE, MeshMode.PRESERVE):
             publish(mesh)
-            assert seen_by(bed, far) == (OUTSIDE if mesh is MeshMode.PRESERVE else first.ingress)
+            seen = OUTSIDE if mesh is MeshMode.PRESERVE else first.ingress
+            assert seen_by(ask_tcp(bed.outside, first.address, ASKED.published_port)) == {seen}
 
         def bridged(firewall: int) -> None:
             """Whether the hosts have their firewall look at frames that bridges carry, as Docker has it."""
