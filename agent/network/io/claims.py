@@ -14,6 +14,8 @@ from pathlib import Path
 
 from covey.io.process import holder_of
 
+from ..firewall import family_of
+
 _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 _TABLES = {"tcp": ("tcp", "tcp6"), "udp": ("udp", "udp6")}
 _LISTENING = {"tcp": "0A", "udp": "07"}
@@ -67,12 +69,8 @@ class Claims:
         return ""
 
 
-def _family(address: str) -> int:
-    return socket.AF_INET6 if ":" in address else socket.AF_INET
-
-
 def _is_here(address: str) -> bool:
-    with socket.socket(_family(address), socket.SOCK_DGRAM) as tried:
+    with socket.socket(family_of(address), socket.SOCK_DGRAM) as tried:
         try:
             tried.bind((address, 0))
         except OSError as error:
@@ -84,7 +82,7 @@ def _is_here(address: str) -> bool:
 
 def _bound(protocol: str, address: str, port: int, *, beside: bool) -> socket.socket | None:
     """Bind a port, if need be beside closed connections, but then let no other be bound beside it."""
-    claimed = socket.socket(_family(address), _KINDS[protocol])
+    claimed = socket.socket(family_of(address), _KINDS[protocol])
     try:
         if claimed.family == socket.AF_INET6:
             claimed.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)

@@ -10,6 +10,7 @@ import logging
 import socket
 from collections.abc import Callable
 
+from ..firewall import family_of
 from ..sweep import Flow, Sweep
 from .places import Places
 from .wire import NLM_F_ACK, NLM_F_REQUEST, Channel, Message, attribute, attributes, nested
@@ -50,10 +51,6 @@ def flows(channel: Channel) -> list[Flow]:
     return found
 
 
-def _body(flow: Flow) -> bytes:
-    return bytes((socket.AF_INET6 if ":" in flow.destination else socket.AF_INET, 0, 0, 0))
-
-
 def _tcp_state(entry: dict[int, bytes]) -> int | None:
     """How far a TCP connection has come; None for other protocols."""
     tcp = attributes(attributes(entry.get(_PROTOCOL_STATE, b"")).get(_PROTOCOL_TCP, b""))
@@ -76,7 +73,9 @@ def forget(channel: Channel, stale: Callable[[Flow], bool]) -> int:
             Message(
                 _SUBSYSTEM | _DELETE,
                 NLM_F_REQUEST | NLM_F_ACK,
-                _body(flow) + nested(_TUPLE_ORIGINAL, flow.original) + attribute(_ID, flow.id),
+                bytes((family_of(flow.destination), 0, 0, 0))
+                + nested(_TUPLE_ORIGINAL, flow.original)
+                + attribute(_ID, flow.id),
             )
             for flow in gone
         ]

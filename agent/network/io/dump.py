@@ -11,7 +11,7 @@ from covey.model.network_options import MODES
 from ..firewall import Family
 from ..state import Address, Kind, Link, LinkIp, LinkMac, Macvlan, Policy, Port, Route, Vxlan
 from . import rtnetlink as rt
-from .wire import Channel, Message, attributes, string
+from .wire import Channel, Message, address_text, attributes, string
 
 _KINDS = {kind.value: kind for kind in Kind}
 _MODES = {number: mode for mode, number in MODES.items()}
@@ -168,7 +168,7 @@ def forwards(channel: Channel, names: Mapping[int, str]) -> dict[LinkMac, str]:
     found = {}
     for index, _, flags, entry in _neighbours(channel, socket.AF_BRIDGE):
         if index in names and flags & rt.NTF_SELF and rt.NDA_DST in entry and rt.NDA_LLADDR in entry:
-            found[names[index], _mac(entry[rt.NDA_LLADDR])] = rt.unpacked(entry[rt.NDA_DST])
+            found[names[index], _mac(entry[rt.NDA_LLADDR])] = address_text(entry[rt.NDA_DST])
     return found
 
 
@@ -243,7 +243,7 @@ def _vxlan(info: Mapping[int, bytes]) -> Vxlan:
     data = attributes(info.get(rt.IFLA_INFO_DATA, b""))
     local = data.get(rt.IFLA_VXLAN_LOCAL6) or data.get(rt.IFLA_VXLAN_LOCAL, bytes(4))
     port = int.from_bytes(data.get(rt.IFLA_VXLAN_PORT, b""), "big")
-    return Vxlan(_u32(data.get(rt.IFLA_VXLAN_ID, b"")), rt.unpacked(local), port)
+    return Vxlan(_u32(data.get(rt.IFLA_VXLAN_ID, b"")), address_text(local), port)
 
 
 def _macvlan(found: Mapping[int, bytes], info: Mapping[int, bytes], outside: Mapping[int, str]) -> Macvlan:

@@ -11,6 +11,7 @@ from ipaddress import IPv4Network, ip_address, ip_interface, ip_network
 
 from covey.model.network_options import MODES
 
+from ..firewall import family_of
 from ..state import MAIN, Address, Kind, Link, Policy, Port, Route
 from .wire import (
     NLM_F_ACK,
@@ -22,6 +23,7 @@ from .wire import (
     Message,
     attribute,
     nested,
+    packed_address,
     text,
     u8,
     u16_big,
@@ -116,16 +118,6 @@ def mac_bytes(mac: str) -> bytes:
     return bytes.fromhex(mac.replace(":", ""))
 
 
-def packed(address: str) -> bytes:
-    """The bytes of an address of either family."""
-    return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
-
-
-def unpacked(address: bytes) -> str:
-    """An address of either family as text."""
-    return socket.inet_ntop(socket.AF_INET6 if len(address) == 16 else socket.AF_INET, address)
-
-
 def bridge(link: Link) -> Message:
     """Make a bridge without multicast snooping, for nothing here is multicast."""
     kind = (text(IFLA_INFO_KIND, "bridge"), nested(IFLA_INFO_DATA, u8(IFLA_BR_MCAST_SNOOPING, 0)))
@@ -144,7 +136,8 @@ def vxlan(link: Link, namespace_fd: int | None) -> Message:
         IFLA_INFO_DATA,
         u32(IFLA_VXLAN_ID, link.vxlan.vni),
         attribute(
-            IFLA_VXLAN_LOCAL6 if ":" in link.vxlan.local else IFLA_VXLAN_LOCAL, packed(link.vxlan.local)
+            IFLA_VXLAN_LOCAL6 if ":" in link.vxlan.local else IFLA_VXLAN_LOCAL,
+            packed_address(link.vxlan.local),
         ),
         u8(IFLA_VXLAN_LEARNING, 0),
         u8(IFLA_VXLAN_PROXY, 1),
@@ -203,7 +196,7 @@ def address(given: Address, index: int, *, remove: bool = False) -> Message:
     own, net = interface.ip.packed, interface.network
     # nobody else has it: a search for duplicates would only hold up whoever comes first
     flags = IFA_F_NODAD if net.version == 6 else 0
-    body = IFADDR.pack(_af(given.cidr), net.prefixlen, flags, 0, index)
+    body = IFADDR.pack(family_of(given.cidr), net.prefixlen, flags, 0, index)
     body += attribute(IFA_LOCAL, own) + attribute(IFA_ADDRESS, own)
     if isinstance(net, IPv4Network) and net.prefixlen < 31 and not remove:
         body += attribute(IFA_BROADCAST, net.broadcast_address.packed)
@@ -216,7 +209,7 @@ def route(given: Route, index: int, *, remove: bool = False) -> Message:
     flags = RTNH_F_ONLINK if given.onlink else 0
     kind = RTN_UNICAST if given.via else RTN_LOCAL
     made_by = RTPROT_UNSPEC if remove else RTPROT_STATIC  # whoever made it, it goes
-    body = RTMSG.pack(_af(given.cidr), net.prefixlen, 0, 0, given.table, made_by, 0, kind, flags)
+    body = RTMSG.pack(family_of(given.cidr), net.prefixlen, 0, 0, given.table, made_by, 0, kind, flags)
     if net.prefixlen:
         body += attribute(RTA_DST, net.network_address.packed)
     if given.via:
@@ -248,7 +241,7 @@ def static(index: int, mac: str, *, remove: bool = False) -> Message:
 def forward(index: int, mac: str, vtep: str) -> Message:
     """Tell a VXLAN device which VTEP a MAC address is behind."""
     body = NDMSG.pack(socket.AF_BRIDGE, index, NUD_PERMANENT | NUD_NOARP, NTF_SELF, 0)
-    body += attribute(NDA_DST, packed(vtep)) + attribute(NDA_LLADDR, mac_bytes(mac))
+    body += attribute(NDA_DST, packed_address(vtep)) + attribute(NDA_LLADDR, mac_bytes(mac))
     return Message(RTM_NEWNEIGH, _PUT, body)
 
 
@@ -260,23 +253,15 @@ def unforward(index: int, mac: str) -> Message:
 
 def neighbour(index: int, ip: str, mac: str) -> Message:
     """A permanent neighbour, which the VXLAN device's proxy answers ARP and neighbour solicitations from."""
-    body = NDMSG.pack(_af(ip), index, NUD_PERMANENT, 0, 0)
-    body += attribute(NDA_DST, _packed(ip)) + attribute(NDA_LLADDR, mac_bytes(mac))
+    body = NDMSG.pack(family_of(ip), index, NUD_PERMANENT, 0, 0)
+    body += attribute(NDA_DST, packed_address(ip)) + attribute(NDA_LLADDR, mac_bytes(mac))
     return Message(RTM_NEWNEIGH, _PUT, body)
 
 
 def unneighbour(index: int, ip: str) -> Message:
     """Take back a `neighbour`."""
-    body = NDMSG.pack(_af(ip), index, NUD_PERMANENT, 0, 0)
-    return Message(RTM_DELNEIGH, _DO, body + attribute(NDA_DST, _packed(ip)))
-
-
-def _af(address: str) -> int:
-    return socket.AF_INET6 if ":" in address else socket.AF_INET
-
-
-def _packed(ip: str) -> bytes:
-    return socket.inet_pton(_af(ip), ip)
+    body = NDMSG.pack(family_of(ip), index, NUD_PERMANENT, 0, 0)
+    return Message(RTM_DELNEIGH, _DO, body + attribute(NDA_DST, packed_address(ip)))
 
 
 def _new_link(link: Link, rest: bytes, *, up: bool = True) -> Message:

@@ -135,6 +135,16 @@ def string(data: bytes) -> str:
     return data.split(b"\0", 1)[0].decode(errors="replace")
 
 
+def packed_address(address: str) -> bytes:
+    """An address of either family as packets have it."""
+    return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
+
+
+def address_text(packed: bytes) -> str:
+    """An address of either family as people write it."""
+    return socket.inet_ntop(socket.AF_INET6 if len(packed) == 16 else socket.AF_INET, packed)
+
+
 class Channel:
     """A netlink socket inside the namespace at `path` (None: the process's own), where it stays for life.
 

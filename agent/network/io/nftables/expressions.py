@@ -51,7 +51,7 @@ from ...firewall import (
     VniIn,
     family_of,
 )
-from ..wire import attribute, nested, text, u8, u32_big
+from ..wire import attribute, nested, packed_address, text, u8, u32_big
 
 REGISTER = 8  # NFT_REG32_00
 NEXT_REGISTER = 9
@@ -167,11 +167,6 @@ def dispatch_by_port(name: str) -> bytes:
         + _payload(_TRANSPORT_HEADER, _DESTINATION_PORT_OFFSET, 2, NEXT_REGISTER)
         + _verdict_of(name)
     )
-
-
-def packed_address(address: str) -> bytes:
-    """An address of either family as packets have it."""
-    return socket.inet_pton(socket.AF_INET6, address) if ":" in address else socket.inet_aton(address)
 
 
 @lru_cache(maxsize=16_384)

@@ -1,6 +1,5 @@
 """Operations on tables to the messages of one transaction, which the kernel takes whole or not at all."""
 
-import socket
 import struct
 from collections.abc import Iterator, Mapping
 from itertools import count
@@ -10,13 +9,23 @@ from covey import limits
 from ... import names
 from ...firewall import Balance, Chain, Dispatch, Family, KeyKind, Rule, Table, VerdictMap
 from ...ops import EditTable, RemoveTable, ReplaceTable
-from ..wire import NLM_F_APPEND, Channel, Failure, Message, attribute, nested, text, u32_big
+from ..wire import (
+    NLM_F_APPEND,
+    Channel,
+    Failure,
+    Message,
+    address_text,
+    attribute,
+    nested,
+    packed_address,
+    text,
+    u32_big,
+)
 from .expressions import (
     PROTOCOL_NUMBERS,
     dispatch_by_address,
     dispatch_by_port,
     encode,
-    packed_address,
     target,
 )
 from .messages import (
@@ -76,7 +85,7 @@ def key_bytes(kind: KeyKind, key: str) -> bytes:
 def key_text(kind: KeyKind, key: bytes) -> str:
     """A map's key as we write it."""
     if kind is KeyKind.ADDRESS:
-        return socket.inet_ntop(socket.AF_INET if len(key) == 4 else socket.AF_INET6, key)
+        return address_text(key)
     if kind is KeyKind.VNI:
         return str(int.from_bytes(key[:3], "big"))
     names = {number: name for name, number in PROTOCOL_NUMBERS.items()}
