@@ -113,6 +113,15 @@ def ask_udp(path: Path, to: str, port: int = 80, times: int = 1) -> Counter[tupl
     return found
 
 
+def asked(flow: socket.socket) -> str:
+    """Who answers on a UDP flow; nobody if it takes too long."""
+    flow.send(b"?")
+    try:
+        return flow.recv(100).decode().split()[0]
+    except TimeoutError:
+        return ""
+
+
 def names_of(found: Counter[tuple[str, str]]) -> Counter[str]:
     result: Counter[str] = Counter()
     for (name, _), count in found.items():

@@ -14,6 +14,7 @@ from tests.support.network_bed import INGRESS, NET, OUTSIDE, PUBLISHED, VIP, Bed
 from tests.support.network_traffic import (
     ask_tcp,
     ask_udp,
+    asked,
     connect,
     eventually,
     greet,
@@ -97,7 +98,7 @@ def _a_removed_backend_is_let_go(bed: Bed, client: Path) -> None:
         run_in(second.path, "ip", "link", "set", "eth0", "down")
         second.sandboxes.clear()
         bed.push()
-        eventually(lambda: _asked(flow) in ("t2", "t5"), "the flow never found another backend", 10)
+        eventually(lambda: asked(flow) in ("t2", "t5"), "the flow never found another backend", 10)
         stream.sendall(b"anyone?")
         with pytest.raises(ConnectionResetError):
             stream.recv(100)
@@ -109,18 +110,10 @@ def _flow_to(client: Path, wanted: str) -> socket.socket:
         flow = netns.socket_inside(client, socket.AF_INET, socket.SOCK_DGRAM)
         flow.settimeout(0.5)
         flow.connect((VIP, 80))
-        if _asked(flow) == wanted:
+        if asked(flow) == wanted:
             return flow
         flow.close()
     raise AssertionError(f"{wanted} was never sent anything")
-
-
-def _asked(flow: socket.socket) -> str:
-    flow.send(b"?")
-    try:
-        return flow.recv(100).decode().split()[0]
-    except TimeoutError:
-        return ""
 
 
 def _an_empty_service_refuses_at_once(bed: Bed, client: Path) -> None:

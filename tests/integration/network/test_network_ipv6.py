@@ -14,6 +14,7 @@ from tests.support.network_bed import OUTSIDE, OUTSIDE_IPV6, PUBLISHED, VIP, VIP
 from tests.support.network_traffic import (
     ask_tcp,
     ask_udp,
+    asked,
     connect,
     eventually,
     greet,
@@ -98,14 +99,6 @@ def test_removed_and_empty_services(bed: Bed) -> None:
             connect(client, VIP_IPV6)
         with pytest.raises(ConnectionRefusedError):
             connect(bed.outside, bed.hosts[0].ipv6, PUBLISHED)
-
-
-def asked(flow: socket.socket) -> str:
-    flow.send(b"?")
-    try:
-        return flow.recv(100).decode().split()[0]
-    except TimeoutError:
-        return ""
 
 
 def test_a_published_port_answers_on_every_node_and_keeps_the_clients_address(bed: Bed) -> None:
