@@ -315,10 +315,10 @@ def published(way: str, target: int, *more: str) -> list[str]:
 
 def refusing(town: Town, node: str, family: int) -> bool:
     """Whether a node refuses what would get no answer where bridged frames are filtered."""
-    chain = ["ip", "covey_gateway", f"host-tcp-{PORTS['host mode']}"]
+    chain, told = ["ip", "covey_gateway", f"host-tcp-{PORTS['host mode']}"], "reject"
     if family == 6:
-        chain = ["ip6", "covey_mesh6", f"tcp-{PORTS['mesh']}"]
-    return "reject" in namespaces.run(town.place.netns(node), ["nft", "list", "chain", *chain])
+        chain, told = ["ip6", "covey_mesh6", f"tcp-{PORTS['mesh']}"], "jump unanswered"
+    return told in namespaces.run(town.place.netns(node), ["nft", "list", "chain", *chain])
 
 
 def up_to_date(town: Town) -> bool:

@@ -56,6 +56,7 @@ _RAW = -300
 _PROTOCOLS = {Protocol.TCP: "tcp", Protocol.UDP: "udp", Protocol.SCTP: "sctp"}
 _MASQUERADED = "masqueraded"
 _UNKEPT = "unkept"
+_UNANSWERED = "unanswered"
 
 
 def port_key(port: PortConfig) -> str:
@@ -116,15 +117,20 @@ def refused(*statements: Statement) -> tuple[Rule, ...]:
     return ((*statements, OverTcp(), Reset()), (*statements, Reject(RejectCode.PORT_UNREACHABLE)))
 
 
-def unanswerable(facts: Facts, family: Family) -> tuple[Rule, ...]:
-    """Rules that refuse what is sent to ::1, where no answer would ever come from there: better than silence.
+def unanswered(facts: Facts, family: Family) -> tuple[Chain, ...]:
+    """A chain that refuses what is sent to ::1, where no answer would ever come from there: better than silence.
 
     Where the host's firewall looks at bridged frames, answers have their destination translated back as they come by
     the bridge, before the kernel looks at what comes in for ::1 by a link: that it drops.
     """
     if family is Family.IPV4 or family not in facts.host.filtered:
         return ()
-    return refused(ToAddress(LOOPBACK[family]))
+    return (Chain(_UNANSWERED, refused(ToAddress(LOOPBACK[family]))),)
+
+
+def asking(chains: tuple[Chain, ...]) -> tuple[Rule, ...]:
+    """Rules that go through these chains first."""
+    return tuple((Jump(each.name),) for each in chains)
 
 
 def dispatching(family: Family) -> tuple[Chain, Chain]:
@@ -170,6 +176,7 @@ def table(facts: Facts, network_id: str, within: str) -> Table:
         ),
         Chain("postrouting", ((OutLink(names.INGRESS_BRIDGE), Jump(_MASQUERADED)),), out),
         Chain(_MASQUERADED, tuple(_masqueraded(facts, ports, within))),
+        *unanswered(facts, family),
     ]
     maps = [VerdictMap(PORTS, KeyKind.PORT, ports.elements)]
     if facts.host.keeps_client_address:
@@ -233,7 +240,7 @@ def _chain(facts: Facts, digest: Digest, family: Family, key: str, service_ids: 
             targets = all_of(chosen.get(service_id, ()), port.target_port)
             by_client = service.affinity is Affinity.CLIENT
             led = shared(targets, RejectCode.PORT_UNREACHABLE, facts.host.node_id, by_client=by_client)
-            rules += at_address(port, (*unanswerable(facts, family), *led))
+            rules += at_address(port, (*asking(unanswered(facts, family)), *led))
     return Chain(_name(key), tuple(rules))
 
 

@@ -44,6 +44,7 @@ from .mesh import (
     PORTS,
     SOURCE_NAT,
     answers,
+    asking,
     at_address,
     dispatching,
     loopback_guard,
@@ -51,7 +52,7 @@ from .mesh import (
     loopback_settings,
     port_key,
     refused,
-    unanswerable,
+    unanswered,
 )
 from .overlay import answering, task_port, uplink
 from .task import gateway_mac, has_way_out, places, shared
@@ -197,6 +198,7 @@ def _gateway_table(facts: Facts, leaving: Mapping[str, Sandbox], family: Family)
                 ),
                 Base("nat", Hook.POSTROUTING, SOURCE_NAT),
             ),
+            *unanswered(facts, family),
             *chains.values(),
         ),
         (VerdictMap(PORTS, KeyKind.PORT, {key: chain.name for key, chain in chains.items()}),),
@@ -211,7 +213,7 @@ def _lost_on_the_bridge(facts: Facts, family: Family) -> tuple[Rule, ...]:
     """
     if family not in facts.host.filtered:
         return ()
-    return (*refused(InLink(names.GATEWAY_BRIDGE)), *unanswerable(facts, family))
+    return (*refused(InLink(names.GATEWAY_BRIDGE)), *asking(unanswered(facts, family)))
 
 
 def ingress_network(facts: Facts) -> Network | None:
