@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 class Peer:
     """A peer on a device. `endpoint` is `address:port`, `address` the tunnel address that it alone may speak from.
 
-    With `keepalive_s` it is spoken to even if there is nothing to say. `answered` (it has shaken hands) and
-    `received_bytes` are only read back, never wished for.
+    With `keepalive_s` it is spoken to even if there is nothing to say. `answered` (it has shaken hands),
+    `received_bytes` and `sent_bytes` are only read back, never wished for.
     """
 
     endpoint: str
@@ -17,6 +17,7 @@ class Peer:
     keepalive_s: int = 0
     answered: bool = False
     received_bytes: int = 0
+    sent_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

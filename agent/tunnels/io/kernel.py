@@ -40,15 +40,8 @@ _GET_DEVICE, _SET_DEVICE, _VERSION = 0, 1, 1
 
 DEVICE_NAME, DEVICE_PRIVATE_KEY, DEVICE_FLAGS, DEVICE_PORT, DEVICE_PEERS = 2, 3, 5, 6, 8
 REPLACE_PEERS = 1
-PEER_KEY, PEER_FLAGS, PEER_ENDPOINT, PEER_KEEPALIVE, PEER_HANDSHAKE, PEER_RECEIVED, PEER_ALLOWED = (
-    1,
-    3,
-    4,
-    5,
-    6,
-    7,
-    9,
-)
+PEER_KEY, PEER_FLAGS, PEER_ENDPOINT, PEER_KEEPALIVE, PEER_HANDSHAKE = 1, 3, 4, 5, 6
+PEER_RECEIVED, PEER_SENT, PEER_ALLOWED = 7, 8, 9
 REMOVE_ME, REPLACE_ALLOWED, UPDATE_ONLY = 1, 2, 4
 ALLOWED_FAMILY, ALLOWED_ADDRESS, ALLOWED_PREFIX = 1, 2, 3
 _PEERS_PER_MESSAGE = 200  # an attribute has at most 64 KiB
@@ -185,6 +178,7 @@ def _peer_of(found: dict[int, bytes]) -> Peer:
         int.from_bytes(found[PEER_KEEPALIVE], sys.byteorder),
         answered=any(found.get(PEER_HANDSHAKE, b"")),
         received_bytes=int.from_bytes(found.get(PEER_RECEIVED, b""), sys.byteorder),
+        sent_bytes=int.from_bytes(found.get(PEER_SENT, b""), sys.byteorder),
     )
 
 

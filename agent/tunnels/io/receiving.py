@@ -6,6 +6,7 @@ Here the sockets are taken out of the process for a moment (pidfd_getfd(2), Linu
 """
 
 import ctypes
+import errno
 import os
 import socket
 
@@ -34,7 +35,8 @@ def make_room(pid: int, done: frozenset[str]) -> frozenset[str]:
 def _enlarge(process: int, number: int) -> None:
     taken = _libc.syscall(_PIDFD_GETFD, process, number, 0)
     if taken < 0:
-        error = ctypes.get_errno()
+        if (error := ctypes.get_errno()) == errno.EBADF:
+            return  # closed meanwhile, as those are by which it is told what to do
         raise OSError(error, os.strerror(error))
     with socket.socket(fileno=taken) as opened:
         if opened.type == socket.SOCK_DGRAM and opened.family in (socket.AF_INET, socket.AF_INET6):

@@ -240,4 +240,5 @@ def _peer_of(said: dict[str, str]) -> Peer:
         int(said.get("persistent_keepalive_interval", "0")),
         answered=int(said.get("last_handshake_time_sec", "0")) > 0,
         received_bytes=int(said.get("rx_bytes", "0")),
+        sent_bytes=int(said.get("tx_bytes", "0")),
     )

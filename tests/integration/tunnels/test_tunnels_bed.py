@@ -100,6 +100,7 @@ def test_packets_may_wait_for_a_wireguard_that_is_busy(tunnels: TunnelBed) -> No
     run_in(first.path, "ip", "link", "set", first.devices[0], "down")  # the next sockets are others
     eventually(lambda: room(first) == wanted, "room again")
     meets(tunnels)
+    assert "no room" not in first.said()
 
 
 def test_a_process_that_ends_is_started_again(tunnels: TunnelBed) -> None:

@@ -172,6 +172,26 @@ def test_peers_that_do_not_answer_are_named_after_a_while() -> None:
     assert not list(silence.remarks(late_ms))
 
 
+def test_a_peer_that_answers_no_more_is_named() -> None:
+    """A firewall came between; but who has nothing to say, or was told nothing, may be silent."""
+    name, silence, most_ms = names.device("n1", 0), Silence(), int(limits.tunnel_silence_s * 1000)
+
+    def named(sent: int, received: int, now_ms: int) -> bool:
+        peer = Peer("192.0.2.2:4793", "fd00::2", answered=True, received_bytes=received, sent_bytes=sent)
+        silence.note(State({name: Device("own0", 4793, 1420, peers={"k2": peer})}), now_ms)
+        return bool(list(silence.remarks(now_ms)))
+
+    assert not named(1000, 1000, 0)
+    assert not named(1032, 1000, 1), "an empty packet, which nobody answers"
+    assert not named(1032, 1000, 10 * most_ms)
+    assert not named(2000, 1000, 10 * most_ms + 1)
+    assert not named(3000, 1032, 11 * most_ms), "it answers as late as it may"
+    assert not named(4000, 1032, 12 * most_ms)
+    assert not named(5000, 1032, 13 * most_ms)
+    assert named(6000, 1032, 14 * most_ms)
+    assert not named(7000, 1064, 15 * most_ms), "it is there again"
+
+
 def test_nobody_is_named_who_answers_with_the_other_key() -> None:
     old, new = names.device("n1", 0), names.device("n1", 1)
     silence = Silence()
