@@ -25,7 +25,7 @@ from . import sweep
 from .denials import Denials
 from .desired import Facts, gateway, namespace
 from .desired import names as wanted_names
-from .desired.facts import Host, check, check_here, sound
+from .desired.facts import Host, check, check_here, lacking_ipv6, sound
 from .desired.macvlan import check_parents, lans, parents_of
 from .desired.memory import Memory
 from .desired.node import forwarded_keys, host_keys
@@ -215,7 +215,8 @@ class NetlinkNetworks:
 
     def remarks(self) -> tuple[str, ...]:
         """See `Networks.remarks`."""
-        return (*self._lookout.remarks, *self._ports.remarks, *self._denials.said.values())
+        lacking = lacking_ipv6(self._facts) if self._facts is not None else ()
+        return (*self._lookout.remarks, *self._ports.remarks, *self._denials.said.values(), *lacking)
 
     def interfaces(self) -> tuple[str, ...]:
         """See `Networks.interfaces`."""

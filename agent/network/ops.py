@@ -247,7 +247,8 @@ PHASES: tuple[tuple[type[Operation], ...], ...] = (
     (CreateNetns,),
     (SetSysctl,),
     (CreateLink,),
-    (SetLink, SetPort, SetLinkSysctl),
+    (SetLink, SetPort),
+    (SetLinkSysctl,),  # one that was too small for IPv6 has settings of it only once it has grown
     (RemoveAddress,),
     (AddAddress,),
     (RemoveRoute,),

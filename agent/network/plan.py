@@ -162,7 +162,8 @@ def _change(name: str, now: Link, wish: Link) -> Iterator[Operation]:
         or (wish.mtu and now.mtu != wish.mtu)
         or (wish.mac and now.mac != wish.mac)
     ):
-        yield ops.SetLink(name, wish)
+        # the kernel forgets the neighbours on a link that is given a MAC address, even if it has that one
+        yield ops.SetLink(name, wish if now.mac != wish.mac else replace(wish, mac=""))
     port = now.port if now.master == wish.master else None
     if wish.port is not None and port != wish.port:
         yield ops.SetPort(name, wish.name, wish.port)

@@ -116,7 +116,12 @@ class Kernel:
                 )
                 moved = now.master != link.master
                 statics = frozenset(each for each in here.statics if not (moved and each[0] == link.name))
-                return replace(here, links={**here.links, link.name: changed}, statics=statics)
+                # whoever gives a MAC address loses the neighbours, even if it is the one that is there
+                known = {
+                    ip: mac for ip, mac in here.neighbours.items() if not (link.mac and ip[0] == link.name)
+                }
+                links = {**here.links, link.name: changed}
+                return replace(here, links=links, statics=statics, neighbours=known)
             case ops.SetPort(_, name, port):
                 assert here.links[name].master
                 return replace(here, links={**here.links, name: replace(here.links[name], port=port)})

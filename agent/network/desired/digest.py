@@ -36,7 +36,7 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """What follows from a table, on a node whose packets of this network come from `local`.
+    """What follows from a table, on a node whose packets of this network come from `local`; with `ipv6` or without.
 
     `forwards` and `neighbours` are the entries of the network's VXLAN device, for every endpoint that another
     node holds; `reach` says whom new connections may reach in each family. `alive` are all addresses that may
@@ -60,6 +60,7 @@ class Digest:
     held: Derived[str, int] = field(default_factory=Derived[str, int])
     ambiguous: bool = False
     local: str = ""
+    ipv6: bool = True
 
     def services_since(self, before: "Digest", family: Family) -> set[str]:
         """The services that may be led elsewhere in a family than by `before`."""
@@ -73,7 +74,7 @@ class Digest:
 
 def digest(table: NetworkTable, host: Host, device: str, local: str, before: Digest | None = None) -> Digest:
     """What follows from `table`, made from what followed from one before it, if that is known."""
-    if before is None or before.ambiguous or before.local != local:
+    if before is None or before.ambiguous or (before.local, before.ipv6) != (local, host.ipv6):
         before = Digest(NetworkTable(network_id=table.network_id))
     delta = table_delta(before.table, table)
     ids = (*delta.endpoints_removed, *(row.endpoint_id for row in delta.endpoints))
@@ -104,6 +105,7 @@ def digest(table: NetworkTable, host: Host, device: str, local: str, before: Dig
         members,
         held,
         local=local,
+        ipv6=host.ipv6,
     )
     if not (ways.ambiguous or virtual.ambiguous):
         return found

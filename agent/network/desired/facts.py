@@ -47,7 +47,7 @@ class Facts:
 
     def families(self, sandbox: Sandbox) -> tuple[Family, ...]:
         """The families that a task speaks on this host."""
-        return families(sandbox, ipv6=self.host.ipv6)
+        return families(sandbox, ipv6=self.host.ipv6 and self.host.mtu >= limits.ipv6_mtu_bytes_min)
 
     def table(self, network_id: str) -> NetworkTable:
         """The network's newest table, empty while none has come."""
@@ -58,9 +58,12 @@ class Facts:
         table = self.tables.get(network_id) or _NO_TABLE
         network = self.networks.get(network_id)
         local = vtep(network, self.host) if network is not None else self.host.vtep
+        host = self.host
+        if host.ipv6 and network is not None and not takes_ipv6(network, host):
+            host = replace(host, ipv6=False)  # as far as this network goes
         known = self.memory.digests.get((network_id, device))
-        if known is None or known.table is not table or known.local != local:
-            known = self.memory.digests[network_id, device] = digest(table, self.host, device, local, known)
+        if known is None or known.table is not table or (known.local, known.ipv6) != (local, host.ipv6):
+            known = self.memory.digests[network_id, device] = digest(table, host, device, local, known)
         return known
 
     def known(self, network_id: str) -> Digest:
@@ -106,13 +109,37 @@ def own_addresses(attachment: Attachment, host: Host) -> Iterator[tuple[Family, 
     """The attachment's addresses that this host can do something with."""
     for each in addresses(attachment):
         family = family_of(each)
-        if family is Family.IPV4 or host.ipv6:
+        if family is Family.IPV4 or takes_ipv6(attachment.network, host):
             yield family, each
 
 
 def has_ipv6(network: Network, host: Host) -> bool:
     """Tell whether the network has IPv6 addresses, and this host can do something with them."""
-    return host.ipv6 and any(family_of(each.cidr) is Family.IPV6 for each in network.subnets)
+    return takes_ipv6(network, host) and _of_ipv6(network)
+
+
+def takes_ipv6(network: Network, host: Host) -> bool:
+    """Tell whether IPv6 can be on a network here: the host has it, and packets may be large enough (RFC 8200, 5).
+
+    The kernel has none on links that are smaller, and refuses all that would be put there.
+    """
+    size = network_options.mtu(network.spec.options) if of_lan(network) else mtu(network, host)
+    return host.ipv6 and (not size or size >= limits.ipv6_mtu_bytes_min)
+
+
+def lacking_ipv6(facts: Facts) -> tuple[str, ...]:
+    """What to say of an ingress network whose IPv6 addresses nobody has here, for packets are too small."""
+    return tuple(
+        f"warning (network {each.spec.name}): it has IPv6, which takes an MTU of {limits.ipv6_mtu_bytes_min} or "
+        f"more, and would have one of {mtu(each, facts.host)} here: published ports answer by IPv4 alone; raise the "
+        f"{facts.host.mtu} of the link with {facts.host.vtep}"
+        for each in facts.networks.values()
+        if each.spec.ingress and facts.host.ipv6 and _of_ipv6(each) and not takes_ipv6(each, facts.host)
+    )
+
+
+def _of_ipv6(network: Network) -> bool:
+    return any(family_of(each.cidr) is Family.IPV6 for each in network.subnets)
 
 
 def check(sandbox: Sandbox) -> None:
@@ -216,7 +243,7 @@ def check_mtu(sandbox: Sandbox, host: Host) -> None:
                 f"{limits.network_mtu_bytes_min}: the {host.mtu} of this host's link with {host.vtep} are too few; raise "
                 "them, or give another address (--data-path-addr)"
             )
-        if asked < limits.ipv6_mtu_bytes_min and has_ipv6(network, host):
+        if asked < limits.ipv6_mtu_bytes_min and host.ipv6 and _of_ipv6(network):
             raise FailedPrecondition(
                 f"network {network.spec.name or network.id} has IPv6, which takes an MTU of "
                 f"{limits.ipv6_mtu_bytes_min} or more, and would have one of {asked}; make it with a larger one, or "

@@ -10,6 +10,7 @@ Each family has a table of its own. What comes by IPv6 goes to tasks' IPv6 addre
 by IPv4 alone.
 """
 
+from covey import limits
 from covey.model.specs import PortConfig
 from covey.model.states import Affinity, MeshMode, Protocol, PublishMode
 from covey.model.tables import NetworkTable, ServiceRow
@@ -81,17 +82,22 @@ def at_address(port: PortConfig, rules: tuple[Rule, ...]) -> list[Rule]:
     return [(ToAddress(alone(port.published_address)), *rule) for rule in rules]
 
 
-def loopback_settings(facts: Facts, bridge: str, *, ipv6: bool) -> dict[str, str]:
+def loopback_settings(facts: Facts, bridge: str, size: int, *, ipv6: bool) -> dict[str, str]:
     """Settings of a bridge of ours in the node's namespace: what is sent to loopback may leave by it, and IPv6 is on
     only where it is used. No router that tasks pretend to be is heeded there.
     """
     settings = {f"net/ipv4/conf/{bridge}/route_localnet": "1"}
-    if facts.host.ipv6:
+    if has_settings_of_ipv6(facts, size):
         settings[f"net/ipv6/conf/{bridge}/disable_ipv6"] = "0" if ipv6 else "1"
     if facts.host.ipv6 and ipv6:
         quiet = (("accept_ra", "0"), ("accept_dad", "0"), ("addr_gen_mode", "0"))
         settings |= {f"net/ipv6/conf/{bridge}/{name}": value for name, value in quiet}
     return settings
+
+
+def has_settings_of_ipv6(facts: Facts, size: int) -> bool:
+    """Tell whether a link of this MTU has settings of IPv6: smaller ones have none of it, and nothing to switch off."""
+    return facts.host.ipv6 and size >= limits.ipv6_mtu_bytes_min
 
 
 def loopback_route(bridge: str) -> Route:

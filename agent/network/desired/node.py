@@ -47,6 +47,7 @@ from .mesh import (
     asking,
     at_address,
     dispatching,
+    has_settings_of_ipv6,
     loopback_guard,
     loopback_route,
     loopback_settings,
@@ -157,7 +158,7 @@ def _gateway(facts: Facts) -> Netns:
         statics=frozenset(statics),
         tables={table.name: table.view() for table in tables},
         rules={table.name: table for table in tables},
-        sysctls=loopback_settings(facts, bridge, ipv6=ipv6),
+        sysctls=loopback_settings(facts, bridge, facts.host.mtu, ipv6=ipv6),
     )
 
 
@@ -259,11 +260,12 @@ def _ingress(facts: Facts) -> Netns | None:
         neighbours=digest.neighbours,
         tables={table.name: table.view() for table in tables},
         rules={table.name: table for table in tables},
-        sysctls=loopback_settings(facts, bridge, ipv6=ipv6) | _vxlan_settings(facts, ipv6=ipv6),
+        sysctls=loopback_settings(facts, bridge, size, ipv6=ipv6) | _vxlan_settings(facts, size, ipv6=ipv6),
     )
 
 
-def _vxlan_settings(facts: Facts, *, ipv6: bool) -> dict[str, str]:
+def _vxlan_settings(facts: Facts, size: int, *, ipv6: bool) -> dict[str, str]:
     if ipv6:
         return answering(names.INGRESS_VXLAN)
-    return {f"net/ipv6/conf/{names.INGRESS_VXLAN}/disable_ipv6": "1"} if facts.host.ipv6 else {}
+    switched_off = {f"net/ipv6/conf/{names.INGRESS_VXLAN}/disable_ipv6": "1"}
+    return switched_off if has_settings_of_ipv6(facts, size) else {}

@@ -29,7 +29,7 @@ from .wire import Failure, Message
 _log = logging.getLogger(__name__)
 _GONE = {
     ops.RemoveLink: {errno.ENODEV},
-    ops.RemoveAddress: {errno.EADDRNOTAVAIL, errno.ENODEV},
+    ops.RemoveAddress: {errno.EADDRNOTAVAIL, errno.ENODEV, errno.ENXIO},
     ops.RemoveRoute: {errno.ESRCH, errno.ENODEV},
     ops.RemovePolicy: {errno.ENOENT},
     ops.RemoveStatic: {errno.ENOENT, errno.ENODEV},

@@ -25,6 +25,12 @@ def check_network(spec: NetworkSpec) -> None:
             check_option(name, value)
         else:
             _check_option(name, value)
+    small = network_options.mtu(spec.options)
+    if spec.ipv6 and 0 < small < limits.ipv6_mtu_bytes_min:
+        remedy = (
+            f"is too small for IPv6, which takes {limits.ipv6_mtu_bytes_min} or more; give that, or no ipv6"
+        )
+        raise refuse("opt mtu", str(small), remedy)
     for names in {names for driver in network_options.KNOWN.values() for names in driver}:
         if len([name for name in names if name in spec.options]) > 1:
             raise refuse("opt", " and ".join(names), "are the same; give one of them")

@@ -119,3 +119,36 @@ def test_a_link_that_carries_too_little_is_refused_and_one_that_shrinks_is_said(
     assert "mtu 1250" in run_in(host.task_path("t1"), "ip", "link", "show", "eth0"), "read anew at a start"
     assert "were built for" not in host.ask("remarks")
     bed.attach(second, "t2", None, published=False)
+
+
+@pytest.mark.parametrize("ipv6", [False, True])
+def test_a_link_too_small_for_ipv6_stops_nothing_else_however_it_came_to_that(
+    scratch: Path, ipv6: bool
+) -> None:
+    """What the networks leave of it is less than the 1,280 bytes without which the kernel has no IPv6 on a link."""
+    bed = Bed(scratch, hosts=1, ipv6=ipv6)
+    (host,) = bed.hosts
+
+    def small(size: int) -> None:
+        run_in(host.path, "ip", "link", "set", "eth0", "mtu", str(size))
+        for _ in range(2):  # what stands is read back the second time
+            host.reconcile()
+            assert host.ask("audit", name="audit") == ""
+            said = "network ingress): it has IPv6, which takes an MTU of 1280" in host.ask("remarks")
+            assert said is (ipv6 and size - 50 < 1280)
+
+    try:
+        bed.build()
+        small(1300)
+        if ipv6:
+            refused(host, "t1", "net1 has IPv6, which takes an MTU of 1280 or more")
+        else:
+            bed.attach(host, "t1", None)
+        small(1500)
+        if ipv6:
+            bed.attach(host, "t1", None)
+        small(1300)
+        small(1200)
+        small(1500)
+    finally:
+        bed.close()

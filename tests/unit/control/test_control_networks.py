@@ -131,6 +131,9 @@ UNSOUND_NETWORKS = {
     "opt mtu: '²' is not a size": NetworkSpec(name="n", options={"mtu": "²"}),
     "subnet: '' is needed": NetworkSpec(name="n", ipam=(IpamConfig(gateway="10.1.0.1"),)),
     "opt mtu: '12' is not a size of packets": NetworkSpec(name="n", options={"mtu": "12"}),
+    "opt mtu: '1279' is too small for IPv6, which takes 1280": NetworkSpec(
+        name="n", ipv6=True, options={"mtu": "1279"}
+    ),
     "opt encrypted: 'perhaps' is neither true nor false": NetworkSpec(
         name="n", options={"encrypted": "perhaps"}
     ),
