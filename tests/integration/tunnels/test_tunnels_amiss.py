@@ -208,3 +208,20 @@ def test_a_host_that_has_forgotten_who_it_was_takes_its_tunnels_away(tunnels: Tu
     finally:
         for name in before:
             Userspace().remove(name)
+
+
+def test_nodes_that_move_to_other_addresses_meet_again(tunnels: TunnelBed) -> None:
+    """Both at once, so that neither is where the other has heard it last."""
+    meets(tunnels)
+    for number, host in enumerate(tunnels.members, 1):
+        host.stop(signal.SIGKILL)
+        before, host.address = host.address, f"192.0.2.{100 + number}"
+        run_in(host.path, "ip", "addr", "del", f"{before}/24", "dev", "eth0")
+        run_in(host.path, "ip", "addr", "add", f"{host.address}/24", "dev", "eth0")
+        host.start()
+    for host in tunnels.members:
+        tunnels.reconcile(host)
+    tunnels.push()
+    meets(tunnels)
+    for host in tunnels.members:
+        eventually_clean(host)

@@ -8,6 +8,7 @@ from agent.network.fake import FakeNetworks
 from agent.network.seam import Attachment, Sandbox
 from agent.tunnels.fake import FakeTunnels
 from agent.tunnels.io.networks import TunnelledNetworks
+from agent.tunnels.io.wireguard import Unguarded
 from agent.tunnels.seam import Encrypted
 from covey.model.objects import ClusterVersion, Endpoint, Network, Subnet
 from covey.model.specs import NetworkSpec
@@ -98,3 +99,17 @@ def test_tunnels_come_before_networks_and_go_after(wanted: bool) -> None:
 
     asyncio.run(main())
     assert order == (["tunnels", "networks"] if wanted else ["networks", "tunnels"])
+
+
+def test_an_agent_does_not_begin_where_plaintext_could_leave() -> None:
+    class Open(FakeTunnels):
+        async def reconcile(self, networks: object) -> None:
+            raise Unguarded("no firewall")
+
+    async def main() -> None:
+        below = FakeNetworks()
+        with pytest.raises(Unguarded):
+            await TunnelledNetworks(below, Open()).reconcile([SECRET], [TABLE], [box(SECRET)])
+        assert not below.sandboxes
+
+    asyncio.run(main())
