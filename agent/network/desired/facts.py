@@ -45,6 +45,10 @@ class Facts:
                 if attachment.network.id == network_id:
                     yield task_id, attachment
 
+    def newest(self, network: Network) -> Network:
+        """A network as it was learnt last, if it was."""
+        return self.networks.get(network.id) or network
+
     def families(self, sandbox: Sandbox) -> tuple[Family, ...]:
         """The families that a task speaks on this host."""
         return families(sandbox, ipv6=self.host.ipv6 and self.host.mtu >= limits.ipv6_mtu_bytes_min)

@@ -30,7 +30,7 @@ def sandboxes(facts: Facts) -> set[str]:
 def wish(facts: Facts, name: str) -> Netns:
     """What the sandbox called `name` should hold."""
     members = list(facts.attachments(names.network_of(name)))
-    network = facts.networks.get(members[0][1].network.id) or members[0][1].network
+    network = facts.newest(members[0][1].network)
     size, ipv6 = mtu(network, facts.host), has_ipv6(network, facts.host)
     links = [
         Link("lo", Kind.LOOPBACK),

@@ -51,7 +51,7 @@ def wish(facts: Facts, sandbox: Sandbox) -> Netns:
     links = [Link("lo", Kind.LOOPBACK)]
     addresses = []
     for attachment, place in places(sandbox):
-        network = facts.networks.get(attachment.network.id) or attachment.network
+        network = facts.newest(attachment.network)
         if of_lan(network) and macvlan.parent(attachment) not in facts.host.interfaces:
             continue  # it went while the task was running; all else goes on
         links.append(_link(facts, task, attachment, place))
@@ -90,7 +90,7 @@ def wish(facts: Facts, sandbox: Sandbox) -> Netns:
 
 def _link(facts: Facts, task: str, attachment: Attachment, place: str) -> Link:
     """The task's end of its interface to a network."""
-    network = facts.networks.get(attachment.network.id) or attachment.network
+    network = facts.newest(attachment.network)
     if of_lan(network):
         return macvlan.link(attachment, place)
     port = names.ingress_port(task) if network.spec.ingress else names.overlay_port(task, network.id)
@@ -104,7 +104,7 @@ def returning(facts: Facts, sandbox: Sandbox) -> Return:
     last = ingress(sandbox)
     if last is None or not facts.host.keeps_client_address:
         return Return()
-    network = facts.networks.get(last.network.id) or last.network
+    network = facts.newest(last.network)
     link = places(sandbox)[-1][1]
     subnets = {family: subnet(network, own) for family, own in own_addresses(last, facts.host)}
     if (lan := macvlan.way_out(sandbox)) is not None:

@@ -76,7 +76,7 @@ def _vnis(facts: Facts) -> set[int]:
     here = [each.network for box in facts.sandboxes.values() for each in overlays(box)]
     here += [each.network for box in facts.sandboxes.values() if (each := ingress(box)) is not None]
     here += [each for each in facts.networks.values() if each.spec.ingress]
-    return {(facts.networks.get(each.id) or each).vni for each in here} - {0}
+    return {facts.newest(each).vni for each in here} - {0}
 
 
 def _set(keys: Iterable[str]) -> dict[str, str]:
