@@ -2,6 +2,8 @@
 
 import re
 import signal
+from collections.abc import Sequence
+from ipaddress import ip_address
 
 from covey import limits
 from covey.model import expansion, reference
@@ -128,9 +130,7 @@ def _check_names(container: ContainerSpec) -> None:
             raise refuse("host", entry, "is not NAME:ADDRESS")
         if not is_word(host):
             raise refuse("host", entry, "has a name with spaces in it; a line of /etc/hosts cannot")
-    for server in container.dns.nameservers if container.dns else ():
-        if not is_address(server):
-            raise refuse("dns", server, "is not an IP address")
+    _check_name_servers(container.dns.nameservers if container.dns else ())
     for field, words in (
         ("dns-search", container.dns.search if container.dns else ()),
         ("dns-option", container.dns.options if container.dns else ()),
@@ -138,6 +138,24 @@ def _check_names(container: ContainerSpec) -> None:
         for word in words:
             if not is_word(word):
                 raise refuse(field, word, "is not one word; a line of /etc/resolv.conf holds several")
+
+
+def _check_name_servers(servers: Sequence[str]) -> None:
+    """Refuse those that would never be asked."""
+    for server in servers:
+        if not is_address(server):
+            raise refuse("dns", server, "is not an IP address")
+        address = ip_address(server)
+        if address.is_unspecified or address.is_multicast:
+            raise refuse("dns", server, "is no single host's address; give that of a name server")
+        if server == limits.dns_address:
+            raise refuse(
+                "dns", server, "is what containers ask in any case; give whom it is to ask, or leave it out"
+            )
+    check_unique("dns", servers, "is given twice; give it once")
+    if len(servers) > limits.dns_upstreams_max:
+        most = limits.dns_upstreams_max
+        raise refuse("dns", servers[most], f"is one too many: {most} at most are asked; leave out one")
 
 
 def _check_signal(name: str) -> None:

@@ -54,6 +54,15 @@ UNSOUND = {
         mounts=(Mount(kind=MountKind.TMPFS, target="/d", tmpfs=TmpfsOptions(mode=0o20000)),)
     ),
     "dns: 'one' is not an IP address": container(dns=DnsConfig(nameservers=("one",))),
+    "dns: '0.0.0.0' is no single host's address": container(dns=DnsConfig(nameservers=("0.0.0.0",))),
+    "dns: 'ff02::1' is no single host's address": container(dns=DnsConfig(nameservers=("ff02::1",))),
+    "dns: '127.0.0.11' is what containers ask in any case": container(
+        dns=DnsConfig(nameservers=("127.0.0.11",))
+    ),
+    "dns: '10.1.1.1' is given twice": container(dns=DnsConfig(nameservers=("10.1.1.1", "10.1.1.1"))),
+    "dns: '10.1.1.4' is one too many: 3 at most are asked": container(
+        dns=DnsConfig(nameservers=("10.1.1.1", "10.1.1.2", "10.1.1.3", "10.1.1.4"))
+    ),
     "mount source: 'srv' is not an absolute path": container(mounts=(Mount(source="srv", target="/d"),)),
     "mount target: 'd' is not an absolute path": container(mounts=(Mount(source="/srv", target="d"),)),
     "mount source: '../x' is not a volume's name": container(
