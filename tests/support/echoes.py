@@ -191,11 +191,14 @@ def _connect(origin: Path, family: int, protocol: str, address: str, port: int, 
 
 
 def _ping(origin: Path, family: int, address: str, echoes: Echoes, bound_s: float) -> Answer:
-    mark = struct.pack("!II", os.getpid(), next(_echoes)) + b"covey paths"
+    number = next(_echoes)
+    mark = struct.pack("!II", os.getpid(), number) + b"covey paths"
     with netns.socket_inside(origin, FAMILIES[family], socket.SOCK_RAW, _ICMP[family]) as asking:
         asking.settimeout(bound_s)
         asking.connect((address, 0))
-        head = struct.pack("!BBHHH", _ECHO_REQUEST[family], 0, 0, os.getpid() & 0xFFFF, 1)
+        # Each with an identifier of its own: of two that begin with the same one at once, and are led to different tasks,
+        # the kernel drops one.
+        head = struct.pack("!BBHHH", _ECHO_REQUEST[family], 0, 0, number & 0xFFFF, 1)
         asking.send(_summed(head + mark) if family == 4 else head + mark)
         while True:
             packet = asking.recv(2000)
