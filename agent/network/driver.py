@@ -10,12 +10,10 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TypeVar
 
 from agent.audit.look import Look
-from covey import limits
 from covey.errors import FailedPrecondition
 from covey.io.netns import Process
 from covey.model.objects import Network
@@ -25,41 +23,30 @@ from . import sweep
 from .denials import Denials
 from .desired import Facts, gateway, namespace
 from .desired import names as wanted_names
-from .desired.facts import Host, check, check_here, lacking_ipv6, sound
+from .desired.facts import check, check_here, lacking_ipv6, sound
 from .desired.macvlan import check_parents, lans, parents_of
 from .desired.memory import Memory
 from .desired.node import forwarded_keys, host_keys
 from .desired.task import has_way_out
 from .firewall import Family
-from .io import sysctl
 from .io.compare import Aside, compare
 from .io.connections import quiet
 from .io.host_ports import HostPorts
 from .io.kernel import carry_out
 from .io.lookout import Lookout
-from .io.observe import interfaces, observe, surroundings
+from .io.observe import interfaces, observe, surroundings, with_settings
 from .io.places import Places
 from .io.sweeping import Sweeper
 from .plan import plan
 from .probe import Known, known
 from .scope import around, touched
 from .seam import NOBODY, NetworkFault, Networks, Sandbox
+from .settings import Settings
 from .state import NODE, Netns
 
 R = TypeVar("R")
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Where namespaces are bound, who the node is, where its VXLAN packets come from, and what `io.trial` found."""
-
-    netns_dir: Path
-    node_id: str
-    data_address: str
-    vxlan_port: int = limits.vxlan_port
-    keeps_client_address: bool = False
-    tunnel_address: str = ""
 
 
 class NetlinkNetworks:
@@ -93,8 +80,7 @@ class NetlinkNetworks:
         def work() -> None:
             again = self._ask_again([network.id])
             if again or self._have is None or self._networks.get(network.id) != network:
-                self._networks[network.id] = network
-                self._converge(self._around(network.id))
+                self._put(self._networks, network.id, network)
                 self._denials.check([network.id])
 
         new = network.id not in self._networks
@@ -164,9 +150,8 @@ class NetlinkNetworks:
 
         def work() -> bool:
             known = self._facts.known(table.network_id) if self._facts is not None else None
-            self._tables[table.network_id] = table
             self._ask_again([table.network_id])
-            self._converge(self._around(table.network_id))
+            self._put(self._tables, table.network_id, table)
             self._denials.check([table.network_id])
             facts = self._facts
             return known is None or facts is None or sweep.needed(known, facts.known(table.network_id))
@@ -197,21 +182,27 @@ class NetlinkNetworks:
     ) -> frozenset[str]:
         """See `Networks.reconcile`."""
 
-        def work() -> None:
+        def work() -> set[str]:
             self._networks = {network.id: network for network in networks}
-            self._tables = {table.network_id: table for table in tables}
+            every = self._tables = {table.network_id: table for table in tables}
             self._sandboxes, wrong = sound(sandboxes)
             for task_id, words in wrong.items():
                 _log.error("task %s is left without networks: %s", task_id, words)
             self._have = None
             self._denials = Denials()
             self._find_again(processes)
-            self._converge(None)
+            try:
+                self._converge(None)
+            except NetworkFault as fault:
+                _log.error("tables come into force one by one: %s", fault)
+                self._tables = {}
+                self._converge(None)
+            return {id for id, table in every.items() if id not in self._tables and not self._takes(table)}
 
-        await self._in_turn(work)
+        refused = await self._in_turn(work)
         await self._in_turn(self._lookout.look)
         self._lookout.start(self._in_turn)
-        return frozenset(self._denials.said)
+        return frozenset(self._denials.said) | refused
 
     def remarks(self) -> tuple[str, ...]:
         """See `Networks.remarks`."""
@@ -257,6 +248,26 @@ class NetlinkNetworks:
             self._anew = False
             self._sweeper.sweep(self._tables)
         return done
+
+    def _put(self, known: dict[str, T], network_id: str, new: T) -> None:
+        """Have something new of a network hold; if it cannot, what was known before: nothing else waits for it."""
+        before = known.get(network_id)
+        known[network_id] = new
+        try:
+            self._converge(self._around(network_id))
+        except BaseException:
+            del known[network_id]
+            if before is not None:
+                known[network_id] = before
+            raise
+
+    def _takes(self, table: NetworkTable) -> bool:
+        try:
+            self._put(self._tables, table.network_id, table)
+        except NetworkFault as fault:
+            _log.error("the table of network %s cannot be in force: %s", table.network_id, fault)
+            return False
+        return True
 
     def _around(self, network_id: str) -> set[str]:
         return around(network_id, self._networks, self._sandboxes)
@@ -305,7 +316,7 @@ class NetlinkNetworks:
         want = {name: namespace(facts, name) for name in sorted(chosen & wanted)}
         have = {name: self._have[name] for name in sorted(chosen) if name in self._have}
         if scope is None:
-            have = {name: self._with_settings(name, have[name], want.get(name)) for name in have}
+            have = {name: with_settings(self._places, name, have[name], want.get(name)) for name in have}
         try:
             carry_out(self._places, plan(have, want, [each for each in self._broken if each in chosen]))
         except BaseException:
@@ -327,11 +338,6 @@ class NetlinkNetworks:
         self._places.close()  # an open channel would keep a namespace, and its VNI, that lost its name
         self._places.find_again({id: each for id, each in processes.items() if id in self._sandboxes})
 
-    def _with_settings(self, name: str, have: Netns, want: Netns | None) -> Netns:
-        if want is None:
-            return have
-        return replace(have, sysctls=sysctl.read(self._places.path(name), want.sysctls))
-
     def _read_back(self) -> None:
         """Learn what is there, what the host is like, and which gateway addresses are given."""
         settings = self._settings
@@ -346,15 +352,10 @@ class NetlinkNetworks:
                 f"no link of this host has the data address {settings.data_address}; "
                 "give one that is there (--data-path-addr)"
             )
-        own = settings.node_id, settings.data_address, around.mtu, settings.vxlan_port
-        kernel = around.ipv6, around.bridge_filter, settings.keeps_client_address
-        host = Host(
-            *own, *kernel, around.advertised, around.interfaces, settings.tunnel_address, around.filtered
-        )
         taken = [*found.foreign_routes, *self._known().subnets]
         standing = gateway.recover(found.node, taken) or gateway.choose(taken)
         self._have, self._broken = dict(found.node), found.broken
-        self._facts = Facts(host, standing)
+        self._facts = Facts(settings.host(around), standing)
 
     def _mentioned(self) -> list[Network]:
         attached = (each.network for box in self._sandboxes.values() for each in box.attachments)

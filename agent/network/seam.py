@@ -55,8 +55,8 @@ class Networks(Protocol):
     """The networks of this node. Every method is idempotent; calls are carried out one after another.
 
     Errors: `Refused` kinds for what the caller must change (an endpoint without an address), `NetworkFault`
-    for what the host denies (a missing kernel feature, a taken VNI). After a fault the next call first
-    reads back what is really there.
+    for what the host denies (a missing kernel feature, a taken VNI). After a fault what was asked for does not hold, and
+    the next call first reads back what is really there.
     """
 
     async def learn(self, network: Network) -> None:
@@ -105,7 +105,8 @@ class Networks(Protocol):
 
         Returns the ids of networks that the host denies (a taken VNI). They and the tasks on them are set
         aside, the others built; `learn`, `attach` and `apply` for such a network ask the host again. Namespaces
-        of tasks that are set aside stay, for containers may be in them.
+        of tasks that are set aside stay, for containers may be in them. Also those whose tables the kernel does not
+        take: they have none for now.
 
         `processes` are the first ones of tasks' containers: a namespace that lost its name is found through them.
         """

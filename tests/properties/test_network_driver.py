@@ -139,6 +139,26 @@ def test_who_was_set_aside_has_all_his_networks_again(way: str) -> None:
     played(script)
 
 
+def test_a_table_that_the_kernel_does_not_take_stops_no_other() -> None:
+    async def script(host: Host, made: NetlinkNetworks) -> None:
+        await made.attach(box("t1", A))
+        await made.apply(table(A, row(A, 100)))
+        host.refused = {"192.0.2.7"}
+        for _ in range(2):
+            with pytest.raises(NetworkFault, match="never takes"):
+                await made.apply(table(A, row(A, 100), row(A, 101, node=7), version=2))
+            await made.attach(box("t2", B))
+            await made.apply(table(B, row(B, 100)))
+        check(host, made)
+        both = table(A, row(A, 101, node=7), version=2), table(B, row(B, 101), version=2)
+        assert await made.reconcile([], both, [box("t1", A), box("t2", B)]) == {id_of(A)}, "nor at the start"
+        assert made._tables[id_of(B)].version.index == 2
+        check(host, made)
+        await made.apply(table(A, row(A, 101), version=3))
+
+    played(script)
+
+
 def test_an_interface_that_is_back_is_so_for_all_whoever_saw_it_first() -> None:
     async def script(host: Host, made: NetlinkNetworks) -> None:
         await made.attach(box("t1", LAN))

@@ -15,6 +15,7 @@ from agent.network import driver, ops
 from agent.network.desired import whole
 from agent.network.desired.memory import Memory
 from agent.network.driver import NetlinkNetworks, Settings
+from agent.network.io import sysctl
 from agent.network.io.observe import Observed, Surroundings
 from agent.network.io.places import Places
 from agent.network.ops import Operation
@@ -35,8 +36,8 @@ _ALONE = (
 
 @dataclass
 class Host:
-    """What the driver finds: a kernel, and what is wrong with it. `failures` is how many plans fail yet, and
-    `sockets_gone` that no port can be claimed.
+    """What the driver finds: a kernel, and what is wrong with it. `failures` is how many plans fail yet,
+    `refused` are VTEPs that it takes in no table, and `sockets_gone` says that no port can be claimed.
     """
 
     dice: Random = field(default_factory=lambda: Random(1))
@@ -44,6 +45,7 @@ class Host:
     ipv6: bool = True
     interfaces: frozenset[str] = frozenset({"eth7"})
     taken: set[int] = field(default_factory=set)
+    refused: set[str] = field(default_factory=set)
     failures: int = 0
     sockets_gone: bool = False
     now_ms: int = 0
@@ -66,6 +68,8 @@ class Host:
                     wrong, vni = "its VNI is taken", step.link.vxlan.vni
                 elif place in fails:
                     wrong = "no memory"
+                elif isinstance(step, ops.SetForward) and step.vtep in self.refused:
+                    wrong = "it never takes that"
                 else:
                     wrong = self._step(step, wrong)
             if wrong:
@@ -111,7 +115,7 @@ def networks(host: Host, *, keeps_client_address: bool = True) -> Iterator[Netli
         patch.setattr(driver, "surroundings", host.surroundings)
         patch.setattr(driver, "interfaces", lambda _places: host.interfaces)
         patch.setattr(driver, "_now_ms", lambda: host.now_ms)
-        patch.setattr(driver.sysctl, "read", host.read)
+        patch.setattr(sysctl, "read", host.read)
         patch.setattr(driver, "Sweeper", lambda *_: host)
         patch.setattr(driver, "HostPorts", lambda: _Ports(host))
         patch.setattr(driver, "Lookout", lambda *given: _Lookout(host, given[-1]))

@@ -1,7 +1,7 @@
 """What the node's namespaces hold against what they should: the plan to put that right is what is amiss."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from agent.audit.look import Look
 from covey.io.netns import Process
@@ -12,9 +12,9 @@ from ..desired import Facts, whole
 from ..findings import findings, things
 from ..plan import plan
 from ..state import NODE
-from . import conntrack, sysctl
+from . import conntrack
 from .nftables.messages import ANY_FAMILY, BODY_OFFSET, FAMILY_NAMES, GETTABLE, message
-from .observe import observe
+from .observe import observe, with_settings
 from .places import Places
 from .wire import attributes, string
 
@@ -42,9 +42,7 @@ def _compare(places: Places, facts: Facts, aside: Aside, processes: Mapping[str,
     found = observe(places)
     want = whole(facts)
     have = {
-        name: replace(each, sysctls=sysctl.read(places.path(name), want[name].sysctls))
-        if name in want
-        else each
+        name: with_settings(places, name, each, want.get(name))
         for name, each in found.node.items()
         if name not in aside.namespaces
     }

@@ -1,7 +1,7 @@
 """Reading a whole node back: what every namespace of ours holds, and what the host is like."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from .. import names
@@ -53,6 +53,13 @@ def observe(places: Places) -> Observed:
     routes = dump.link_routes(places.routing(NODE))
     foreign = tuple(route for route, link in routes if not names.link_is_ours(NODE, link))
     return Observed(node, tuple(broken), foreign)
+
+
+def with_settings(places: Places, name: str, have: Netns, want: Netns | None) -> Netns:
+    """What a namespace holds, and of its kernel settings those that somebody wants to be something."""
+    if want is None:
+        return have
+    return replace(have, sysctls=sysctl.read(places.path(name), want.sysctls))
 
 
 def surroundings(places: Places, vtep: str) -> Surroundings:
