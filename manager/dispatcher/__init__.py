@@ -10,6 +10,7 @@ as numbered differences.
 * `past`: the last changes of tables, for agents whose streams broke.
 * `dirt`: which nodes and networks a commit touches. `writes`: what is committed of nodes and statuses.
 * `withdrawals`: which tasks that are to stop no node sends anything new to any more.
+* `session`: what one agent has been told.
 * `sessions`: the machine that joins them: commits and agents' messages in, messages and commits out.
 * `underlay`: whether nodes can send each other the packets of overlays at all.
 * `encoding`: tables as messages, made once for all the nodes they go to.

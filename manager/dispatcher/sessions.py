@@ -10,7 +10,7 @@ from functools import partial
 
 from covey import limits
 from covey.machine import Machine, Tick
-from covey.model.assignments import AssignmentSet, TaskReport
+from covey.model.assignments import TaskReport
 from covey.model.changes import table_delta
 from covey.model.objects import Cluster, ClusterVersion, Endpoint, Network, Node
 from covey.model.states import NodeState
@@ -42,43 +42,12 @@ from manager.dispatcher.events import (
 )
 from manager.dispatcher.liveness import Expected, Forgotten, Heard, Left, Liveness, heartbeat_period_ms
 from manager.dispatcher.past import Past
+from manager.dispatcher.session import Session
 from manager.dispatcher.tables import network_table
 from manager.dispatcher.underlay import apart
 from manager.dispatcher.withdrawals import Key, Withdrawals
 from manager.store.transaction import Commit
 from manager.store.view import BY_NODE, View
-
-_NEVER = ClusterVersion()
-_NOTHING = AssignmentSet()
-
-
-@dataclass(slots=True)
-class _Session:
-    """What one agent has been told."""
-
-    id: str
-    node_id: str
-    last_seen: ClusterVersion
-    started: bool = False
-    told_ms: int = 0
-    version: ClusterVersion = _NEVER
-    assigned: AssignmentSet = _NOTHING
-    tables: dict[str, ClusterVersion] = field(default_factory=dict[str, ClusterVersion])
-    applied: dict[str, ClusterVersion] = field(default_factory=dict[str, ClusterVersion])
-    held: dict[str, ClusterVersion] = field(default_factory=dict[str, ClusterVersion])  # until it has started
-    unacknowledged: list[int] = field(default_factory=list[int])
-
-    @property
-    def networks(self) -> set[str]:
-        """The networks the node is on."""
-        return {network.id for network in self.assigned.networks}
-
-    def assign(self, assigned: AssignmentSet) -> None:
-        """Take note of what the node is told to run; of networks it leaves it needs no table any more."""
-        self.assigned = assigned
-        for network_id in self.tables.keys() - self.networks:
-            del self.tables[network_id]
-            self.applied.pop(network_id, None)
 
 
 @dataclass(slots=True)
@@ -88,12 +57,12 @@ class Sessions:
     view: View
     managers: tuple[str, ...] = ()
     liveness: Liveness = field(default_factory=Liveness)
-    sessions: dict[str, _Session] = field(default_factory=dict[str, _Session])
+    sessions: dict[str, Session] = field(default_factory=dict[str, Session])
     by_node: dict[str, str] = field(default_factory=dict[str, str])
     tables: dict[str, NetworkTable] = field(default_factory=dict[str, NetworkTable])
     past: Past = field(default_factory=Past)
     dirt: Dirt = field(default_factory=Dirt)
-    waiting: dict[str, _Session] = field(default_factory=dict[str, _Session])
+    waiting: dict[str, Session] = field(default_factory=dict[str, Session])
     withdrawals: Withdrawals = field(init=False)
     reports: list[tuple[str, TaskReport]] = field(default_factory=list[tuple[str, TaskReport]])
     acknowledgements: dict[str, int] = field(default_factory=dict[str, int])
@@ -126,7 +95,7 @@ class Sessions:
         """Say which nodes follow an older table than they were sent: ((node, network), (sent, in force))."""
         for session in self.sessions.values():
             for network_id, sent in session.tables.items() if session.started else ():
-                applied = session.applied.get(network_id, _NEVER)
+                applied = session.follows(network_id)
                 if applied < sent:
                     yield (session.node_id, network_id), (sent, applied)
 
@@ -157,7 +126,7 @@ class Sessions:
 
     def _hear(
         self,
-        session: _Session,
+        session: Session,
         event: Disconnected | HeartbeatReceived | StatusesReported | TablesInForce | NodeDescribed,
     ) -> Sequence[Effect]:
         """Take one message of a live session."""
@@ -179,7 +148,7 @@ class Sessions:
                 return [WriteNode(session.node_id, NodeState.READY, "", "", description)]
         return ()
 
-    def _report(self, session: _Session, event: StatusesReported) -> Sequence[Effect]:
+    def _report(self, session: Session, event: StatusesReported) -> Sequence[Effect]:
         """Note what is to be written, of an agent that keeps to what may be in flight: memory is bounded."""
         if len(session.unacknowledged) >= limits.status_reports_in_flight_max:
             self._forget(session)
@@ -203,7 +172,7 @@ class Sessions:
             effects.append(EndSession(session_id, "the node left the cluster"))
         return effects
 
-    def _forget(self, session: _Session) -> None:
+    def _forget(self, session: Session) -> None:
         del self.sessions[session.id]
         self.waiting.pop(session.id, None)
         self.acknowledgements.pop(session.id, None)
@@ -229,7 +198,7 @@ class Sessions:
         if why := apart(self.view, event.node_id, event.description.data_address):
             down = WriteNode(event.node_id, NodeState.DOWN, why)
             return [*effects, down, EndSession(event.session_id, why)]
-        session = _Session(event.session_id, event.node_id, event.last_seen, held=dict(event.tables))
+        session = Session(event.session_id, event.node_id, event.last_seen, held=dict(event.tables))
         self.sessions[session.id] = session
         self.by_node[session.node_id] = session.id
         self.liveness.step(Heard(session.node_id))
@@ -310,7 +279,7 @@ class Sessions:
         network_id, index = key
         session = self.sessions.get(self.by_node.get(node_id, ""))
         if session is not None and session.started:
-            behind = session.applied.get(network_id, _NEVER) < ClusterVersion(epoch, index)
+            behind = session.follows(network_id) < ClusterVersion(epoch, index)
             return network_id in session.tables and behind
         node = self.view.get(Node, node_id)
         if node is None or node.status.state is not NodeState.READY:
@@ -343,7 +312,7 @@ class Sessions:
                 effects.extend(self._send_tables(session))
         return effects
 
-    def _send_assignments(self, session: _Session, version: ClusterVersion) -> list[Effect]:
+    def _send_assignments(self, session: Session, version: ClusterVersion) -> list[Effect]:
         assigned = assignment_set(self.view, session.node_id)
         message = difference(session.assigned, assigned, session.version, version)
         session.assign(assigned)
@@ -370,7 +339,7 @@ class Sessions:
                 self.past.note(delta)
         return deltas
 
-    def _send_deltas(self, session: _Session, deltas: dict[str, NetworkTableDelta]) -> list[Effect]:
+    def _send_deltas(self, session: Session, deltas: dict[str, NetworkTableDelta]) -> list[Effect]:
         effects: list[Effect] = []
         for network_id in sorted(session.tables.keys() & deltas.keys()):
             delta = deltas[network_id]
@@ -381,7 +350,7 @@ class Sessions:
                 del session.tables[network_id]
         return effects
 
-    def _send_tables(self, session: _Session) -> list[Effect]:
+    def _send_tables(self, session: Session) -> list[Effect]:
         """Send whole tables of the networks that the node is on and has no table of."""
         effects: list[Effect] = []
         for network in session.assigned.networks:
