@@ -29,13 +29,9 @@ from ..firewall import (
     KeyKind,
     Masquerade,
     OutLink,
-    OverTcp,
-    Reject,
     RejectCode,
-    Reset,
     Rule,
     SentTo,
-    Statement,
     Table,
     ToAddress,
     ToThisHost,
@@ -47,7 +43,7 @@ from ..state import LOCAL, Route
 from .digest import UNKEPT, Digest
 from .facts import Facts
 from .memory import Published
-from .task import DESTINATION_NAT, all_of, shared
+from .task import DESTINATION_NAT, all_of, refused, shared
 
 LOOPBACK = {Family.IPV4: "127.0.0.0/8", Family.IPV6: "::1/128"}
 PORTS = "ports"
@@ -116,11 +112,6 @@ def loopback_guard(link: str, family: Family) -> Chain:
         ((InLink(link), ToAddress(own), Drop()), (InLink(link), FromAddress(own), Drop())),
         Base("filter", Hook.PREROUTING, _RAW),
     )
-
-
-def refused(*statements: Statement) -> tuple[Rule, ...]:
-    """Rules that refuse at once what all `statements` match."""
-    return ((*statements, OverTcp(), Reset()), (*statements, Reject(RejectCode.PORT_UNREACHABLE)))
 
 
 def unanswered(facts: Facts, family: Family) -> tuple[Chain, ...]:

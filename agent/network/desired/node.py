@@ -52,11 +52,10 @@ from .mesh import (
     loopback_route,
     loopback_settings,
     port_key,
-    refused,
     unanswered,
 )
 from .overlay import answering, task_port, uplink
-from .task import gateway_mac, has_way_out, places, shared
+from .task import gateway_mac, has_way_out, places, refused, shared
 
 _EVERY = {Family.IPV4: "", Family.IPV6: "::"}
 

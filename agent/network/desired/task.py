@@ -20,6 +20,7 @@ from ..firewall import (
     RejectCode,
     Reset,
     Rule,
+    Statement,
     Table,
     Target,
     VerdictMap,
@@ -198,11 +199,16 @@ def all_of(addresses: tuple[str, ...], port: int = 0) -> tuple[Target, ...]:
     return tuple(Target(each, port) for each in addresses)
 
 
+def refused(*which: Statement, code: RejectCode = RejectCode.PORT_UNREACHABLE) -> tuple[Rule, ...]:
+    """Rules that refuse at once what all of `which` match."""
+    return ((*which, OverTcp(), Reset()), (*which, Reject(code)))
+
+
 def shared(
     targets: tuple[Target, ...], none: RejectCode, seed: str, *, by_client: bool = False
 ) -> tuple[Rule, ...]:
     """Rules that share connections among `targets`, or refuse them at once if there are none."""
     if not targets:
-        return ((OverTcp(), Reset()), (Reject(none),))
+        return refused(code=none)
     start = int.from_bytes(blake2b(seed.encode(), digest_size=4).digest(), "big") % len(targets)
     return ((Balance(targets, 0 if by_client else start, by_client),),)
