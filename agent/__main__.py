@@ -22,10 +22,11 @@ from agent.dns.client import DnsFeed
 from agent.dns.resolv import options_of, search_of, upstreams_of
 from agent.driver import Agent, Parts
 from agent.images.store.driver import SkopeoImages
-from agent.network.driver import NetlinkNetworks, Settings
+from agent.network.driver import NetlinkNetworks
 from agent.network.io.sysctl import has_ipv6
 from agent.network.io.trial import cannot_keep_client_address
 from agent.network.seam import Networks
+from agent.network.settings import Settings
 from agent.runtime.oci.driver import OciRuntime
 from agent.session.client import tell_coveyd
 from agent.session.description import NOT_TRIED, describe

@@ -13,8 +13,9 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from agent.network.driver import NetlinkNetworks, Settings
+from agent.network.driver import NetlinkNetworks
 from agent.network.seam import Attachment, Sandbox
+from agent.network.settings import Settings
 from agent.session.tables import apply_delta
 from covey.io import netns
 from covey.model.objects import ClusterVersion, Endpoint, Network, Subnet

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import msgspec
 
-from agent.network.driver import NetlinkNetworks, Settings
+from agent.network.driver import NetlinkNetworks
 from agent.network.io.survey import survey
 from agent.network.probe import findings
 from agent.network.seam import Networks, Sandbox
+from agent.network.settings import Settings
 from covey.io import netns
 from covey.model.objects import Network
 from covey.model.tables import NetworkTable

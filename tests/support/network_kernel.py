@@ -14,12 +14,13 @@ import pytest
 from agent.network import driver, ops
 from agent.network.desired import whole
 from agent.network.desired.memory import Memory
-from agent.network.driver import NetlinkNetworks, Settings
+from agent.network.driver import NetlinkNetworks
 from agent.network.io import sysctl
 from agent.network.io.observe import Observed, Surroundings
 from agent.network.io.places import Places
 from agent.network.ops import Operation
 from agent.network.seam import NetworkFault
+from agent.network.settings import Settings
 from agent.network.state import NODE
 from tests.properties.test_network_plan import EMPTY_NODE, Kernel, settled
 

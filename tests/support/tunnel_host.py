@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from agent.network.driver import NetlinkNetworks
-from agent.network.driver import Settings as NetworkSettings
+from agent.network.settings import Settings as NetworkSettings
 from agent.tunnels.driver import NodeTunnels, Settings
 from agent.tunnels.io.networks import TunnelledNetworks
 from agent.tunnels.io.userspace import Userspace

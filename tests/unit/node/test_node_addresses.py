@@ -38,7 +38,9 @@ def test_the_only_address_is_taken_and_of_several_none() -> None:
         addresses.advertised("", {})
 
 
-@pytest.mark.parametrize("text", ["10.0.0.1:2377", "0.0.0.0", "127.0.0.1", "224.0.0.1", "eth7", "10.0.0", "fe80::1%eth0"])
+@pytest.mark.parametrize(
+    "text", ["10.0.0.1:2377", "0.0.0.0", "127.0.0.1", "224.0.0.1", "eth7", "10.0.0", "fe80::1%eth0"]
+)
 def test_what_nobody_could_reach_is_not_advertised(text: str) -> None:
     with pytest.raises(InvalidArgument, match="--advertise-addr"):
         addresses.advertised(text, {})
