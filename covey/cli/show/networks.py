@@ -77,18 +77,25 @@ def _node(node: NetworkFollower) -> tuple[str, ...]:
     )
 
 
+def _ports(service: NetworkService, *, ingress: bool) -> str:
+    """List ports: what is published, or, on other networks, the names by which DNS (SRV) tells them."""
+    if not ingress:
+        named = [f"_{port.name}._{port.protocol.name.lower()} ({port.target_port})" for port in service.ports]
+        return ", ".join(named)
+    return ", ".join(
+        f"{port.published_port or '*'}->{port.target_port}/{port.protocol.name.lower()}"
+        for port in service.ports
+    )
+
+
 def _service(service: NetworkService, *, ingress: bool) -> str:
     about = [f"Service {service.name}" if ingress else f"Service {service.name} ({word(service.mode)})"]
     if service.virtual_ips:
         about.append(f"at {', '.join(service.virtual_ips)}")
     if service.aliases:
         about.append(f"also called {', '.join(service.aliases)}")
-    ports = [
-        f"{port.published_port or '*'}->{port.target_port}/{port.protocol.name.lower()}"
-        for port in service.ports
-    ]
-    if ports:
-        about.append(f"ports {', '.join(ports)}")
+    if service.ports:
+        about.append(f"{'ports' if ingress else 'ports by name'} {_ports(service, ingress=ingress)}")
     headline = ", ".join(about)
     if not service.backends:
         return f"{headline}\nno task is on it"

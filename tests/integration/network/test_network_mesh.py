@@ -24,6 +24,22 @@ def publish(bed: Bed, *ports: PortConfig) -> None:
     bed.push()
 
 
+def test_errors_that_tasks_answer_come_back(bed: Bed) -> None:
+    """They are no packets of the connection itself, and go the same way."""
+    first, second, _ = bed.hosts
+    bed.attach(second, "t2", ACTIVE)
+    publish(
+        bed, PortConfig(target_port=99, published_port=8099, protocol=Protocol.UDP)
+    )  # where nobody listens
+    for host in (first, second):
+        with netns.socket_inside(bed.outside, socket.AF_INET, socket.SOCK_DGRAM) as asking:
+            asking.settimeout(3)
+            asking.connect((host.address, 8099))
+            asking.send(b"?")
+            with pytest.raises(ConnectionRefusedError):
+                asking.recv(10)
+
+
 def test_a_task_sees_the_client_and_answers_through_the_node_that_was_asked(bed: Bed) -> None:
     bed.populate()
     both = {"t2": 2, "t3": 2}

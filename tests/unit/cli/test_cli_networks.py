@@ -115,7 +115,7 @@ m1     yes         9       nothing     10.0.0.3
 w1     yes         7       2 entries   none
 w2     no          none    unknown     none
 
-Service web (vip), at 10.0.0.2, also called shop, ports *->80/tcp
+Service web (vip), at 10.0.0.2, also called shop, ports by name _http._tcp (80)
 TASK       STATE    NODE   ADDRESS
 web.1.t1   active   m1     10.0.0.3
 
