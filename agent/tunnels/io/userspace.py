@@ -43,8 +43,8 @@ class Userspace:
 
     def __init__(self) -> None:
         self._children: dict[str, subprocess.Popen[bytes]] = {}
-        self._roomy: dict[int, frozenset[str]] = {}  # by process, its sockets that have room
-        self._cramped = set[int]()  # processes whose sockets cannot be had
+        self._roomy: dict[str, frozenset[str]] = {}  # by device, the sockets that have room
+        self._cramped = set[str]()  # devices whose sockets cannot be had
 
     def create(self, name: str) -> None:
         """See `WireGuard.create`: start a process, and wait until it answers."""
@@ -81,8 +81,6 @@ class Userspace:
         for each in {pid, child.pid if child is not None and child.poll() is None else None} - {None}:
             assert each is not None
             _end(each)
-            self._roomy.pop(each, None)
-            self._cramped.discard(each)
         if child is not None:
             child.wait(limits.tunnel_start_s)
         _socket_of(name).unlink(missing_ok=True)
@@ -110,15 +108,15 @@ class Userspace:
         if pid is None:
             return
         try:
-            self._roomy[pid] = make_room(pid, self._roomy.get(pid, frozenset()))
+            self._roomy[name] = make_room(pid, self._roomy.get(name, frozenset()))
         except (FileNotFoundError, ProcessLookupError):
             pass  # it has ended: the next look makes another
         except OSError as error:
-            if pid not in self._cramped:
+            if name not in self._cramped:
                 _log.warning(
                     "%s for %s loses packets when it is busy: no room for them (%s)", PROGRAM, name, error
                 )
-            self._cramped.add(pid)
+            self._cramped.add(name)
 
     def close(self) -> None:
         """See `WireGuard.close`: the processes stay."""
