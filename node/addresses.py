@@ -30,21 +30,19 @@ def addresses_by_interface() -> dict[str, str]:
     return found
 
 
-def advertised(wanted: str, interfaces: dict[str, str]) -> str:
+def advertised(wanted: str, interfaces: dict[str, str], flag: str = "--advertise-addr") -> str:
     """Settle the address others reach this node by: the one asked for (or an interface's), or the only one."""
     if wanted in interfaces:
         return interfaces[wanted]
     if wanted:
-        return parse(wanted, "--advertise-addr")
+        return parse(wanted, flag)
     candidates = sorted(set(interfaces.values()))
     if len(candidates) == 1:
         return candidates[0]
     if not candidates:
-        raise FailedPrecondition(
-            "this host has no address but loopback; give it one, or say --advertise-addr"
-        )
+        raise FailedPrecondition(f"this host has no address but loopback; give it one, or say {flag}")
     listed = ", ".join(f"{address} ({name})" for name, address in sorted(interfaces.items()))
-    raise InvalidArgument(f"this host has several addresses: {listed}; choose one with --advertise-addr")
+    raise InvalidArgument(f"this host has several addresses: {listed}; choose one with {flag}")
 
 
 def parse(text: str, flag: str) -> str:
@@ -61,9 +59,13 @@ def parse(text: str, flag: str) -> str:
 
 
 def require_local(address: str, flag: str) -> None:
-    """Raise `InvalidArgument` unless `address` is this host's: VXLAN packets are sent from it."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+    """Raise `InvalidArgument` unless `address` is this host's, and of IPv4: VXLAN packets are sent from it."""
+    if ":" in address:
+        raise InvalidArgument(
+            f"{address} is of IPv6, and overlay packets go between nodes by IPv4; name one of this host's addresses or "
+            f"interfaces that has it with {flag}"
+        )
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.bind((address, 0))
         except OSError:
@@ -71,6 +73,11 @@ def require_local(address: str, flag: str) -> None:
                 f"{address} is not an address of this host; name the one that overlay packets go out from "
                 f"with {flag}"
             ) from None
+
+
+def source_of_packets(local: str, interfaces: dict[str, str]) -> str:
+    """Settle where VXLAN packets are sent from if nobody said: from where a manager was reached, were it not by IPv6."""
+    return advertised("", interfaces, "--data-path-addr") if ":" in local else local
 
 
 def require_free(host: str, port: int) -> None:

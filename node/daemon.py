@@ -171,6 +171,9 @@ class Daemon:
         interfaces = addresses.addresses_by_interface()
         advertise = addresses.advertised(advertise_address, interfaces) if advertise_address else ""
         data = self.data_address(data_address) or advertise
+        if not data:
+            target, _ = addresses.manager_address(address, limits.bootstrap_port)
+            data = addresses.source_of_packets(target, interfaces) if ":" in target else ""
         if data:
             addresses.require_local(data, "--data-path-addr")
         key = store.key(membership.identity_dir(self.state))
@@ -189,7 +192,7 @@ class Daemon:
             Membership(
                 cluster_id=identity.identity.cluster_id,
                 advertise_address=advertise or joined.local_address,
-                data_address=data or joined.local_address,
+                data_address=data or addresses.source_of_packets(joined.local_address, interfaces),
                 managers=joined.managers,
                 vxlan_port=joined.vxlan_port,
             ),

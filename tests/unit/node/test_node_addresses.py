@@ -52,6 +52,17 @@ def test_an_address_of_another_host_is_no_source_for_packets() -> None:
         addresses.require_local("203.0.113.77", "--data-path-addr")
 
 
+def test_packets_of_overlays_go_by_ipv4() -> None:
+    with pytest.raises(
+        InvalidArgument, match="fd00::1 is of IPv6, and overlay packets go between nodes by IPv4"
+    ):
+        addresses.require_local("fd00::1", "--data-path-addr")
+    assert addresses.source_of_packets("10.0.0.1", {}) == "10.0.0.1"
+    assert addresses.source_of_packets("fd00::1", {"eth0": "10.0.0.1"}) == "10.0.0.1"
+    with pytest.raises(InvalidArgument, match=r"several addresses: .*choose one with --data-path-addr"):
+        addresses.source_of_packets("fd00::1", {"eth0": "10.0.0.1", "eth1": "10.1.0.1"})
+
+
 def test_a_port_that_is_taken_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
