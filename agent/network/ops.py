@@ -259,3 +259,6 @@ PHASES: tuple[tuple[type[Operation], ...], ...] = (
     (ReplaceTable, EditTable, RemoveTable),
     (RemoveStatic, RemoveForward, RemoveNeighbour),
 )
+
+ALONE = (CreateNetns, RemoveNetns, CreateLink, ReplaceTable, EditTable, RemoveTable)
+"""Those that are carried out by themselves; others go together with what comes behind them in the same namespace."""

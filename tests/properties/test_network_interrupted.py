@@ -17,19 +17,12 @@ from agent.network.plan import plan
 from agent.network.state import NODE, Kind, Netns, Node
 from tests.properties.test_network_plan import EMPTY_NODE, Kernel, damage, settled, spoil, wishes
 
-_ALONE = (
-    ops.CreateNetns,
-    ops.RemoveNetns,
-    ops.CreateLink,
-    ops.ReplaceTable,
-    ops.EditTable,
-    ops.RemoveTable,
-)
-
 
 def attempt(kernel: Kernel, steps: list[Operation], failing: Collection[int], *, half: bool) -> None:
     """Carry out `steps`; those in the places `failing` fail, and with them what comes after their batch."""
-    batches = groupby(enumerate(steps), lambda each: (each[1].netns, isinstance(each[1], _ALONE) and each[0]))
+    batches = groupby(
+        enumerate(steps), lambda each: (each[1].netns, isinstance(each[1], ops.ALONE) and each[0])
+    )
     for _, batch in batches:
         failed = False
         for place, step in batch:

@@ -25,14 +25,6 @@ from agent.network.state import NODE
 from tests.properties.test_network_plan import EMPTY_NODE, Kernel, settled
 
 NODE_ID, VTEP = "n1", "192.0.2.1"
-_ALONE = (
-    ops.CreateNetns,
-    ops.RemoveNetns,
-    ops.CreateLink,
-    ops.ReplaceTable,
-    ops.EditTable,
-    ops.RemoveTable,
-)
 
 
 @dataclass
@@ -60,7 +52,7 @@ class Host:
             self.failures -= 1
             fails = {self.dice.randrange(len(steps)) for _ in range(2)}
         batches = groupby(
-            enumerate(steps), lambda each: (each[1].netns, isinstance(each[1], _ALONE) and each[0])
+            enumerate(steps), lambda each: (each[1].netns, isinstance(each[1], ops.ALONE) and each[0])
         )
         for _, batch in batches:
             wrong, vni = "", 0

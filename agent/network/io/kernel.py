@@ -37,15 +37,6 @@ _GONE = {
     ops.RemoveNeighbour: {errno.ENOENT, errno.ENODEV},
     ops.RemoveTable: {errno.ENOENT},
 }
-_ALONE = (
-    ops.RemoveNetns,
-    ops.CreateNetns,
-    ops.CreateLink,
-    ops.ReplaceTable,
-    ops.EditTable,
-    ops.RemoveTable,
-)
-
 _SETTINGS = (ops.SetSysctl, ops.SetLinkSysctl)
 
 # A closed connection whose last data nobody acknowledges keeps its namespace for a minute and more, and with it
@@ -57,7 +48,7 @@ def carry_out(places: Places, steps: Iterable[Operation]) -> None:
     """Carry out `steps` in their order; raises `NetworkFault` at the first that fails."""
     for _, group in groupby(_numbered(steps), key=lambda each: each[0]):
         together = [step for _, step in group]
-        if isinstance(together[0], _ALONE):
+        if isinstance(together[0], ops.ALONE):
             _one(places, together[0])
         elif isinstance(together[0], _SETTINGS):
             _settings(places, together)
@@ -70,11 +61,11 @@ def _numbered(steps: Iterable[Operation]) -> Iterator[tuple[int, Operation]]:
     number, last = 0, ("", False)
     for step in steps:
         this = step.netns, isinstance(step, _SETTINGS)
-        if isinstance(step, _ALONE) or this != last:
+        if isinstance(step, ops.ALONE) or this != last:
             number += 1
         last = this
         yield number, step
-        if isinstance(step, _ALONE):
+        if isinstance(step, ops.ALONE):
             number += 1
 
 
