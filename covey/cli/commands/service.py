@@ -31,6 +31,7 @@ from ..options import (
 from ..show import tasks as show
 from ..show import text
 from ..show.jsonable import json_array
+from ..show.networks import with_names
 from ..show.pretty import pretty
 from ..spec.change import scale_argument, scaled
 from . import change, history, logs, running
@@ -150,6 +151,10 @@ def inspect(host: Host, services: tuple[str, ...], readable: bool, form: str) ->
     async def work() -> None:
         async with connect(host) as cluster:
             found = [await cluster.get_service(name) for name in services]
+            networks = await cluster.networks() if readable else []
+        if readable:
+            names = {item.id: item.spec.name for item in networks}
+            found = [with_names(item, names) for item in found]
         echo("\n\n".join(pretty(item) for item in found) if readable else json_array(list(found)))
 
     run(work)

@@ -1,6 +1,10 @@
 """Networks for reading: a row of a list, and all that is true of one."""
 
-from covey.client.views import NetworkFollower, NetworkService, NetworkTruth
+from collections.abc import Mapping
+
+from msgspec.structs import replace
+
+from covey.client.views import NetworkFollower, NetworkService, NetworkTruth, ServiceDetail
 from covey.model import predefined
 from covey.model.objects import Network
 
@@ -44,6 +48,26 @@ def _state(item: Network, tasks: int) -> str:
 def counted(tasks: int) -> str:
     """Count tasks: `1 task`, `2 tasks`."""
     return f"{tasks} task" if tasks == 1 else f"{tasks} tasks"
+
+
+def with_names(detail: ServiceDetail, names: Mapping[str, str]) -> ServiceDetail:
+    """Call the networks that a service is on by their names, for reading."""
+    spec = detail.revision.spec
+    task = replace(
+        spec.task,
+        networks=tuple(
+            replace(each, target=names.get(each.target, each.target)) for each in spec.task.networks
+        ),
+    )
+    given = tuple(
+        replace(each, network_id=names.get(each.network_id, each.network_id))
+        for each in detail.service.virtual_ips
+    )
+    return replace(
+        detail,
+        service=replace(detail.service, virtual_ips=given),
+        revision=replace(detail.revision, spec=replace(spec, task=task)),
+    )
 
 
 def pretty(item: Network, truth: NetworkTruth) -> str:

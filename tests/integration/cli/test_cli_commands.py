@@ -90,6 +90,9 @@ def test_networks_in_detail_and_pruned(stand: CliStand) -> None:
     assert shown["version"] == {"epoch": 1, "index": 9}
     assert all(node["behind_entries"] in (2, -1) for node in shown["nodes"])
     assert [service["name"] for service in shown["services"]] == ["on"]
+    said = covey(stand, "service", "inspect", "--pretty", "on")[0]
+    assert "- target busy, aliases x" in said
+    assert "- network id busy, address 10.98.0." in said
     assert "Service on (vip), at 10.98.0." in covey(stand, "network", "inspect", "-v", "--pretty", "busy")[0]
 
     names = [row["spec"]["name"] for row in listed(stand, "network", "ls")]
