@@ -100,6 +100,8 @@ FAULTS: dict[str, Planted] = {
     # What belongs to nothing
     "strange address": ("ip addr add 10.9.9.9/24 dev eth0", "t1", ("address", "t1")),
     "strange VIP": (f"nft add element {SERVICES} {{ 10.7.0.77 : jump vip-{VIP} }}", "t1", ("VIP", "t1")),
+    "strange map": ("nft add map ip covey_vip odd { type ether_addr : verdict ; }", "t1", ("VIP", "t1")),
+    "map for all": (f"nft add element {SERVICES} {{ * : drop }}", "t1", ("VIP", "t1")),
     "strange chain": ("nft add chain ip covey_vip vip-10.7.0.99", "t1", ("VIP", "t1")),
     "strange forward": (
         "bridge fdb add 02:42:0a:07:00:63 dev vx0 dst 192.0.2.9 self permanent",

@@ -73,20 +73,27 @@ def _digest(comments: list[str], base: bool) -> str:
 
 
 def _maps(channel: Channel, table: str, family: Family) -> dict[str, dict[str, str]]:
+    """The maps of a table and what they hold. One that nobody here can have made is not taken for any of ours."""
     found = {}
     for each in listed(channel, GETSET, text(1, table), family):
         flags = int.from_bytes(each.get(3, b""), "big")
         if string(each[1]) == table and not flags & (SET_ANONYMOUS | SET_EVAL):
-            kind = _KINDS[int.from_bytes(each[5], "big")]
-            found[string(each[2])] = _elements(channel, table, string(each[2]), kind, family)
+            name, kind = string(each[2]), _KINDS.get(int.from_bytes(each[5], "big"))
+            elements = _elements(channel, table, name, kind, family) if kind else None
+            found[name if elements is not None else f"{name}, a strange one"] = elements or {}
     return found
 
 
-def _elements(channel: Channel, table: str, name: str, kind: KeyKind, family: Family) -> dict[str, str]:
+def _elements(
+    channel: Channel, table: str, name: str, kind: KeyKind, family: Family
+) -> dict[str, str] | None:
+    """What a map holds by key; None if it holds something for all other keys, too."""
     found = {}
     for answer in listed(channel, GETSETELEM, text(1, table) + text(2, name), family):
         for _, element in attribute_list(answer.get(3, b"")):
             inner = attributes(element)
+            if 1 not in inner:
+                return None
             key = attributes(inner[1])[1]
             verdict = attributes(attributes(inner.get(2, b"")).get(2, b""))
             found[key_text(kind, key)] = string(verdict.get(2, b""))
