@@ -273,6 +273,7 @@ health_request_timeout_s = 5.0
 node_interfaces_max = 64  # of those a node says it has
 node_remarks_max = 10  # of what a node says of its networks
 node_remark_chars_max = 300
+firewall_look_s = 2.0  # how often a node looks whether its firewall's tables stand
 network_look_s = 30.0  # how often the host is looked at for what would break the networks
 connections_look_ms_min = 10  # how soon a stopping task's connections are looked at again, longer each time
 connections_look_ms_max = 100

@@ -69,7 +69,9 @@ class NetlinkNetworks:
         self._anew = False  # what is there was read back: nobody knows what else has changed meanwhile
         self._ports = HostPorts()
         scratch = settings.netns_dir.parent / "probe"
-        self._lookout = Lookout(scratch, self._places, settings.vxlan_port, self._known, self._seen)
+        self._lookout = Lookout(
+            scratch, self._places, settings.vxlan_port, self._known, lambda: self._have or {}, self._seen
+        )
         self._sweeper = Sweeper(
             self._places, self._in_turn, lambda: self._facts, lambda at: at in (self._have or ())
         )
@@ -163,11 +165,11 @@ class NetlinkNetworks:
         """See `Networks.forget`."""
 
         def work() -> None:
-            around = self._around(network_id)
+            nearby = around(network_id, self._networks, self._sandboxes)
             self._networks.pop(network_id, None)
             self._tables.pop(network_id, None)
             self._denials.forget(network_id)
-            self._converge(around)
+            self._converge(nearby)
             if self._facts is not None:
                 self._facts.memory.forget_network(network_id)
 
@@ -254,7 +256,7 @@ class NetlinkNetworks:
         before = known.get(network_id)
         known[network_id] = new
         try:
-            self._converge(self._around(network_id))
+            self._converge(around(network_id, self._networks, self._sandboxes))
         except BaseException:
             del known[network_id]
             if before is not None:
@@ -268,9 +270,6 @@ class NetlinkNetworks:
             _log.error("the table of network %s cannot be in force: %s", table.network_id, fault)
             return False
         return True
-
-    def _around(self, network_id: str) -> set[str]:
-        return around(network_id, self._networks, self._sandboxes)
 
     def _converge(self, scope: Collection[str] | None) -> None:
         """Make the namespaces in `scope` what they should be; once more from what is read back, if that fails.
@@ -365,16 +364,17 @@ class NetlinkNetworks:
         own, mtu = self._settings.data_address, self._facts.host.mtu if self._facts else 0
         return known(self._mentioned(), own, mtu, parents_of(self._sandboxes))
 
-    def _seen(self, there: frozenset[str], filtered: frozenset[Family] | None = None) -> None:
+    def _seen(
+        self, there: frozenset[str], filtered: frozenset[Family] | None = None, flushed: bool = False
+    ) -> None:
         """Take up what the host is like now: tasks' places on LANs go and come with its interfaces."""
         if self._facts is None:
             return
         known = self._facts.host
         if there != known.interfaces:
             self._facts = self._facts.with_interfaces(there)
-        if filtered not in (None, known.filtered) or (
-            there != known.interfaces and parents_of(self._sandboxes)
-        ):
+        moved = there != known.interfaces and parents_of(self._sandboxes)
+        if flushed or moved or filtered not in (None, known.filtered):
             self._have = None
             self._converge(None)
 

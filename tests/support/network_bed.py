@@ -73,6 +73,7 @@ class Host:
         self.process: subprocess.Popen[bytes] | None = None
         self.keeps = True  # the client's address, in the mesh
         self.has_ipv6 = True  # as the agent sees it
+        self.restores = False  # tables that somebody takes away
 
     def start(self) -> None:
         with self.log.open("ab") as log:
@@ -87,6 +88,7 @@ class Host:
                     self.node_id,
                     self.address,
                     "keeps" if self.keeps else "masquerades",
+                    "restores" if self.restores else "audits",
                 ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -2,12 +2,15 @@
 
 Once is not enough: other programs come later (a container engine whose firewall drops what is forwarded, a
 VPN with its routes), and so do networks. What the kernel can do does not change, so that is tried out once.
+
+Firewalls that are loaded anew begin with removing all tables there are, whosever they be. So it is looked oftener
+whether ours stand.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,9 +33,9 @@ from ..probe import (
     smaller,
     strangers,
 )
-from ..state import NODE
+from ..state import NODE, Netns
 from . import dump, neighbours
-from .nftables import counting
+from .nftables import counting, readback
 from .observe import filtered, interfaces
 from .places import Places
 from .survey import survey
@@ -62,7 +65,11 @@ class Tally:
 
 
 class Lookout:
-    """Says each thing once, and again if it went and came back. `known` is what the cluster wants, as of now."""
+    """Says each thing once, and again if it went and came back.
+
+    `known` is what the cluster wants, as of now, and `made` what has been made of it, by namespace. `seen` is told
+    what interfaces there are, of which families bridged frames are filtered, and whether tables are gone.
+    """
 
     def __init__(
         self,
@@ -70,13 +77,15 @@ class Lookout:
         places: Places,
         vxlan_port: int,
         known: Callable[[], Known],
-        seen: Callable[[frozenset[str], frozenset[Family]], None],
+        made: Callable[[], Mapping[str, Netns]],
+        seen: Callable[[frozenset[str], frozenset[Family], bool], None],
     ) -> None:
         self._scratch = scratch
         self._places = places
         self._vxlan_port = vxlan_port
         self._known = known
-        self._seen = seen  # which interfaces there are, and of which families bridged frames are filtered
+        self._made = made
+        self._seen = seen
         self._dropped, self._forged = Tally(), Tally()  # packets of strangers, and of tasks here
         self._soon = asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
@@ -102,12 +111,32 @@ class Lookout:
             await asyncio.wait([self._looking])
 
     async def _look_on(self, in_turn: InTurn) -> None:
+        loop, due_s = asyncio.get_running_loop(), 0.0
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(limits.network_look_s):
+                async with asyncio.timeout(limits.firewall_look_s):
                     await self._soon.wait()
-            self._soon.clear()
-            await in_turn(self.look)
+            if self._soon.is_set() or loop.time() >= due_s:
+                self._soon.clear()
+                await in_turn(self.look)
+                due_s = loop.time() + limits.network_look_s
+            elif self._ours():
+                await in_turn(self.look_for_tables)
+
+    def _ours(self) -> set[str]:
+        return set(self._made().get(NODE, Netns()).tables)
+
+    def look_for_tables(self) -> None:
+        """Have the tables that somebody removed put back. Blocks for a moment."""
+        channel = self._places.filtering(NODE)
+        try:
+            there = readback.standing(channel, Family.IPV4) | readback.standing(channel, Family.IPV6)
+        except OSError as error:
+            _log.warning("cannot look whether the firewall's tables stand: %s", error)
+            return
+        if gone := sorted(self._ours() - there):
+            _log.warning("somebody removed %s from this host's firewall: put back", ", ".join(gone))
+            self._tell(frozenset(self.interfaces), filtered(), flushed=True)
 
     def look(self) -> None:
         """Look, and say what is new. Blocks for some milliseconds."""
@@ -127,8 +156,11 @@ class Lookout:
                 tell(finding)
         self._told = set(found)
         self.remarks = tuple(str(finding) for finding in found)
+        self._tell(there, filtered())
+
+    def _tell(self, there: frozenset[str], families: frozenset[Family], *, flushed: bool = False) -> None:
         try:
-            self._seen(there, filtered())
+            self._seen(there, families, flushed)
         except CoveyError as error:
             _log.warning("networks do not follow what has changed on this host: %s", error)
 

@@ -8,8 +8,9 @@ from msgspec.structs import replace
 
 from agent.network.seam import Attachment, Sandbox
 from covey.io import netns
-from tests.support.network_bed import INGRESS, NET, Bed, Host, run_in
-from tests.support.network_traffic import eventually
+from covey.model.states import EndpointState
+from tests.support.network_bed import INGRESS, NET, PUBLISHED, Bed, Host, run_in
+from tests.support.network_traffic import ask_tcp, eventually
 
 pytestmark = pytest.mark.root
 
@@ -50,6 +51,26 @@ def _attaches(bed: Bed, host: Host) -> bool:
     except AssertionError:
         return False
     return True
+
+
+def test_tables_that_a_firewall_loaded_anew_took_away_are_put_back(bed: Bed) -> None:
+    first, second, _ = bed.hosts
+    bed.attach(first, "t1", None, published=False)
+    bed.attach(second, "t2", EndpointState.ACTIVE)
+    bed.push()
+    first.stop()
+    first.restores = True
+    first.start()
+    first.reconcile()
+    before = set(run_in(first.path, "nft", "list", "tables").splitlines())
+    assert {"table ip covey_mesh", "table ip covey_gateway", "table ip covey_underlay"} <= before
+    run_in(first.path, "nft", "flush", "ruleset")
+    eventually(lambda: "put back" in first.said(), "it is seen", 20)
+    eventually(
+        lambda: set(run_in(first.path, "nft", "list", "tables").splitlines()) == before, "they are back", 20
+    )
+    assert ask_tcp(bed.outside, first.address, PUBLISHED)
+    assert first.ask("audit") == ""
 
 
 def test_devices_of_another_kind_on_the_port_are_named(bed: Bed) -> None:

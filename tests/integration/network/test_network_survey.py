@@ -24,7 +24,8 @@ from agent.network.io.places import Places
 from agent.network.probe import Known
 logging.basicConfig(stream=sys.stdout, format="%(message)s")
 subnets = ["10.7.0.0/24"]
-lookout = Lookout(Path(sys.argv[1]), Places(Path(sys.argv[1])), 4789, lambda: Known(subnets), lambda *seen: None)
+known, seen = lambda: Known(subnets), lambda *seen: None
+lookout = Lookout(Path(sys.argv[1]), Places(Path(sys.argv[1])), 4789, known, dict, seen)
 for line in sys.stdin:
     subnets += line.split()
     lookout.look()

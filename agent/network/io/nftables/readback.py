@@ -14,11 +14,15 @@ _UNREADABLE_BASE = "base-changed"  # like no digest, and still a base chain's
 
 def tables(channel: Channel, ours: Collection[str], family: Family = Family.IPV4) -> dict[str, TableView]:
     """The tables of one family with the names `ours` that are there."""
-    every = listed(channel, GETTABLE, b"", family)
-    present = sorted({string(each[1]) for each in every} & set(ours))
+    present = sorted(standing(channel, family) & set(ours))
     if family is Family.LINK:
         return {name: TableView(_chains(channel, name, family), {}) for name in present}
     return {name: TableView(_chains(channel, name, family), _maps(channel, name, family)) for name in present}
+
+
+def standing(channel: Channel, family: Family) -> set[str]:
+    """The names of all tables of a family."""
+    return {string(each[1]) for each in listed(channel, GETTABLE, b"", family)}
 
 
 def listed(
