@@ -35,15 +35,20 @@ class AuthorityServer:
     """Signs certificates for a cluster whose root is in `store`.
 
     `managers` gives the control addresses told to a host that joins; `store_access` is what one that becomes a
-    manager needs to get at the state, where that is kept elsewhere.
+    manager needs to get at the state, where that is kept elsewhere. By `clock_s` it is told who asks too often.
     """
 
     def __init__(
-        self, store: Store, managers: Callable[[], Sequence[str]], store_access: bytes = b""
+        self,
+        store: Store,
+        managers: Callable[[], Sequence[str]],
+        store_access: bytes = b"",
+        clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._managers = managers
         self._store_access = store_access
+        self._clock_s = clock_s
         self._limit = RateLimit(
             host_burst=limits.bootstrap_host_burst,
             host_per_s=limits.bootstrap_host_requests_per_s,
@@ -122,7 +127,7 @@ class AuthorityServer:
 
     def pace(self, caller: Caller) -> None:
         """Refuse who asks too often; raises `ResourceExhausted`."""
-        if not self._limit.admits(caller.host, int(time.monotonic() * 1000)):
+        if not self._limit.admits(caller.host, int(self._clock_s() * 1000)):
             log.warning("%s asks for certificates too often", caller.host)
             raise ResourceExhausted("too many requests to join; wait a few seconds and try again")
 
