@@ -11,7 +11,7 @@ import os
 import socket
 
 from covey import limits
-from covey.io.process import sockets_of
+from covey.io.process import pin, sockets_of
 
 _PIDFD_GETFD = 438  # on every architecture
 _SO_RCVBUFFORCE = 33
@@ -23,7 +23,7 @@ def make_room(pid: int, done: frozenset[str]) -> frozenset[str]:
     open_now = dict(sockets_of(pid))
     new = {name: number for name, number in open_now.items() if name not in done}
     if new:
-        process = os.pidfd_open(pid)
+        process = pin(pid)
         try:
             for number in new.values():
                 _enlarge(process, number)
