@@ -13,10 +13,10 @@ from ..findings import findings, things
 from ..plan import plan
 from ..state import NODE
 from . import conntrack
-from .nftables.messages import ANY_FAMILY, BODY_OFFSET, FAMILY_NAMES, GETTABLE, message
+from .nftables import readback
+from .nftables.messages import FAMILY_NAMES
 from .observe import observe, with_settings
 from .places import Places
-from .wire import attributes, string
 
 _OURS = "covey_"
 
@@ -83,8 +83,7 @@ def _flows(places: Places, facts: Facts, name: str) -> Iterator[Finding | None]:
 def _strange_tables(places: Places) -> Iterator[Finding]:
     """Tables in the node's own namespace that bear our mark, and that nothing here makes."""
     known = names.TABLES | names.LINK_TABLES | {names.TUNNELS_TABLE}
-    for _, body in places.filtering(NODE).dump(message(GETTABLE, b"", family=ANY_FAMILY)):
-        family, name = FAMILY_NAMES.get(body[0], ""), string(attributes(body[BODY_OFFSET:])[1])
+    for number, name in sorted(readback.standing(places.filtering(NODE))):
         if name.startswith(_OURS) and name.removesuffix("6") not in known:
-            way = f"`nft delete table {family} {name}` removes it"
+            way = f"`nft delete table {FAMILY_NAMES.get(number, '')} {name}` removes it"
             yield Finding("rule", "the node", f"table {name} is nothing that this version makes: {way}")

@@ -128,9 +128,8 @@ class Lookout:
 
     def look_for_tables(self) -> None:
         """Have the tables that somebody removed put back. Blocks for a moment."""
-        channel = self._places.filtering(NODE)
         try:
-            there = readback.standing(channel, Family.IPV4) | readback.standing(channel, Family.IPV6)
+            there = {name for _, name in readback.standing(self._places.filtering(NODE))}
         except OSError as error:
             _log.warning("cannot look whether the firewall's tables stand: %s", error)
             return

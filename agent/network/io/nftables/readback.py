@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 
 from ...firewall import Family, KeyKind, TableView
 from ..wire import Channel, attribute_list, attributes, string, text
-from .messages import BODY_OFFSET, GETCHAIN, GETRULE, GETSET, GETSETELEM, GETTABLE, message
+from .messages import ANY_FAMILY, BODY_OFFSET, GETCHAIN, GETRULE, GETSET, GETSETELEM, GETTABLE, message
 from .transactions import COMMENT, SET_ANONYMOUS, SET_EVAL, key_text
 
 _KINDS = {3: KeyKind.VNI, 4: KeyKind.ADDRESS, 8: KeyKind.PORT, 16: KeyKind.ADDRESS}  # by the bytes of a key
@@ -14,15 +14,16 @@ _UNREADABLE_BASE = "base-changed"  # like no digest, and still a base chain's
 
 def tables(channel: Channel, ours: Collection[str], family: Family = Family.IPV4) -> dict[str, TableView]:
     """The tables of one family with the names `ours` that are there."""
-    present = sorted(standing(channel, family) & set(ours))
+    present = sorted(name for number, name in standing(channel) if number == family and name in ours)
     if family is Family.LINK:
         return {name: TableView(_chains(channel, name, family), {}) for name in present}
     return {name: TableView(_chains(channel, name, family), _maps(channel, name, family)) for name in present}
 
 
-def standing(channel: Channel, family: Family) -> set[str]:
-    """The names of all tables of a family."""
-    return {string(each[1]) for each in listed(channel, GETTABLE, b"", family)}
+def standing(channel: Channel) -> set[tuple[int, str]]:
+    """All tables there are, whosever they be: of which family (NFPROTO_*), and their names."""
+    every = channel.dump(message(GETTABLE, b"", family=ANY_FAMILY))
+    return {(body[0], string(attributes(body[BODY_OFFSET:])[1])) for _, body in every}
 
 
 def listed(
