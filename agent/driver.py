@@ -33,6 +33,7 @@ from agent.tasks.tables import Wish, Wished
 from agent.tunnels.seam import Tunnels
 from covey import limits
 from covey.errors import CoveyError, Unavailable
+from covey.io.clock import now_ms
 from covey.model.audit import AuditReport, summary
 from covey.model.objects import ClusterVersion
 from covey.wire.client import Channel
@@ -138,10 +139,10 @@ class Agent:
 
     def _patience_s(self) -> float | None:
         due_ms = self._machines.wake_ms
-        return None if due_ms is None else max(0, due_ms - _now_ms()) / 1000
+        return None if due_ms is None else max(0, due_ms - now_ms()) / 1000
 
     def _tell_time(self) -> None:
-        self._machines.tell_time(_now_ms(), time.time_ns())
+        self._machines.tell_time(now_ms(), time.time_ns())
 
     def _do(self, effect: Effect) -> Sequence[Event]:
         """Do one effect's part outside the machines."""
@@ -289,7 +290,3 @@ class Agent:
 
     def _spawn(self, coroutine: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
         return self._group.create_task(coroutine, name=name)
-
-
-def _now_ms() -> int:
-    return time.monotonic_ns() // 1_000_000

@@ -6,12 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import assert_never
 
 from covey import limits
 from covey.errors import Unavailable
+from covey.io.clock import now_ms
 from covey.io.process import ended
 from covey.machine.machine import Tick
 
@@ -42,7 +42,7 @@ class Processes:
     def __init__(self, commands: Mapping[str, Sequence[str]], environment: Mapping[str, str]) -> None:
         self._commands = commands
         self._environment = dict(environment)
-        self._machine = Supervisor(now_ms=_now_ms())
+        self._machine = Supervisor(now_ms=now_ms())
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._changed = asyncio.Event()
         self._closing = False
@@ -113,7 +113,7 @@ class Processes:
         try:
             while True:
                 event = await self._next()
-                self._feed(Tick(_now_ms()))
+                self._feed(Tick(now_ms()))
                 if event is not None:
                     self._feed(event)
                 self._changed.set()
@@ -124,7 +124,7 @@ class Processes:
     async def _next(self) -> Event | None:
         due_ms = self._machine.next_due_ms()
         try:
-            async with asyncio.timeout(None if due_ms is None else max(0, due_ms - _now_ms()) / 1000):
+            async with asyncio.timeout(None if due_ms is None else max(0, due_ms - now_ms()) / 1000):
                 return await self._events.get()
         except TimeoutError:
             return None
@@ -180,7 +180,3 @@ def describe(code: int) -> str:
     if code >= 0:
         return f"ended with code {code}"
     return f"was ended by {signal.Signals(-code).name}"
-
-
-def _now_ms() -> int:
-    return int(time.monotonic() * 1000)

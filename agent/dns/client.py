@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from random import Random
@@ -13,6 +12,7 @@ from typing import TypeVar
 from agent.audit.look import Look
 from covey import limits
 from covey.errors import FailedPrecondition, PeerFault, Unavailable
+from covey.io.clock import now_ms
 from covey.model.tables import NetworkTable
 
 from .dropped import Dropped
@@ -113,7 +113,7 @@ class DnsFeed:
 
     def remarks(self) -> tuple[str, ...]:
         """See `Names.remarks`."""
-        return tuple(self._dropped.remarks(_now_ms()))
+        return tuple(self._dropped.remarks(now_ms()))
 
     async def count(self) -> None:
         """Ask what was dropped, and take note of it."""
@@ -121,7 +121,7 @@ class DnsFeed:
         self._news.set()
         while (tally := self._outbox.tally) is None:
             await self._answer.wait()
-        self._dropped.note(tally, _now_ms())
+        self._dropped.note(tally, now_ms())
 
     async def _count_on(self) -> None:
         while True:
@@ -207,10 +207,6 @@ class DnsFeed:
             log.warning("the DNS server could not do %s: %s", type(body).__name__, verdict.error)
         self._answer.set()
         self._answer = asyncio.Event()
-
-
-def _now_ms() -> int:
-    return time.monotonic_ns() // 1_000_000
 
 
 _: type[Names] = DnsFeed

@@ -7,7 +7,6 @@ namespace, which in production is the host's.
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -15,6 +14,7 @@ from typing import TypeVar
 
 from agent.audit.look import Look
 from covey.errors import FailedPrecondition
+from covey.io.clock import now_ms
 from covey.io.netns import Process
 from covey.model.objects import Network
 from covey.model.tables import NetworkTable
@@ -285,7 +285,7 @@ class NetlinkNetworks:
                 denied = self._denials.with_vni(fault.vni, self._mentioned())
                 if denied:
                     _log.error("network %s is set aside, with its tasks: %s", denied, fault)
-                    self._denials.add(denied, str(fault), _now_ms())
+                    self._denials.add(denied, str(fault), now_ms())
                 elif second:
                     raise
                 else:
@@ -294,7 +294,7 @@ class NetlinkNetworks:
                 scope = None
 
     def _ask_again(self, network_ids: Collection[str]) -> bool:
-        again = self._denials.ask_again(network_ids, _now_ms())
+        again = self._denials.ask_again(network_ids, now_ms())
         if again:
             self._have = None
         return again
@@ -391,10 +391,6 @@ class NetlinkNetworks:
             tables=dict(self._tables),
             sandboxes=sandboxes,
         )
-
-
-def _now_ms() -> int:
-    return time.monotonic_ns() // 1_000_000
 
 
 _: type[Networks] = NetlinkNetworks

@@ -15,6 +15,7 @@ from typing import TypeVar
 from agent.audit.look import Look
 from covey import limits
 from covey.errors import CoveyError, FailedPrecondition
+from covey.io.clock import now_ms
 from covey.model.audit import Finding
 from covey.model.objects import TunnelKey
 from covey.model.tables import PeerRow
@@ -122,7 +123,7 @@ class NodeTunnels:
 
     def remarks(self) -> tuple[str, ...]:
         """See `Tunnels.remarks`."""
-        said = (self._why, self._trouble, *self._silence.remarks(_now_ms()))
+        said = (self._why, self._trouble, *self._silence.remarks(now_ms()))
         return tuple(each for each in said if each)
 
     async def audit(self, *, repair: bool = False) -> Look:
@@ -175,7 +176,7 @@ class NodeTunnels:
         if self._failures:
             doubled = 1 << min(self._failures - 1, 16)
             return min(self._settings.period_s * doubled, limits.tunnel_retry_s_max)
-        return limits.tunnel_call_s if self._calling.busy(_now_ms()) else self._settings.period_s
+        return limits.tunnel_call_s if self._calling.busy(now_ms()) else self._settings.period_s
 
     def _converge(self) -> None:
         """Read what stands, decide, and make it so: what was asked for last."""
@@ -200,9 +201,9 @@ class NodeTunnels:
             return
         have = self._guarded()
         self._check_underlay()
-        self._silence.note(have, _now_ms())
+        self._silence.note(have, now_ms())
         denied = self._keep(have)
-        again = self._calling.again(have.devices, _now_ms())
+        again = self._calling.again(have.devices, now_ms())
         want = self._wanted(have)
         steps = plan.plan(have, want, self._told, again)
         private = {key.public_key: key.private_key for key in self._keeping.keys}
@@ -282,14 +283,14 @@ class NodeTunnels:
         If the disk denies that the keys there are serve on, and why is said.
         """
         rows, before = self._rows(), self._keeping.keys
-        if self._clock.was_set_back(self._day_ms(), _now_ms()) or self._set_back:
+        if self._clock.was_set_back(self._day_ms(), now_ms()) or self._set_back:
             self._keeping.keys = tuple(keys.make(key.generation) for key in before)
             self._set_back = True  # until they are kept
         if (lacking := self._keeping.lacks(rows.values())) is not None:
             self._keeping.add(keys.make(lacking))
             _log.info("this node's tunnels get a key of generation %d", lacking)
         if rows or not self._networks:
-            self._keeping.retire(rows, have, _now_ms())
+            self._keeping.retire(rows, have, now_ms())
         kept, self._keeping.keys = self._keeping.keys, before
         try:
             if kept != before:
@@ -341,10 +342,6 @@ class NodeTunnels:
             (*found, *_key_findings(self._settings.keys, stored == self._keeping.keys)),
             notes=tuple(self._dropped.notes()),
         )
-
-
-def _now_ms() -> int:
-    return time.monotonic_ns() // 1_000_000
 
 
 def _key_findings(path: Path, whole: bool) -> Iterable[Finding]:

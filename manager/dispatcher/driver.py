@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from covey import limits
 from covey.errors import Conflict, ResourceExhausted
+from covey.io.clock import now_ms
 from covey.machine import Tick
 from covey.v1 import objects_pb2, types_pb2
 from covey.v1.dispatcher_pb2 import (
@@ -216,14 +217,14 @@ class Dispatcher:
                     begun_s = time.monotonic()
             if (managers := self._managers()) != self.machine.managers:
                 self._step(ManagersChanged(managers))
-            self._step(Tick(_now_ms()))
-            self._encoder.forget(_now_ms())
+            self._step(Tick(now_ms()))
+            self._encoder.forget(now_ms())
 
     def _wait_s(self) -> float:
         """How long the machine can be left alone; agents hear of other managers at most that late."""
         wait_ms = self.machine.liveness.period_ms / 2
         if (due_ms := self.machine.flush_at_ms) is not None:
-            wait_ms = min(wait_ms, due_ms - _now_ms())
+            wait_ms = min(wait_ms, due_ms - now_ms())
         return max(0.0, wait_ms / 1000)
 
     def _step(self, event: Event | Tick) -> None:
@@ -264,7 +265,7 @@ class Dispatcher:
             case Acknowledge(_, sequence):
                 return ManagerMessage(status_acknowledged=StatusAcknowledged(sequence=sequence))
             case Send(_, message):
-                return self._encoder.encode(message, _now_ms())
+                return self._encoder.encode(message, now_ms())
 
     def _send(self, session_id: str, message: ManagerMessage) -> None:
         if (outbox := self._outboxes.get(session_id)) is not None:
@@ -300,7 +301,3 @@ class Dispatcher:
                 log.warning("reports wait: %s", error)
                 await asyncio.sleep(pause_ms / 1000)
                 pause_ms = min(2 * pause_ms, limits.planner_retry_ms_max)
-
-
-def _now_ms() -> int:
-    return time.monotonic_ns() // 1_000_000

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 from covey import errors, limits
+from covey.io.clock import now_ms
 from covey.machine import Tick
 from covey.model.objects import Task
 from manager.store.driver import Store, Watch
@@ -22,7 +23,7 @@ async def lead(store: Store, dice: Random, begun: Callable[[Leader], None] = lam
     while True:
         watch = store.watch()
         try:
-            leader = Leader(store, dice, _now_ms(), time.time_ns, in_turns=True)
+            leader = Leader(store, dice, now_ms(), time.time_ns, in_turns=True)
             _index, objects = store.objects()  # as of the watch, which was opened in the same breath
             for _turn in leader.read(objects):
                 await asyncio.sleep(0)
@@ -67,10 +68,10 @@ async def _turn(store: Store, leader: Leader) -> Sequence[Commit]:
     managers and agents go on. What it reads must not change meanwhile, so the store holds still.
     """
     if store.count(Task) < limits.planner_thread_tasks:
-        return leader.step(Tick(_now_ms()))
+        return leader.step(Tick(now_ms()))
     async with store.still():
         begun = time.monotonic()
-        working = asyncio.ensure_future(asyncio.to_thread(leader.step, Tick(_now_ms())))
+        working = asyncio.ensure_future(asyncio.to_thread(leader.step, Tick(now_ms())))
         try:
             effects = await asyncio.shield(working)
         except asyncio.CancelledError:
@@ -92,8 +93,4 @@ def _outcome(committing: asyncio.Task[int]) -> Committed | Refused:
 
 def _pause_s(leader: Leader) -> float | None:
     wake_at_ms = leader.wake_at_ms
-    return None if wake_at_ms is None else max(wake_at_ms - _now_ms(), 0) / 1000
-
-
-def _now_ms() -> int:
-    return time.monotonic_ns() // 1_000_000
+    return None if wake_at_ms is None else max(wake_at_ms - now_ms(), 0) / 1000

@@ -107,7 +107,7 @@ def networks(host: Host, *, keeps_client_address: bool = True) -> Iterator[Netli
         patch.setattr(driver, "observe", host.observe)
         patch.setattr(driver, "surroundings", host.surroundings)
         patch.setattr(driver, "interfaces", lambda _places: host.interfaces)
-        patch.setattr(driver, "_now_ms", lambda: host.now_ms)
+        patch.setattr(driver, "now_ms", lambda: host.now_ms)
         patch.setattr(sysctl, "read", host.read)
         patch.setattr(driver, "Sweeper", lambda *_: host)
         patch.setattr(driver, "HostPorts", lambda: _Ports(host))
